@@ -1,0 +1,142 @@
+"""The only place that reads a time: what a caller gives becomes whole UTC seconds, or is refused."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+import pandas as pd
+from attrs import field, frozen
+
+from .errors import QueryError
+from .typing import When
+
+Clock: TypeAlias = Callable[[], pd.Timestamp]
+"""Answers the present moment in UTC; a test hands over one that stands still."""
+
+SECOND = pd.Timedelta(seconds=1)
+
+_ISO_8601 = re.compile(
+    r"""
+    \d{4}-\d{2}                                         # a month
+    (?: -\d{2}                                          # a day
+        (?: [T ]\d{2}                                   # an hour
+            (?: :\d{2} (?: :\d{2} (?: \.\d{1,9} )? )? )?
+            \s? (?: Z | [+-]\d{2} (?: :?\d{2} )? )?
+        )?
+    )?
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+
+
+def utc_now() -> pd.Timestamp:
+    """The present moment in UTC."""
+    return pd.Timestamp.now("UTC").as_unit("ns")
+
+
+def instant(when: When, tz: str, name: str = "time") -> pd.Timestamp:
+    """``when`` as a UTC timestamp in whole seconds; a naive one is read in ``tz``.
+
+    Raises ``QueryError``, with ``name`` in its text, for anything that is not ISO 8601 text, a date, a
+    datetime or a Timestamp, for fractions of a second (the API takes none, and rounding would be silent),
+    and for a local time that the clocks skip or show twice.
+
+    >>> instant("2024-03-31T09:30", "Europe/Amsterdam")
+    Timestamp('2024-03-31 07:30:00+0000', tz='UTC')
+    """
+    read = _timestamp(when, name)
+    if read.nanosecond or read.microsecond:
+        raise QueryError(f"{name} {when!r} is not a whole second, the finest that the API takes")
+    return _localized(read, tz, when, name).tz_convert("UTC")
+
+
+def _timestamp(when: When, name: str) -> pd.Timestamp:
+    # NaT is a datetime to isinstance, and no moment to anybody else.
+    known = isinstance(when, str | datetime.date) and not pd.isna(when)
+    if not known or (isinstance(when, str) and not _ISO_8601.fullmatch(when)):
+        raise QueryError(
+            f"{name} {when!r} is not a time: write ISO 8601, such as '2024-01-31', '2024-01-31T09:30' or "
+            "'2024-01-31T09:30:00+01:00', or pass a date, a datetime or a Timestamp"
+        )
+    try:
+        return pd.Timestamp(when).as_unit("ns")
+    except ValueError as error:  # the 31st of February; a year beyond 64-bit nanoseconds
+        raise QueryError(f"{name} {when!r} is no moment that exists: {error}") from None
+
+
+def _localized(read: pd.Timestamp, tz: str, when: When, name: str) -> pd.Timestamp:
+    if read.tz is not None:
+        return read
+    # As NaT, since the exceptions for both cases differ between versions of pandas.
+    local = read.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
+    if not isinstance(local, pd.Timestamp):
+        raise QueryError(
+            f"{name} {when!r} does not exist or exists twice in {tz}, where the clocks change: "
+            "write it with its offset, such as '2024-10-27T02:30:00+02:00'"
+        )
+    return local
+
+
+@frozen
+class Window:
+    """A half-open stretch of time, ``[start, end)``, in whole UTC seconds."""
+
+    start: pd.Timestamp
+    end: pd.Timestamp = field()
+
+    @end.validator
+    def _not_before_start(self, _: object, end: pd.Timestamp) -> None:
+        if end < self.start:
+            raise QueryError(f"the window ends at {wire(end)}, before it starts at {wire(self.start)}")
+
+    @property
+    def empty(self) -> bool:
+        """Does it hold no moment at all?"""
+        return bool(self.start == self.end)
+
+    def __str__(self) -> str:
+        return f"{short(self.start)} to {short(self.end)}"
+
+
+def window(start: When, end: When | None, *, tz: str, now: pd.Timestamp, intraday: bool) -> Window:
+    """The window that a caller asks for.
+
+    ``end=None`` is the last moment that there are data for: 00:00 UTC of today, or now with ``intraday``.
+    It may lie before ``start``, which makes the window empty; an explicit end there is a ``QueryError``, and
+    so is one later than today's midnight without ``intraday``.
+    """
+    first = instant(start, tz, "start")
+    known = now.floor("s") if intraday else now.floor("D")
+    if end is None:
+        return Window(first, max(first, known))
+    last = instant(end, tz, "end")
+    if last < first:
+        raise QueryError(f"end {end!r} lies before start {start!r}; the window is [start, end)")
+    if last > known and not intraday:
+        raise QueryError(
+            f"end {end!r} is later than {wire(known)}, where data end without intraday rights: leave `end` "
+            "out to get all there is, or set Config.intraday=True if your key may see today"
+        )
+    return Window(first, last)
+
+
+def wire(moment: pd.Timestamp) -> str:
+    """``moment`` as the API takes it: ISO 8601 in UTC, whole seconds.
+
+    >>> wire(pd.Timestamp("2024-01-31 09:30", tz="UTC"))
+    '2024-01-31T09:30:00Z'
+    """
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def short(moment: pd.Timestamp) -> str:
+    """``moment`` for people: the date alone where it is a midnight.
+
+    >>> short(pd.Timestamp("2024-01-31", tz="UTC"))
+    '2024-01-31'
+    """
+    midnight = moment == moment.normalize()
+    return moment.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M:%S")
