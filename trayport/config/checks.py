@@ -1,0 +1,128 @@
+"""What each setting must be, and which other ways of writing it are understood."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from attrs import Attribute
+
+from ..errors import ConfigError
+from .secret import Secret
+
+Progress: TypeAlias = bool | Literal["auto"]
+
+
+def refuse(name: str, value: object, rule: str) -> ConfigError:
+    return ConfigError(f"{name}={value!r}: {rule}")
+
+
+def whole(_: object, setting: Attribute[int], value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise refuse(setting.name, value, "must be a whole number from 1 up")
+
+
+def seconds(_: object, setting: Attribute[float], value: object) -> None:
+    if not _is_duration(value):
+        raise refuse(setting.name, value, "must be a positive number of seconds")
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def two_durations(_: object, setting: Attribute[tuple[float, float]], value: tuple[float, float]) -> None:
+    if not all(map(_is_duration, value)):
+        raise refuse(setting.name, value, "must be two positive numbers of seconds, to connect and to read")
+
+
+def switch(_: object, setting: Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise refuse(setting.name, value, "must be True or False")
+
+
+def progress(_: object, setting: Attribute[Progress], value: object) -> None:
+    if value != "auto" and not isinstance(value, bool):
+        raise refuse(setting.name, value, "must be True, False or 'auto'")
+
+
+def limiter(_: object, setting: Attribute[str], value: object) -> None:
+    if value not in ("memory", "off"):
+        raise refuse(setting.name, value, "must be 'memory' (one limit for this process) or 'off'")
+
+
+def url(_: object, setting: Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or "@" in value or "?" in value or "#" in value:
+        # Said without the value, which may hold a password.
+        raise ConfigError(f"{setting.name}: must be a URL without user, query and fragment")
+    try:
+        parts = urlsplit(value)
+        usable = parts.hostname and parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise refuse(setting.name, value, "must be a URL such as 'https://analytics.trayport.com/api'")
+    if parts.scheme == "http" and not is_loopback(value):
+        raise refuse(setting.name, value, "must begin with https://, or the key would travel in the clear")
+
+
+def is_loopback(url: str) -> bool:
+    """Does this URL stay on this machine?"""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def key(value: str | Secret | None) -> Secret | None:
+    if value is None or isinstance(value, Secret):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        # The value is left out on purpose.
+        raise ConfigError("api_key: must be the key as Trayport gave it: printable, without spaces")
+    return Secret(text)
+
+
+def trimmed(value: str) -> str:
+    return value.strip().rstrip("/") if isinstance(value, str) else value
+
+
+def pair(value: Sequence[float]) -> tuple[float, float]:
+    try:
+        connect, read = value
+    except (TypeError, ValueError):
+        raise refuse("timeout", value, "must be two numbers of seconds, to connect and to read") from None
+    return connect, read
+
+
+def zone(value: str | zoneinfo.ZoneInfo) -> str:
+    try:
+        return zoneinfo.ZoneInfo(value.key if isinstance(value, zoneinfo.ZoneInfo) else value).key
+    except (TypeError, ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        raise refuse("tz", value, "must name a time zone, such as 'UTC' or 'Europe/Amsterdam'") from None
+
+
+def folder(value: str | os.PathLike[str] | None) -> Path | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise refuse("cache_dir", value, "must be a folder")
+    return Path(value).expanduser()
+
+
+def aliases(value: Mapping[str, str]) -> dict[str, str]:
+    good = isinstance(value, Mapping) and all(
+        isinstance(text, str) and text.strip() for pair in value.items() for text in pair
+    )
+    if not good:
+        raise refuse("aliases", value, "must map names to product names, such as {'TTF': 'TTF Hi Cal 51.6*'}")
+    return dict(value)
