@@ -1,0 +1,139 @@
+"""Contracts and products: typed ids, names that are not compared, and what goes on the wire."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from trayport import Contract, ContractError, Front, Instrument, Market
+from trayport.contracts.contract import kind_of
+
+TTF = Market(10000065, "TTF Hi Cal 51.6")
+APRIL = Contract(TTF, 10000305, 232, name="TTF Hi Cal 51.6* Apr-23")
+MAY = Contract(TTF, 10000305, 233, name="TTF Hi Cal 51.6* May-23")
+
+
+def test_a_single_period_goes_on_the_wire_with_its_ids() -> None:
+    assert (
+        ("marketId", "10000065"),
+        ("sequenceId", "10000305"),
+        ("sequenceItemId", "232"),
+        ("contractType", "SinglePeriod"),
+    ) == APRIL.params()
+
+
+@pytest.mark.parametrize(
+    "kind, wire, name", [("spread", "Spread", "Apr-23/May-23"), ("range", "Range", "Apr-23..May-23")]
+)
+def test_two_periods_go_with_the_second_one_and_the_short_type(kind: str, wire: str, name: str) -> None:
+    joined = getattr(APRIL, kind)(MAY)
+
+    assert {"secondSequenceItemId": "233", "contractType": wire}.items() <= dict(joined.params()).items()
+    assert f"TTF Hi Cal 51.6* {name}" == joined.name
+
+
+def test_an_instrument_is_named_by_its_own_parameter() -> None:
+    assert "instrumentId" == Contract(Instrument(10002806), 10000305, 232).params()[0][0]
+
+
+def test_names_and_deliveries_are_not_compared() -> None:
+    assert Contract(Market(10000065), 10000305, 232) == APRIL
+    assert 1 == len({Contract(Market(10000065), 10000305, 232), APRIL})
+
+
+def test_a_market_and_an_instrument_of_one_id_differ() -> None:
+    assert Market(1) != Instrument(1)
+
+
+@pytest.mark.parametrize(
+    "product, label",
+    [
+        (TTF, "TTF Hi Cal 51.6*"),
+        (Instrument(10002806, "TTF Hi Cal 51.6 EEX"), "TTF Hi Cal 51.6 EEX"),
+        (Market(5), "market:5"),
+        (Instrument(5), "instrument:5"),
+    ],
+)
+def test_a_label_shows_the_star_of_a_market_and_ids_where_no_name_is_known(
+    product: Market | Instrument, label: str
+) -> None:
+    assert label == product.label
+
+
+def test_a_contract_without_a_name_is_labelled_by_its_ids() -> None:
+    assert "market:5 7:9" == Contract(Market(5), 7, 9).label
+    assert "market:5 7:9, 10" == Contract(Market(5), 7, 9, 10, "spread").label
+
+
+def test_joining_contracts_without_names_leaves_the_name_open() -> None:
+    assert Contract(Market(5), 7, 9).spread(Contract(Market(5), 7, 10)).name is None
+
+
+@pytest.mark.parametrize("value", [0, -1, True, "10000065", 1.0, None])
+@pytest.mark.parametrize("kind", [Market, Instrument])
+def test_ids_are_whole_numbers(kind: type, value: object) -> None:
+    with pytest.raises(ContractError, match="is no id"):
+        kind(value)
+
+
+def test_a_bare_product_id_is_refused_with_both_ways_to_write_it() -> None:
+    with pytest.raises(ContractError, match=r"write Market\(10000065\) or Instrument\(10000065\)"):
+        Contract(10000065, 10000305, 232)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "second, kind, match",
+    [
+        (233, "single", "kind='spread' or 'range'"),
+        (None, "spread", "second_item_id None is no id"),
+        (232, "range", "two different periods"),
+        (233, "strip", "none of 'single', 'spread' and 'range'"),
+    ],
+)
+def test_a_contract_that_cannot_be_is_refused(second: int | None, kind: str, match: str) -> None:
+    with pytest.raises(ContractError, match=match):
+        Contract(TTF, 10000305, 232, second, kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Contract(TTF, 10000306, 80), Contract(Market(10000016), 10000305, 233)],
+    ids=["another-sequence", "another-product"],
+)
+def test_a_spread_stays_within_one_product_and_sequence(other: Contract) -> None:
+    with pytest.raises(ContractError, match="take the difference"):
+        APRIL.spread(other)
+
+
+def test_a_spread_of_a_spread_is_refused() -> None:
+    with pytest.raises(ContractError, match="joins two single periods"):
+        APRIL.spread(MAY).range(MAY)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, "12"])
+def test_a_front_has_a_whole_number_of_items(count: object) -> None:
+    with pytest.raises(ContractError, match="whole number from 1 up"):
+        Front("TTF", "Months", count)  # type: ignore[arg-type]
+
+
+def test_a_front_says_what_it_asks_for() -> None:
+    assert "TTF front 12 of Months" == Front("TTF", "Months", 12).label
+    assert "TTF Hi Cal 51.6* front 12 of 10000305" == Front(TTF, 10000305, 12).label
+
+
+@pytest.mark.parametrize(
+    "wire, kind",
+    [("SinglePeriod", "single"), ("Spread", "spread"), ("PeriodSpread", "spread"), ("periodrange", "range")],
+)
+def test_both_spellings_of_a_type_are_read(wire: str, kind: str) -> None:
+    assert kind == kind_of(wire)
+
+
+def test_an_unknown_type_is_an_error_and_no_guess() -> None:
+    with pytest.raises(ContractError, match="'Strip'"):
+        kind_of("Strip")
+
+
+def test_contracts_pickle() -> None:
+    assert repr(APRIL) == repr(pickle.loads(pickle.dumps(APRIL)))

@@ -1,0 +1,151 @@
+"""Delivery periods: every spelling, what each delivers, and the order between them."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trayport import ContractError, Period
+
+AT = datetime.date(2023, 6, 15)
+
+
+def day(text: str) -> datetime.date:
+    return datetime.date.fromisoformat(text)
+
+
+SPELLINGS = {
+    "Apr-23": ["Apr-23", "Apr 2023", "2023-04", "April 23", "APR23", "apr 23", "April-2023", "  Apr   2023 "],
+    "Q4-24": ["Q4-24", "Q424", "Q4 2024", "2024-Q4", "q4 24", "2024 Q4"],
+    "Win-25": ["Win-25", "Winter 25", "Win 25", "win25", "WINTER 2025"],
+    "Sum-26": ["Sum-26", "Summer 26", "Sum 2026", "summer26"],
+    "Cal-26": ["Cal-26", "2026", "Y-26", "Cal 26", "CAL26", "cal-2026", "Y26"],
+    "GY25": ["GY25", "GY-25", "GY 2025", "Gas Year 25"],
+    "DA": ["DA", "da", "Day Ahead", "day-ahead"],
+    "WD": ["WD", "Within Day", "within-day"],
+    "W/END": ["W/END", "WE", "Weekend", "wkend", "WEND"],
+    "BOW": ["BOW", "Balance of Week"],
+    "BOM": ["BOM", "BalMo", "balance of month", "bal-month"],
+    "Week 12-24": ["Week 12-24", "wk 12-24", "Week 12 2024", "Wk12-24"],
+    "2024-01-15": ["2024-01-15", "Mon 15-Jan-24", "15-Jan-24", "15 Jan 2024", "Monday 2024-01-15", "Mon 15/01/24"],
+    "W/END 2024-01-20": ["W/END 2024-01-20", "Weekend 20-Jan-24"],
+    "Dec-26": ["Dec-26"],
+}
+
+
+@pytest.mark.parametrize("name, text", [(name, text) for name, texts in SPELLINGS.items() for text in texts])
+def test_every_usual_spelling_means_the_same_period(name: str, text: str) -> None:
+    assert name == Period.parse(text).name
+
+
+@pytest.mark.parametrize(
+    "text, start, end",
+    [
+        ("Apr-23", "2023-04-01", "2023-05-01"),
+        ("Dec-23", "2023-12-01", "2024-01-01"),
+        ("Q4-24", "2024-10-01", "2025-01-01"),
+        ("Win-25", "2025-10-01", "2026-04-01"),
+        ("Sum-26", "2026-04-01", "2026-10-01"),
+        ("Cal-26", "2026-01-01", "2027-01-01"),
+        ("GY25", "2025-10-01", "2026-10-01"),
+        ("Week 1-25", "2024-12-30", "2025-01-06"),
+        ("2024-02-29", "2024-02-29", "2024-03-01"),
+        ("W/END 2024-01-20", "2024-01-20", "2024-01-22"),
+    ],
+)
+def test_a_period_knows_its_first_day_and_the_day_after_its_last(text: str, start: str, end: str) -> None:
+    period = Period.parse(text)
+
+    assert (day(start), day(end)) == (period.start, period.end)
+
+
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        ("M+1", "Jul-23"),
+        ("m+0", "Jun-23"),
+        ("M+7", "Jan-24"),
+        ("Q+2", "Q4-23"),
+        ("S+1", "Win-23"),
+        ("Y+1", "Cal-24"),
+        ("D+1", "2023-06-16"),
+    ],
+)
+def test_relative_periods_count_from_a_date(text: str, name: str) -> None:
+    assert name == Period.parse(text, at=AT).name
+
+
+def test_a_relative_period_without_a_date_says_what_is_missing() -> None:
+    with pytest.raises(ContractError, match=r"'M\+1' counts from a date"):
+        Period.parse("M+1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "foo", "Q5-24", "Apr", "1999", "Apr-1", "12-24", "0-6", "51.6", "2024-02-31", "2024-13", "Week 54-24",
+     "Tue 15-Jan-24", "18/03/21", "21-Aug", "W/END 2024-01-19", "M+1x"],
+)  # fmt: skip
+def test_what_no_grammar_reads_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ContractError, match="write it like 'Apr-23'"):
+        Period.parse(text)
+
+
+def test_a_rolling_period_has_a_label_and_no_days() -> None:
+    period = Period.parse("DA")
+
+    assert ("DA", None, None) == (period.label, period.start, period.end)
+    with pytest.raises(ContractError, match="rolls with the calendar"):
+        period.next()
+
+
+@pytest.mark.parametrize(
+    "text, following",
+    [
+        ("Dec-25", "Jan-26"),
+        ("Q4-24", "Q1-25"),
+        ("Win-25", "Sum-26"),
+        ("Cal-26", "Cal-27"),
+        ("GY25", "GY26"),
+        ("Week 52-24", "Week 1-25"),
+        ("W/END 2024-01-20", "W/END 2024-01-27"),
+        ("2024-02-28", "2024-02-29"),
+    ],
+)
+def test_next_is_the_following_period_of_the_same_tenor(text: str, following: str) -> None:
+    assert following == Period.parse(text).next().name
+
+
+def test_periods_sort_by_delivery_with_rolling_ones_first() -> None:
+    texts = ["Cal-24", "Jan-24", "Feb-24", "DA", "Q4-23", "2024-01-01"]
+
+    assert ["DA", "Q4-23", "2024-01-01", "Jan-24", "Cal-24", "Feb-24"] == [
+        period.name for period in sorted(map(Period.parse, texts))
+    ]
+
+
+def test_a_period_is_not_compared_with_anything_else() -> None:
+    with pytest.raises(TypeError):
+        _ = Period.parse("DA") < "DA"  # type: ignore[operator]
+
+
+def test_it_prints_as_its_name() -> None:
+    assert ("Apr-23", "Period('Apr-23')") == (str(Period.parse("2023-04")), repr(Period.parse("2023-04")))
+
+
+TENORS = ["month", "quarter", "season", "year", "gas_year", "week", "day", "weekend"]
+
+
+@given(st.dates(day("2002-01-08"), day("2090-01-01")), st.sampled_from(TENORS))
+def test_a_name_reads_back_as_its_period_and_neighbours_touch(date: datetime.date, tenor: str) -> None:
+    from trayport.contracts.periods import _MAKE
+
+    period = _MAKE[tenor](date)
+
+    assert period == Period.parse(period.name)
+    assert period.end is not None
+    assert tenor == "weekend" or period.end == period.next().start
+    assert period < period.next()
+    assert tenor == "weekend" or (period.start is not None and period.start <= date < period.end)

@@ -1,0 +1,201 @@
+"""What is traded: a product and one delivery period of it, or two against or between each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from attrs import evolve, field, frozen
+
+from ..errors import ContractError
+
+__all__ = ["Contract", "ContractLike", "Front", "Instrument", "Kind", "Market", "Product", "ProductLike"]
+
+Kind: TypeAlias = Literal["single", "spread", "range"]
+
+# guide p. 28 for requests; answers say PeriodSpread and PeriodRange (guide pp. 21, 23, 26).
+_WIRE: dict[Kind, str] = {"single": "SinglePeriod", "spread": "Spread", "range": "Range"}
+_KINDS: dict[str, Kind] = {
+    "singleperiod": "single",
+    "spread": "spread",
+    "periodspread": "spread",
+    "range": "range",
+    "periodrange": "range",
+}
+# How the two periods of each kind stand together in a name.
+JOINTS: dict[Kind, str] = {"spread": "/", "range": ".."}
+
+
+def _id(name: str) -> Callable[[Any, Any, Any], None]:
+    """A check that takes whole numbers only."""
+
+    def check(_: Any, __: Any, value: Any) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ContractError(f"{name} {value!r} is no id: a whole number from 1 up")
+
+    return check
+
+
+@frozen
+class Instrument:
+    """One venue's listing of a product, by the id that the Reference Data API gives it."""
+
+    id: int = field(validator=_id("instrument"))
+    name: str | None = field(default=None, eq=False)
+
+    parameter: ClassVar[str] = "instrumentId"
+    kind: ClassVar[str] = "instrument"
+
+    @property
+    def label(self) -> str:
+        """Its canonical name: ``TTF Hi Cal 51.6 EEX``; with its id where the name is not known."""
+        return self.name or f"instrument:{self.id}"
+
+
+@frozen
+class Market:
+    """A commingled product: all venues' instruments together, shown by Joule with a star."""
+
+    id: int = field(validator=_id("market"))
+    name: str | None = field(default=None, eq=False)
+
+    parameter: ClassVar[str] = "marketId"
+    kind: ClassVar[str] = "market"
+
+    @property
+    def label(self) -> str:
+        """Its canonical name: ``TTF Hi Cal 51.6*``; with its id where the name is not known."""
+        return f"{self.name}*" if self.name else f"market:{self.id}"
+
+
+Product: TypeAlias = Instrument | Market
+ProductLike: TypeAlias = str | Instrument | Market
+
+
+def _product(_: Any, __: Any, value: Any) -> None:
+    if not isinstance(value, Instrument | Market):
+        raise ContractError(
+            f"product {value!r} is neither an Instrument nor a Market; ids are typed, since both kinds have eight "
+            f"digits: write Market({value!r}) or Instrument({value!r})"
+        )
+
+
+@frozen
+class Contract:
+    """A product and a delivery period, by their ids; with a second period, a spread or a range.
+
+    Buying a spread buys the first period and sells the second (guide p. 28). ``name``, ``period_start`` and
+    ``period_end`` are filled by ``trayport.resolve`` and are not compared.
+
+    >>> april = Contract(Market(10000065), 10000305, 232)
+    >>> may = Contract(Market(10000065), 10000305, 233)
+    >>> april.spread(may).params()
+    (('marketId', '10000065'), ('sequenceId', '10000305'), ('sequenceItemId', '232'),
+     ('secondSequenceItemId', '233'), ('contractType', 'Spread'))
+    """
+
+    product: Product = field(validator=_product)
+    sequence_id: int = field(validator=_id("sequence_id"))
+    item_id: int = field(validator=_id("item_id"))
+    second_item_id: int | None = None
+    kind: Kind = field(default="single")
+    name: str | None = field(default=None, eq=False, kw_only=True)
+    period_start: datetime | None = field(default=None, eq=False, kw_only=True)
+    period_end: datetime | None = field(default=None, eq=False, kw_only=True)
+
+    @kind.validator
+    def _fits(self, _: object, kind: object) -> None:
+        if kind not in _WIRE:
+            raise ContractError(f"kind {kind!r} is none of 'single', 'spread' and 'range'")
+        if kind == "single" and self.second_item_id is not None:
+            raise ContractError("a second period makes a contract a spread or a range: give kind='spread' or 'range'")
+        if kind != "single":
+            _id("second_item_id")(None, None, self.second_item_id)
+            if self.second_item_id == self.item_id:
+                raise ContractError(f"a {kind} needs two different periods; both are item {self.item_id}")
+
+    def spread(self, other: Contract) -> Contract:
+        """This period bought and ``other`` sold."""
+        return self._with(other, "spread")
+
+    def range(self, other: Contract) -> Contract:
+        """All periods from this one to ``other``."""
+        return self._with(other, "range")
+
+    def _with(self, other: Contract, kind: Kind) -> Contract:
+        if self.kind != "single" or other.kind != "single":
+            raise ContractError(f"a {kind} joins two single periods, not {self.label} and {other.label}")
+        if (self.product, self.sequence_id) != (other.product, other.sequence_id):
+            raise ContractError(
+                f"a {kind} joins two periods of one product and one sequence; {self.label} and {other.label} differ "
+                "there. The API has no such contract: ask for the two and take the difference"
+            )
+        return evolve(
+            self,
+            second_item_id=other.item_id,
+            kind=kind,
+            name=_joined(self, other, kind),
+            period_end=self.period_end if kind == "spread" else other.period_end,
+        )
+
+    @property
+    def label(self) -> str:
+        """Its canonical name; made of its ids where the name is not known."""
+        if self.name:
+            return self.name
+        items = str(self.item_id) if self.second_item_id is None else f"{self.item_id}, {self.second_item_id}"
+        return f"{self.product.label} {self.sequence_id}:{items}"
+
+    def params(self) -> tuple[tuple[str, str], ...]:
+        """What names this contract in a request."""
+        second = () if self.second_item_id is None else (("secondSequenceItemId", str(self.second_item_id)),)
+        return (
+            (self.product.parameter, str(self.product.id)),
+            ("sequenceId", str(self.sequence_id)),
+            ("sequenceItemId", str(self.item_id)),
+            *second,
+            ("contractType", _WIRE[self.kind]),
+        )
+
+
+def _joined(first: Contract, second: Contract, kind: Kind) -> str | None:
+    """'TTF* Apr-23' and 'TTF* May-23' as 'TTF* Apr-23/May-23'."""
+    if first.name is None or second.name is None:
+        return None
+    return first.name + JOINTS[kind] + second.name.removeprefix(f"{second.product.label} ")
+
+
+def kind_of(wire: str) -> Kind:
+    """The kind that a contract type of an answer means; both spellings of each are in use."""
+    try:
+        return _KINDS[wire.lower()]
+    except KeyError:
+        raise ContractError(f"contract type {wire!r} is none of {', '.join(_KINDS)}") from None
+
+
+@frozen
+class Front:
+    """The first ``count`` tradable items of a sequence: at the start of each calendar month of a window.
+
+    ``product`` is a name, a ``Market`` or an ``Instrument``; ``sequence`` an id, a full name or a last word
+    that only one of the product's sequences has, such as ``"Months"``.
+    """
+
+    product: ProductLike
+    sequence: str | int
+    count: int = field()
+
+    @count.validator
+    def _positive(self, _: object, count: object) -> None:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise ContractError(f"Front count {count!r} must be a whole number from 1 up")
+
+    @property
+    def label(self) -> str:
+        """What it asks for, in a few words."""
+        product = self.product if isinstance(self.product, str) else self.product.label
+        return f"{product} front {self.count} of {self.sequence}"
+
+
+ContractLike: TypeAlias = str | Contract | Front | Iterable[str | Contract]

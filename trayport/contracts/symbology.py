@@ -1,0 +1,273 @@
+"""From a name such as ``TTF Hi Cal 51.6 Apr-23`` to a contract, given anything that looks names up."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, TypeAlias
+
+from attrs import evolve, frozen
+
+from ..errors import AmbiguousContract, ContractError, UnknownContract
+from .contract import JOINTS, Contract, Kind, Product
+from .listing import Listing, SequenceItem
+from .periods import Period
+
+__all__ = ["Lookup", "earliest", "name_of", "resolve"]
+
+
+class Lookup(Protocol):
+    """What names are looked up in; a dict behind three methods will do."""
+
+    def find(self, text: str) -> Product | None:
+        """The product of this name; None if there is none, ``AmbiguousContract`` if there are several."""
+        ...
+
+    def near(self, text: str) -> tuple[str, ...]:
+        """The canonical names of the products nearest to ``text``."""
+        ...
+
+    def listings(self, product: Product, since: datetime.date | None) -> Sequence[Listing]:
+        """The product's own sequences, with all items that deliver after ``since``; from today for None."""
+        ...
+
+
+@frozen
+class _Term:
+    """One period of a contract's name, as written and as read."""
+
+    text: str
+    period: Period | None
+
+
+@frozen
+class _Reading:
+    """One way to take a contract's name apart."""
+
+    product: str
+    kind: Kind
+    terms: tuple[_Term, ...]
+
+    @property
+    def since(self) -> datetime.date | None:
+        starts = [term.period.start for term in self.terms if term.period and term.period.start]
+        return min(starts, default=None)
+
+
+# A name that two sequences of a product share is made exact by the sequence's id behind it: "TTF BOM [10000302]".
+_QUALIFIED = re.compile(r"(?P<name>.*\S)\s*\[(?P<sequence>\d+)\]")
+_FIRST = datetime.date(2000, 1, 1)
+
+
+def resolve(name: str, lookup: Lookup, at: datetime.date, since: datetime.date | None = None) -> Contract:
+    """The contract that ``name`` means; ``M+1`` and its like count from ``at``.
+
+    ``since`` asks ``lookup`` for items from this date on, for the sake of other names that will follow.
+    Raises ``UnknownContract`` with the nearest names, ``AmbiguousContract`` with the candidates, and
+    ``ContractError`` for a spread or a range whose periods belong to different sequences.
+    """
+    text, sequence_id = _qualified(name)
+    asked = None
+    for reading in _readings(text, at):
+        product = _product(reading, lookup)
+        asked = asked or reading.product
+        if product is not None:
+            dates = [date for date in (reading.since, since) if date]
+            listings = lookup.listings(product, min(dates, default=None))
+            return _choose(name, reading, product, listings, sequence_id)
+    return _by_item_name(name, text, asked, lookup, sequence_id)
+
+
+def earliest(names: Iterable[str], at: datetime.date) -> datetime.date | None:
+    """The first day that any of these names delivers, so that one look at a sequence serves them all."""
+    readings = (reading for name in names for reading in _readings(_qualified(name)[0], at))
+    return min((reading.since for reading in readings if reading.since), default=None)
+
+
+def name_of(contract: Contract, listings: Sequence[Listing]) -> Contract:
+    """``contract`` with its canonical name and its delivery, from its product's listings.
+
+    Raises ``ContractError`` if the sequence is none of the product's, or the item none of the sequence's.
+    """
+    listing = _own(contract, listings)
+    ids = [contract.item_id] + ([contract.second_item_id] if contract.second_item_id else [])
+    items = tuple(_item(listing, item_id) for item_id in ids)
+    return _named(contract.product, contract.kind, listing, items, listings)
+
+
+# --- taking a name apart -----------------------------------------------------------------------------------
+
+
+def _qualified(name: str) -> tuple[str, int | None]:
+    text = " ".join(name.split())
+    if match := _QUALIFIED.fullmatch(text):
+        return match["name"], int(match["sequence"])
+    return text, None
+
+
+def _readings(text: str, at: datetime.date) -> Iterator[_Reading]:
+    """Every way to read ``text`` as a product and periods of a known spelling, longest period first."""
+    for product, rest in _splits(text):
+        for kind, parts in _shapes(rest):
+            terms = tuple(_term(part, at) for part in parts)
+            if all(term.period for term in terms):
+                yield _Reading(product, kind, terms)
+
+
+def _splits(text: str) -> Iterator[tuple[str, str]]:
+    words = text.split(" ")
+    for cut in range(1, len(words)):
+        yield " ".join(words[:cut]), " ".join(words[cut:])
+
+
+def _shapes(text: str) -> Iterator[tuple[Kind, tuple[str, ...]]]:
+    """``text`` as one period, then as two: 'Apr-23/May-23', 'Apr-23 x May-23', 'Q1-24..Q4-24'."""
+    yield "single", (text,)
+    for kind, joint in (("range", r"\.\."), ("spread", r" ?/ ?| x ")):
+        for match in re.finditer(joint, text, re.IGNORECASE):  # each of them: 'W/END' has one of its own
+            parts = text[: match.start()].strip(), text[match.end() :].strip()
+            if all(parts):
+                yield ("range" if kind == "range" else "spread"), parts
+
+
+def _term(text: str, at: datetime.date) -> _Term:
+    try:
+        return _Term(text, Period.parse(text, at=at))
+    except ContractError:
+        return _Term(text, None)
+
+
+# --- putting a contract together ---------------------------------------------------------------------------
+
+
+def _product(reading: _Reading, lookup: Lookup) -> Product | None:
+    try:
+        return lookup.find(reading.product)
+    except AmbiguousContract as error:
+        periods = JOINTS.get(reading.kind, "").join(term.text for term in reading.terms)
+        whole = tuple(f"{candidate} {periods}" for candidate in error.candidates)
+        raise AmbiguousContract(f"{reading.product} {periods}", whole) from None
+
+
+def _choose(
+    name: str, reading: _Reading, product: Product, listings: Sequence[Listing], sequence_id: int | None
+) -> Contract:
+    """The one contract that the reading means among the product's listings."""
+    found = _matches(reading.terms, listings, sequence_id)
+    if len(found) == 1:
+        return _named(product, reading.kind, *found[0], listings)
+    if found:
+        candidates = (_named(product, reading.kind, *match, listings).label for match in found)
+        raise AmbiguousContract(name, tuple(candidates))
+    for term in reading.terms:
+        if not _matches((term,), listings, sequence_id):
+            raise UnknownContract(name, _near_items(term, product, listings))
+    raise ContractError(
+        f"{name!r}: the two periods of a {reading.kind} must belong to one sequence, and no sequence of "
+        f"{product.label} has both; ask for the two contracts and take the difference"
+    )
+
+
+_Match: TypeAlias = tuple[Listing, tuple[SequenceItem, ...]]
+
+
+def _matches(terms: tuple[_Term, ...], listings: Sequence[Listing], sequence_id: int | None) -> list[_Match]:
+    """Every listing that has all the terms, with the items that they are."""
+    return [
+        (listing, items)
+        for listing in listings
+        if sequence_id is None or listing.sequence_id == sequence_id
+        for items in itertools.product(*(listing.find(term.text, term.period) for term in terms))
+    ]
+
+
+def _named(
+    product: Product, kind: Kind, listing: Listing, items: tuple[SequenceItem, ...], listings: Sequence[Listing]
+) -> Contract:
+    """The contract with its canonical name, made exact where another sequence has such an item too."""
+    singles = [
+        Contract(
+            product,
+            listing.sequence_id,
+            item.id,
+            name=f"{product.label} {item.label}",
+            period_start=item.period_start,
+            period_end=item.period_end,
+        )
+        for item in items
+    ]
+    contract = singles[0] if kind == "single" else getattr(singles[0], kind)(singles[1])
+    others = [other for other in listings if other.sequence_id != listing.sequence_id]
+    shared = any(all(other.find(item.label, item.period) for item in items) for other in others)
+    return evolve(contract, name=f"{contract.name} [{listing.sequence_id}]") if shared else contract
+
+
+def _near_items(term: _Term, product: Product, listings: Sequence[Listing]) -> tuple[str, ...]:
+    """The product's items nearest to the term: in delivery, those of its tenor first; else in spelling."""
+    items = {item.label: item.period for listing in listings for item in listing.items}
+    start = term.period.start if term.period else None
+    if term.period is None or start is None:
+        near = difflib.get_close_matches(term.text, items, n=3, cutoff=0.4) or list(items)[:3]
+    else:
+        tenor = term.period.tenor
+        dated = {label: other for label, other in items.items() if other and other.start}
+        near = sorted(dated, key=lambda label: _distance(dated[label], tenor, start))[:3]
+    return tuple(f"{product.label} {label}" for label in near)
+
+
+def _distance(period: Period, tenor: str, start: datetime.date) -> tuple[bool, int]:
+    return period.tenor != tenor, abs(((period.start or start) - start).days)
+
+
+def _by_item_name(name: str, text: str, asked: str | None, lookup: Lookup, sequence_id: int | None) -> Contract:
+    """For items whose names no grammar reads: the vendor's own spelling, to the letter."""
+    if product := _found(text, lookup):
+        example = f"{product.label} Apr-23"
+        raise ContractError(f"{name!r} names a product without a delivery period; add one, as in {example!r}")
+    for product_text, rest in reversed(list(_splits(text))):
+        product = _found(product_text, lookup)
+        if product is None:
+            continue
+        readings = [
+            _Reading(product_text, kind, tuple(_Term(part, None) for part in parts)) for kind, parts in _shapes(rest)
+        ]
+        for since in (None, _FIRST):  # current items first: only then is the whole past worth a request
+            listings = lookup.listings(product, since)
+            for reading in readings:
+                if _matches(reading.terms, listings, sequence_id):
+                    return _choose(name, reading, product, listings, sequence_id)
+        raise UnknownContract(name, _near_items(readings[0].terms[0], product, listings))
+    raise UnknownContract(name, lookup.near(asked or text))
+
+
+def _found(text: str, lookup: Lookup) -> Product | None:
+    try:
+        return lookup.find(text)
+    except AmbiguousContract:
+        return None
+
+
+# --- from ids ----------------------------------------------------------------------------------------------
+
+
+def _own(contract: Contract, listings: Sequence[Listing]) -> Listing:
+    for listing in listings:
+        if listing.sequence_id == contract.sequence_id:
+            return listing
+    own = ", ".join(f"{listing.sequence_id} ({listing.name})" for listing in listings)
+    raise ContractError(
+        f"sequence {contract.sequence_id} is none of {contract.product.label}'s; it has {own or 'none'}"
+    )
+
+
+def _item(listing: Listing, item_id: int) -> SequenceItem:
+    item = listing.item(item_id)
+    if item is None:
+        raise ContractError(
+            f"item {item_id} is none of sequence {listing.sequence_id} ({listing.name}); "
+            f"trayport.sequence_items({listing.sequence_id}, start='2000-01-01') lists what it has"
+        )
+    return item
