@@ -1,0 +1,325 @@
+"""From bytes to columns: exact, always of the same shape, and loud about anything else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trayport import ContractError, DecodeError
+from trayport.decoding import Ids, Schema, decode, empty, join
+from trayport.endpoints import TRADES
+
+PLAIN = Schema(TRADES)
+FULL = Schema(TRADES, TRADES.of("optional"), include_private=True, tz="Europe/Amsterdam")
+ALWAYS = {
+    "contract": "string",
+    "trade_id": "string",
+    "venue_code": "string",
+    "price": "float64",
+    "quantity": "float64",
+    "aggressor_buy": "boolean",
+}
+
+
+def trade(**changes: Any) -> dict[str, Any]:
+    usual = {
+        "tradeId": "12345678",
+        "venueCode": "BRO1",
+        "dealDate": 1677661222627634001,
+        "price": 47.35,
+        "quantity": 5,
+        "aggressorBuy": True,
+    }
+    return {**usual, **changes}
+
+
+def read(rows: Any, schema: Schema = PLAIN, naming: Any = "TTF* Apr-23") -> pd.DataFrame:
+    return decode(json.dumps(rows).encode(), schema, naming)
+
+
+def dtypes(frame: pd.DataFrame) -> dict[str, str]:
+    return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
+
+
+@pytest.mark.parametrize("rows", [[], [trade()], [trade()] * 50], ids=["none", "one", "fifty"])
+def test_the_columns_and_their_types_are_always_the_same(rows: list[Any]) -> None:
+    frame = read(rows)
+
+    assert ALWAYS == dtypes(frame)
+    assert ("timestamp", "datetime64[ns, UTC]", len(rows)) == (frame.index.name, str(frame.index.dtype), len(frame))
+
+
+@pytest.mark.parametrize("rows", [[], [trade()], [trade(privateFields={})]], ids=["none", "public", "own"])
+def test_fields_and_private_columns_are_appended_in_a_fixed_order(rows: list[Any]) -> None:
+    frame = read(rows, FULL)
+    party = {"company_id": "Int64", "trader_company_name": "string", "trader_id": "Int64", "trader_name": "string",
+             "derivative_indicator": "boolean"}  # fmt: skip
+
+    assert {
+        **ALWAYS,
+        "from_broken_spread": "boolean",
+        "initiator_owned_spread": "boolean",
+        "aggressor_owned_spread": "boolean",
+        "aggressor_sleeve": "boolean",
+        "initiator_sleeve": "boolean",
+        "route": "string",
+        "route_id": "Int64",
+        "is_private": "boolean",
+        "public_copy": "boolean",
+        **{f"aggressor_{name}": dtype for name, dtype in party.items()},
+        **{f"initiator_{name}": dtype for name, dtype in party.items()},
+        "product_classification": "string",
+    } == dtypes(frame)
+    assert "datetime64[ns, Europe/Amsterdam]" == str(frame.index.dtype)
+    assert dtypes(empty(FULL)) == dtypes(frame)
+    assert list(empty(FULL).columns) == list(frame.columns)
+
+
+def test_text_columns_have_one_dtype_on_every_version_of_pandas() -> None:
+    frame = read([trade()])
+
+    assert pd.StringDtype("pyarrow") == frame["trade_id"].dtype == empty(PLAIN)["trade_id"].dtype
+    assert "string" == frame["trade_id"].dtype
+
+
+def test_nanoseconds_are_exact() -> None:
+    # A float of this size keeps only every 256th of them.
+    assert 1677661222627634001 == read([trade()]).index.asi8[0]  # type: ignore[attr-defined]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text())))
+def test_what_is_read_is_what_was_written_to_the_last_bit(cells: list[tuple[int, float, str]]) -> None:
+    frame = read([trade(dealDate=time, price=price, tradeId=text) for time, price, text in cells])
+
+    assert [time for time, _, _ in cells] == frame.index.asi8.tolist()  # type: ignore[attr-defined]
+    assert [np.float64(price).tobytes() for _, price, _ in cells] == [
+        value.tobytes() for value in frame["price"].to_numpy()
+    ]
+    assert [text for _, _, text in cells] == frame["trade_id"].tolist()
+
+
+@pytest.mark.parametrize(
+    "change, column, expected",
+    [
+        ({"price": 47}, "price", 47.0),
+        ({"price": -0.125}, "price", -0.125),
+        ({"tradeId": 12345678901234567890}, "trade_id", "12345678901234567890"),
+        ({"unheardOf": {"a": [1]}}, "price", 47.35),
+    ],
+)
+def test_what_usually_differs_is_taken(change: dict[str, Any], column: str, expected: object) -> None:
+    assert [expected] == read([trade(**change)])[column].tolist()
+
+
+@pytest.mark.parametrize(
+    "column, wire", [("price", "price"), ("trade_id", "tradeId"), ("aggressor_buy", "aggressorBuy")]
+)
+@pytest.mark.parametrize("missing", [True, False], ids=["missing", "null"])
+def test_a_missing_cell_is_a_gap_and_no_reason_to_fail(column: str, wire: str, missing: bool) -> None:
+    row = trade(**{wire: None})
+    if missing:
+        del row[wire]
+    frame = read([trade(), row])
+
+    assert [False, True] == frame[column].isna().tolist()
+    assert ALWAYS == dtypes(frame)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+def test_white_space_order_of_keys_and_a_bom_make_no_difference(indent: int | None, bom: bytes) -> None:
+    row = dict(reversed(trade().items()))
+    payload = bom + json.dumps([row, row], indent=indent).encode() + b"\n"
+
+    pd.testing.assert_frame_equal(read([trade(), trade()]), decode(payload, PLAIN, "TTF* Apr-23"))
+
+
+@pytest.mark.parametrize(
+    "payload, path",
+    [
+        (b"{}", "$"),
+        (b'{"title":"x"}', "$"),
+        (b'[{"dealDate":1', "$"),
+        (b"<html>", "$"),
+        (b"", "$"),
+        (b'[{"dealDate":1,"price":NaN}]', "$"),
+        (b'[{"dealDate":1,"tradeId":"\xff"}]', "$"),
+        (b'[{"dealDate":1},{"dealDate":1.5}]', "$[1].dealDate"),
+        (b'[{"dealDate":"2023-01-01"}]', "$[0].dealDate"),
+        (b'[{"dealDate":null}]', "$[0].dealDate"),
+        (b'[{"price":1}]', "$[0]"),
+        (b'[{"dealDate":1,"price":"1"}]', "$[0].price"),
+        (b'[{"dealDate":1,"aggressorBuy":1}]', "$[0].aggressorBuy"),
+        (b'[{"dealDate":1},{"dealDate":9223372036854775808}]', "$[1].dealDate"),
+        (b"[3]", "$[0]"),
+    ],
+)
+def test_what_the_guide_does_not_promise_is_an_error_with_its_place(payload: bytes, path: str) -> None:
+    with pytest.raises(DecodeError, match="^trades: cannot read the answer at") as caught:
+        decode(payload, PLAIN, "TTF* Apr-23")
+
+    assert path == caught.value.path
+
+
+def test_an_id_beyond_64_bits_is_an_error_with_its_place() -> None:
+    with pytest.raises(DecodeError, match="does not fit 64 bits") as caught:
+        read([trade(routeId=1), trade(routeId=2**64)], FULL)
+
+    assert "$[1].routeId" == caught.value.path
+
+
+class TestContracts:
+    """Naming rows by their contract objects."""
+
+    @staticmethod
+    def contract(item: int, **changes: Any) -> dict[str, Any]:
+        usual = {
+            "contractType": "SinglePeriod",
+            "marketId": 10000065,
+            "instrumentId": None,
+            "sequenceId": 10000305,
+            "sequenceItemId": item,
+            "secondSequenceItemId": None,
+        }
+        return {**usual, **changes}
+
+    def test_each_row_is_named_by_its_ids_and_each_id_looked_up_once(self) -> None:
+        seen: list[Ids] = []
+
+        def name(ids: Ids) -> str:
+            seen.append(ids)
+            return f"M{ids.item_id}"
+
+        frame = read([trade(contract=self.contract(item)) for item in (232, 233, 232)], naming=name)
+
+        assert ["M232", "M233", "M232"] == frame["contract"].tolist()
+        assert [Ids(10000305, 232, None, "single"), Ids(10000305, 233, None, "single")] == seen
+
+    def test_both_spellings_of_a_spread_are_read(self) -> None:
+        rows = [trade(contract=self.contract(1, contractType=kind, secondSequenceItemId=2))
+                for kind in ("Spread", "PeriodSpread")]  # fmt: skip
+
+        assert ["spread 2"] * 2 == read(rows, naming=lambda ids: f"{ids.kind} {ids.second_item_id}")[
+            "contract"
+        ].tolist()
+
+    def test_no_rows_need_no_names(self) -> None:
+        assert ALWAYS == dtypes(read([], naming=lambda ids: "never"))
+
+    @pytest.mark.parametrize(
+        "row, path",
+        [(trade(), "$[1]"), (trade(contract=None), "$[1].contract"), (trade(contract={}), "$[1].contract"),
+         (trade(contract={"contractType": "Strip", "sequenceId": 1, "sequenceItemId": 2}), "$[1].contract")],
+        ids=["missing", "null", "empty", "unknown-type"],
+    )  # fmt: skip
+    def test_a_row_that_does_not_say_what_it_is_of_is_an_error(self, row: dict[str, Any], path: str) -> None:
+        with pytest.raises(DecodeError) as caught:
+            read([trade(contract=self.contract(232)), row], naming=lambda ids: "M")
+
+        assert path == caught.value.path
+
+    def test_a_name_that_is_refused_is_an_error_with_its_row(self) -> None:
+        def refuse(ids: Ids) -> str:
+            raise ContractError("not asked for")
+
+        with pytest.raises(DecodeError, match="not asked for") as caught:
+            read([trade(contract=self.contract(232))], naming=refuse)
+
+        assert "$[0].contract" == caught.value.path
+
+
+PRIVATE = {
+    "aggressorCompanyId": 123,
+    "initiatorCompanyId": 0,
+    "initiatorTraderName": "",
+    "productClassification": "RmMifid",
+}
+
+
+class TestOwnTrades:
+    """Own trades that come twice."""
+
+    def copies(self, *rows: dict[str, Any]) -> list[tuple[bool, bool]]:
+        frame = read(list(rows), Schema(TRADES, include_private=True))
+        return list(zip(frame["is_private"].tolist(), frame["public_copy"].tolist(), strict=True))
+
+    def own(self, **changes: Any) -> dict[str, Any]:
+        return trade(venueCode="EEX7", privateFields=PRIVATE, **changes)
+
+    def public(self, **changes: Any) -> dict[str, Any]:
+        return trade(venueCode="EEX7", **changes)
+
+    def test_private_fields_become_columns_and_unknown_parties_stay_as_sent(self) -> None:
+        frame = read([self.own(), self.public(tradeId="other", price=1)], Schema(TRADES, include_private=True))
+
+        assert [123, 0] == [frame["aggressor_company_id"].iloc[0], frame["initiator_company_id"].iloc[0]]
+        assert ("", "RmMifid") == (frame["initiator_trader_name"].iloc[0], frame["product_classification"].iloc[0])
+        assert frame.filter(regex="^(aggressor|initiator)_(company|trader)").iloc[1].isna().all()
+
+    def test_the_anonymous_twin_on_a_venue_with_a_feed_of_its_own_is_marked(self) -> None:
+        assert [(True, False), (False, True)] == self.copies(self.own(tradeId="1"), self.public(tradeId="1 Public"))
+
+    def test_the_twin_may_come_first(self) -> None:
+        assert [(False, True), (True, False)] == self.copies(self.public(tradeId="1 Public"), self.own(tradeId="1"))
+
+    def test_elsewhere_nothing_comes_twice(self) -> None:
+        rows = trade(tradeId="1", privateFields=PRIVATE), trade(tradeId="1")
+
+        assert [(True, False), (False, False)] == self.copies(*rows)
+
+    @pytest.mark.parametrize("change", [{"price": 1.0}, {"quantity": 1.0}, {"dealDate": 5}, {"venueCode": "ICE"}])
+    def test_a_trade_that_differs_is_no_twin(self, change: dict[str, Any]) -> None:
+        assert [(True, False), (False, False)] == self.copies(self.own(), {**self.public(), **change})
+
+    def test_of_several_equals_each_own_trade_has_one_twin_by_its_id(self) -> None:
+        rows = [self.public(tradeId="7 Public"), self.own(tradeId="8"), self.public(tradeId="8 Public"),
+                self.public(tradeId="9 Public")]  # fmt: skip
+
+        assert [(False, False), (True, False), (False, True), (False, False)] == self.copies(*rows)
+
+    def test_where_ids_say_nothing_the_first_equal_is_taken(self) -> None:
+        rows = [self.own(tradeId="a"), self.public(tradeId="b"), self.public(tradeId="c")]
+
+        assert [(True, False), (False, True), (False, False)] == self.copies(*rows)
+
+
+class TestJoining:
+    """Frames put together."""
+
+    @staticmethod
+    def frame(*cells: tuple[int, str, str]) -> pd.DataFrame:
+        rows = [trade(dealDate=time, tradeId=text, contract={"contractType": "SinglePeriod", "sequenceId": 1,
+                "sequenceItemId": ord(name)}) for time, name, text in cells]  # fmt: skip
+        return read(rows, naming=lambda ids: chr(ids.item_id))
+
+    def joined(self, *frames: pd.DataFrame) -> list[tuple[int, str, str]]:
+        whole = join(frames, PLAIN, ["b", "a"])
+        return list(zip(whole.index.asi8.tolist(), whole["contract"], whole["trade_id"], strict=True))  # type: ignore[attr-defined]
+
+    def test_rows_are_in_the_order_of_time_then_of_the_contracts_as_asked_then_as_they_came(self) -> None:
+        one = self.frame((5, "a", "1"), (3, "a", "2"), (5, "b", "3"))
+        other = self.frame((4, "b", "4"), (5, "a", "5"))
+
+        assert [(3, "a", "2"), (4, "b", "4"), (5, "b", "3"), (5, "a", "1"), (5, "a", "5")] == self.joined(one, other)
+
+    def test_equal_rows_are_all_kept(self) -> None:
+        assert 4 == len(self.joined(self.frame((5, "a", "1"), (5, "a", "1")), self.frame((5, "a", "1"), (5, "a", "1"))))
+
+    def test_no_rows_joined_are_an_empty_frame_with_the_right_types(self) -> None:
+        for nothing in ([], [empty(PLAIN), empty(PLAIN)]):
+            assert ALWAYS == dtypes(join(nothing, PLAIN, []))
+
+    @given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ab"), st.text("xyz", max_size=1)))))
+    def test_joining_loses_and_doubles_nothing_and_orders_everything(
+        self, parts: list[list[tuple[int, str, str]]]
+    ) -> None:
+        joined = self.joined(*(self.frame(*part) for part in parts))
+        cells = [cell for part in parts for cell in part]
+
+        assert joined == sorted(cells, key=lambda cell: (cell[0], "ba".index(cell[1])))
