@@ -1,0 +1,73 @@
+"""The breaker: closed, open, half-open."""
+
+from __future__ import annotations
+
+import pytest
+from support.fake import Clock
+
+from trayport.transport.breaker import Breaker
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> Breaker:
+    return Breaker(threshold=3, cooldown=30.0, clock=clock)
+
+
+def fail(breaker: Breaker, *keys: str) -> None:
+    for key in keys:
+        breaker.failed(key)
+
+
+def test_it_opens_when_so_many_different_requests_failed_in_a_row(breaker: Breaker) -> None:
+    fail(breaker, "a", "b")
+    assert (False, 0.0) == (breaker.is_open, breaker.admit())
+
+    fail(breaker, "c")
+    assert (True, 30.0) == (breaker.is_open, breaker.admit())
+
+
+def test_one_request_that_always_fails_cannot_open_it(breaker: Breaker) -> None:
+    fail(breaker, *["a"] * 50)
+
+    assert breaker.is_open is False
+
+
+def test_a_success_between_starts_the_count_anew(breaker: Breaker) -> None:
+    fail(breaker, "a", "b")
+    breaker.succeeded()
+    fail(breaker, "c", "d")
+
+    assert breaker.is_open is False
+
+
+def test_after_the_cooldown_one_request_may_try_and_the_others_wait_for_it(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, "a", "b", "c")
+    clock.now += 29
+    assert 1.0 == breaker.admit()
+
+    clock.now += 1
+    assert (0.0, 30.0) == (breaker.admit(), breaker.admit())
+
+
+def test_a_probe_that_succeeds_closes_it(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, "a", "b", "c")
+    clock.now += 30
+    breaker.admit()
+    breaker.succeeded()
+
+    assert (0.0, 0.0) == (breaker.admit(), breaker.admit())
+
+
+def test_a_probe_that_fails_opens_it_for_another_cooldown(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, "a", "b", "c")
+    clock.now += 30
+    breaker.admit()
+    clock.now += 5
+    fail(breaker, "a")
+
+    assert 30.0 == breaker.retry_in()

@@ -1,0 +1,170 @@
+"""The limits: never more than allowed in any window, first come first served."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.fake import Clock
+
+from trayport import Config
+from trayport.config import Rate
+from trayport.transport.limits import Gate, Stopped, gate
+
+RATES = Config().rates
+
+
+def stamps(rates: tuple[Rate, ...], count: int, work: list[float] | None = None) -> list[float]:
+    """When so many permits are given to one thread that works in between, on a clock that takes no time."""
+    clock = Clock()
+    gate, stop, taken = Gate(rates, clock=clock), threading.Event(), []
+    for number in range(count):
+        gate.acquire(stop, clock.wait)
+        taken.append(clock.now)
+        clock.now += work[number % len(work)] if work else 0.0
+    return taken
+
+
+def worst(taken: list[float], rate: Rate) -> float:
+    """The shortest time in which more permits than allowed were given; infinite if never so many."""
+    return min(
+        (later - earlier for earlier, later in zip(taken, taken[rate.count :], strict=False)), default=float("inf")
+    )
+
+
+@given(
+    st.tuples(st.integers(1, 8), st.integers(1, 480)),
+    st.lists(st.floats(0.0, 3.0), min_size=1, max_size=20),
+)
+def test_no_window_ever_holds_more_than_its_rate_allows(limits: tuple[int, int], work: list[float]) -> None:
+    rates = Config(per_second=limits[0], per_minute=limits[1]).rates
+    taken = stamps(rates, 40, work)
+
+    for rate in rates:
+        assert worst(taken, rate) >= rate.seconds
+
+
+def test_a_thread_that_never_works_uses_nearly_all_of_the_limit() -> None:
+    taken = stamps(RATES, 361)
+
+    assert 60.0 <= taken[-1] - taken[0] <= 60.0 * 1.03
+
+
+def test_the_first_permits_come_at_once() -> None:
+    assert [1000.0] * 3 == stamps(RATES, 3)
+
+
+def test_no_rates_mean_no_waiting() -> None:
+    assert 0.0 == Gate(()).acquire(threading.Event())
+
+
+def test_a_pause_holds_everybody_back() -> None:
+    clock = Clock()
+    gate = Gate(RATES, clock=clock)
+    gate.pause(12.0)
+    gate.pause(3.0)
+
+    assert 12.0 == gate.acquire(threading.Event(), clock.wait)
+
+
+def test_the_slower_of_two_clients_sets_the_pace_of_both() -> None:
+    clock = Clock()
+    gate, stop = Gate(Config(per_second=6).rates, clock=clock), threading.Event()
+    gate.acquire(stop, clock.wait)
+    gate.tighten(Config(per_second=1).rates)
+    gate.acquire(stop, clock.wait)
+    gate.tighten(Config(per_second=6).rates)
+    gate.acquire(stop, clock.wait)
+
+    assert 1002.0 <= clock.now <= 1002.1
+
+
+def test_giving_up_takes_no_permit_and_lets_the_next_one_pass() -> None:
+    gate, stop = Gate((Rate(1, 0.5),)), threading.Event()
+    gate.acquire(threading.Event())
+    stop.set()
+    with pytest.raises(Stopped):
+        gate.acquire(stop)
+
+    assert gate.acquire(threading.Event()) < 0.6
+
+
+def test_a_thread_in_the_queue_can_be_stopped_too() -> None:
+    gate, stop = Gate((Rate(1, 3.0),)), threading.Event()
+    gate.acquire(threading.Event())
+    head = threading.Thread(target=gate.acquire, args=(threading.Event(),), daemon=True)
+    head.start()
+    time.sleep(0.05)
+    threading.Timer(0.1, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        gate.acquire(stop)
+
+    assert time.monotonic() - began < 1.0
+
+
+def test_threads_are_served_in_the_order_in_which_they_came() -> None:
+    gate, served = Gate((Rate(1, 0.3),)), list[int]()
+    gate.acquire(threading.Event())
+
+    def ask(me: int) -> None:
+        gate.acquire(threading.Event())
+        served.append(me)
+
+    threads = [threading.Thread(target=ask, args=(me,)) for me in range(5)]
+    for place, thread in enumerate(threads, 1):
+        thread.start()
+        while len(gate._queue) < place:
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+
+    assert [0, 1, 2, 3, 4] == served
+
+
+def test_threads_together_stay_within_the_windows_and_use_them() -> None:
+    gate, stop = Gate((Rate(3, 0.1), Rate(30, 1.0))), threading.Event()
+    taken: list[float] = []
+    end = time.monotonic() + 2.0
+
+    def ask() -> None:
+        while time.monotonic() < end:
+            gate.acquire(stop)
+            taken.append(time.monotonic())
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    taken.sort()
+    # Judged after the call returns, so a thread that was slow to say so may make a window look a little shorter.
+    assert worst(taken, Rate(3, 0.1)) > 0.09
+    assert 40 < len(taken) <= 70
+
+
+def test_clients_of_one_key_share_one_gate_and_others_have_their_own() -> None:
+    one, same, other = gate(Config("a")), gate(Config("a", per_second=2)), gate(Config("b"))
+
+    assert one is same
+    assert one is not other
+    assert Config(per_second=2).rates == one.rates
+
+
+def test_a_gate_is_forgotten_with_its_last_client() -> None:
+    first: Any = gate(Config("c", per_second=1))
+    assert Config(per_second=1).rates == first.rates
+    del first
+
+    assert Config().rates == gate(Config("c")).rates
+
+
+def test_switched_off_there_is_no_gate_to_share() -> None:
+    here = {"analytics_url": "http://127.0.0.1:1", "reference_url": "http://127.0.0.1:1"}
+
+    assert () == gate(Config("a", limiter="off", **here)).rates  # type: ignore[arg-type]

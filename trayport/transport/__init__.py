@@ -1,0 +1,8 @@
+"""Bytes and patience: knows HTTP and the limits of the key, not frames and not contracts."""
+
+from __future__ import annotations
+
+from .limits import Stopped
+from .session import Session
+
+__all__ = ["Session", "Stopped"]

@@ -1,0 +1,63 @@
+"""Leaves an API alone that keeps failing: closed, open, half-open."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from attrs import define, field
+
+
+@define
+class Breaker:
+    """Opens when ``threshold`` different requests have failed in a row, for ``cooldown`` seconds.
+
+    Then it lets one of them through: if that succeeds it closes, and if not it waits again. Requests are
+    told apart by a key, so that one which always fails cannot open it however often it is tried.
+    """
+
+    threshold: int = 5
+    cooldown: float = 30.0
+    clock: Callable[[], float] = time.monotonic
+    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    _failed: set[object] = field(factory=set, init=False)
+    _probe_at: float | None = field(default=None, init=False)
+    """When open: the moment at which one request may try."""
+
+    @property
+    def is_open(self) -> bool:
+        """Would a request be refused now?"""
+        return self.retry_in() > 0
+
+    def retry_in(self) -> float:
+        """Seconds until a request may try; 0 while closed."""
+        with self._lock:
+            return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self.clock())
+
+    def admit(self) -> float:
+        """0 for leave to send; else the seconds until there may be leave.
+
+        The first to be let through after the cooldown is the probe; until it is back the others are refused.
+        """
+        with self._lock:
+            if self._probe_at is None:
+                return 0.0
+            left = self._probe_at - self.clock()
+            if left <= 0:
+                self._probe_at = self.clock() + self.cooldown
+                return 0.0
+            return left
+
+    def succeeded(self) -> None:
+        """The server answered, whatever it said."""
+        with self._lock:
+            self._failed.clear()
+            self._probe_at = None
+
+    def failed(self, key: object) -> None:
+        """The request of this key got no answer, or a 5xx."""
+        with self._lock:
+            self._failed.add(key)
+            if len(self._failed) >= self.threshold:
+                self._probe_at = self.clock() + self.cooldown

@@ -1,0 +1,314 @@
+"""Sends one request at a time, patiently: the only place that knows HTTP."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import threading
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, TypeAlias
+
+import requests
+import urllib3
+from attrs import define, field, frozen
+from requests.adapters import HTTPAdapter
+
+from .._time import Clock, utc_now
+from .._version import __version__
+from ..config import Config, Secret, is_loopback
+from ..endpoints import Request
+from ..errors import (
+    APIError,
+    BadRequest,
+    CircuitOpen,
+    ConnectionFailed,
+    IntradayNotAllowed,
+    NotAllowed,
+    NotFound,
+    RateLimited,
+    ServerError,
+    TimedOut,
+    TrayportError,
+    TrayportWarning,
+)
+from ..hooks import Hook, RequestEvent
+from .breaker import Breaker
+from .limits import Gate, Stopped, Wait, gate
+from .retries import Trial, policy
+
+__all__ = ["Session"]
+
+logger = logging.getLogger(__name__)
+
+USER_AGENT = f"trayport/{__version__} python/{platform.python_version()} requests/{requests.__version__}"
+# What is decoded here, the API's default first; without the header it would send Brotli unasked (guide p. 38).
+ACCEPT_ENCODING = "br, gzip, deflate"
+
+_CHUNK = 1 << 20
+_MOST_OF_AN_ERROR = 1 << 16
+# A wait longer than this is told, so that nobody takes it for a hang.
+_LONG_WAIT = 10.0
+
+
+@frozen
+class _Answer:
+    """What one attempt brought: the body, or the error and the server's own wish for a wait."""
+
+    status: int | None = None
+    body: bytes = b""
+    error: TrayportError | None = None
+    retry_after: str | None = None
+
+
+@define(eq=False)
+class Session:
+    """Sends requests to both APIs with one key.
+
+    ``send`` goes through these steps, outermost first; see ``retries``, ``breaker`` and ``limits``:
+
+    1. the retry loop owns the attempts, and the waits between them;
+    2. the breaker refuses while its API keeps failing; a request under way waits for the probe;
+    3. one slot of ``Config.workers``, so that a permit is never held in a queue for a connection;
+    4. one permit of the key's limits, for every attempt;
+    5. the wire: a pooled connection, no redirects, no cookies, an explicit Accept-Encoding;
+    6. status and exception become one of ``errors``;
+    7. the hooks see a ``RequestEvent``.
+    """
+
+    config: Config
+    hooks: Sequence[Hook] = ()
+    now: Clock = utc_now
+    clock: Callable[[], float] = time.monotonic
+    wait: Wait = threading.Event.wait
+    gate: Gate = field(init=False)
+    breakers: dict[str, Breaker] = field(init=False)
+    _key: Secret = field(init=False, repr=False)
+    _slots: threading.Semaphore = field(init=False, repr=False)
+    _http: requests.Session = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._key = self.config.require_key()
+        self.gate = gate(self.config, self.clock)
+        self.breakers = {api: Breaker(clock=self.clock) for api in ("analytics", "reference")}
+        self._slots = threading.Semaphore(self.config.workers)
+        self._http = _http(self.config.workers)
+
+    def ready(self, request: Request) -> None:
+        """Raise ``CircuitOpen`` while the request's API is left alone, for questions that have not begun."""
+        seconds = self.breakers[request.endpoint.api].retry_in()
+        if seconds > 0:
+            raise CircuitOpen(request.endpoint.name, 0, retry_in=seconds)
+
+    def send(self, request: Request, stop: threading.Event | None = None) -> bytes:
+        """The body of the answer to ``request``, decompressed.
+
+        Setting ``stop`` ends every wait at once with ``Stopped``. Raises one of ``errors`` when the last
+        attempt has failed.
+        """
+        stop = stop or threading.Event()
+        trial = Trial(policy(self.config), self.config.retry_budget, self.config.backoff_cap)
+        attempt = 0
+        while True:
+            self._wait_for_leave(request, attempt, trial, stop)
+            attempt += 1
+            answer = self._attempt(request, attempt, stop)
+            if answer.error is None:
+                return answer.body
+            seconds = trial.wait_after(answer.error, answer.retry_after)
+            if seconds is None:
+                raise _final(answer.error)
+            self._pause(request, answer, seconds, stop)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._http.close()
+
+    def _wait_for_leave(self, request: Request, attempt: int, trial: Trial, stop: threading.Event) -> None:
+        breaker = self.breakers[request.endpoint.api]
+        while (seconds := breaker.admit()) > 0:
+            slice_ = min(seconds, 1.0)  # short, since the probe may be back any moment
+            if not trial.wait_for_probe(slice_):
+                raise CircuitOpen(request.endpoint.name, attempt, retry_in=seconds)
+            self._sleep(slice_, stop)
+
+    def _pause(self, request: Request, answer: _Answer, seconds: float, stop: threading.Event) -> None:
+        if answer.status == 429:
+            self.gate.pause(seconds)  # the server speaks to the key, so all who use it wait
+        if seconds >= _LONG_WAIT:
+            warnings.warn(
+                f"{answer.error}; waiting {seconds:.0f} seconds to try again",
+                TrayportWarning,
+                stacklevel=2,
+            )
+        self._sleep(seconds, stop)
+
+    def _sleep(self, seconds: float, stop: threading.Event) -> None:
+        self.wait(stop, seconds)
+        if stop.is_set():
+            raise Stopped
+
+    def _attempt(self, request: Request, attempt: int, stop: threading.Event) -> _Answer:
+        with self._slots:
+            waited = self.gate.acquire(stop, self.wait)
+            began = self.clock()
+            answer = self._wire(request, attempt)
+        elapsed = self.clock() - began
+        breaker = self.breakers[request.endpoint.api]
+        if answer.status is None or answer.status >= 500:
+            breaker.failed(request)
+        else:
+            breaker.succeeded()
+        self._tell(request, attempt, waited, elapsed, answer)
+        return answer
+
+    def _wire(self, request: Request, attempt: int) -> _Answer:
+        name = request.endpoint.name
+        error: TrayportError
+        try:
+            return self._exchange(request)
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as caught:
+            error = TimedOut(name, attempt, _reason(caught))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as caught:
+            error = ConnectionFailed(name, attempt, _reason(caught))
+        # Made outside the handlers: requests' exceptions hold the request, and that holds the key.
+        return _Answer(error=error)
+
+    def _exchange(self, request: Request) -> _Answer:
+        base = self.config.analytics_url if request.endpoint.api == "analytics" else self.config.reference_url
+        prepared = self._http.prepare_request(
+            requests.Request(
+                "GET", base + request.path, params=list(request.params), headers={"X-API-KEY": self._key.reveal()}
+            )
+        )
+        settings = self._http.merge_environment_settings(prepared.url, {}, True, None, None)
+        if is_loopback(base):
+            settings["proxies"] = {}  # a sandbox on this machine is behind no proxy
+        response = self._http.send(prepared, timeout=self.config.timeout, allow_redirects=False, **settings)
+        try:
+            return self._read(request, response)
+        finally:
+            response.close()
+
+    def _read(self, request: Request, response: requests.Response) -> _Answer:
+        if response.status_code == 200:
+            body = b"".join(response.raw.stream(_CHUNK, decode_content=True))
+            if not body:  # no answer is empty; an encoded one that was cut to nothing looks so
+                raise urllib3.exceptions.ProtocolError("the answer was empty")
+            return _Answer(200, body)
+        body = response.raw.read(_MOST_OF_AN_ERROR, decode_content=True)
+        detail = _detail(body).replace(self._key.reveal(), "***")
+        error = self._error(request, response, detail)
+        return _Answer(response.status_code, body, error, response.headers.get("Retry-After"))
+
+    def _error(self, request: Request, response: requests.Response, detail: str) -> APIError:
+        name, status = request.endpoint.name, response.status_code
+        if status in (301, 302, 303, 307, 308):
+            host = urllib3.util.parse_url(response.headers.get("Location", "")).host or "nowhere"
+            return APIError(name, status, f"redirects to {host}, which is not followed: the key would travel with it")
+        if status == 401 and request.until is not None and request.until > self.now().floor("D"):
+            return IntradayNotAllowed(name, status, detail)
+        if status in (403, 429):
+            return RateLimited(name, status, detail, _number(response.headers.get("Retry-After")))
+        kind = _STATUS.get(status, ServerError if status >= 500 else APIError)
+        return kind(name, status, detail)
+
+    def _tell(self, request: Request, attempt: int, waited: float, elapsed: float, answer: _Answer) -> None:
+        event = RequestEvent(
+            request.endpoint.name,
+            attempt,
+            waited,
+            elapsed,
+            answer.status,
+            len(answer.body),
+            type(answer.error).__name__ if answer.error else None,
+        )
+        logger.debug(
+            "%s attempt %d: %s, waited %.3f s, took %.3f s, %d bytes",
+            event.endpoint,
+            attempt,
+            event.status or event.error,
+            waited,
+            elapsed,
+            event.bytes,
+        )
+        for hook in self.hooks:
+            try:
+                hook(event)
+            except Exception:  # an observer must not decide whether data arrive
+                logger.exception("the hook %r failed", hook)
+
+
+_ErrorOf: TypeAlias = type[APIError]
+_STATUS: dict[int, _ErrorOf] = {400: BadRequest, 401: NotAllowed, 404: NotFound}
+
+
+def _http(workers: int) -> requests.Session:
+    """A session that keeps ``workers`` connections to each of the two hosts, and remembers nothing else."""
+    session = requests.Session()
+    # Retries are ours (see `retries`); blocking never happens, since a slot comes before a connection.
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=workers, max_retries=0, pool_block=True)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.auth = _no_auth
+    session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING})
+    return session
+
+
+def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Nothing to add; without it, requests would look for a password in ~/.netrc."""
+    return prepared
+
+
+def _final(error: TrayportError) -> TrayportError:
+    """A 403 that waiting did not cure is taken for what it says, or may still be."""
+    if isinstance(error, RateLimited) and error.status == 403:
+        reading = "waiting did not help: the key has no right to this, or it is throttled for longer"
+        return NotAllowed(error.endpoint, 403, f"{error.detail}; {reading}" if error.detail else reading)
+    return error
+
+
+def _number(header: str | None) -> float | None:
+    try:
+        return float(header) if header else None
+    except ValueError:
+        return None
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason in one line: "Connection refused" rather than a chain of wrappers."""
+    seen: list[BaseException] = []
+    inner: BaseException | None = error
+    while inner is not None and inner not in seen:
+        seen.append(inner)
+        nested = [part for part in inner.args if isinstance(part, BaseException)]
+        inner = getattr(inner, "reason", None) or (nested[0] if nested else None)
+        if not isinstance(inner, BaseException):
+            break
+    last = seen[-1]
+    text = last.strerror if isinstance(last, OSError) and last.strerror else str(last)
+    # urllib3 puts the repr of the connection before the reason.
+    return text.rpartition(">: ")[2][:300]
+
+
+def _detail(body: bytes) -> str:
+    """What an error's body says, whatever its shape: the guide gives none, and users saw several."""
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        said: Any = json.loads(text)
+    except ValueError:
+        # HTML comes from a gateway or a proxy; its markup helps nobody.
+        return "an HTML page instead of an answer" if text.startswith("<") else text[:300]
+    if not isinstance(said, dict):
+        return str(said)[:300]
+    if isinstance(said.get("errors"), dict):
+        return "; ".join(f"{name}: {_sentences(messages)}" for name, messages in said["errors"].items())[:300]
+    return next((str(said[key])[:300] for key in ("title", "detail", "message") if said.get(key)), "")
+
+
+def _sentences(messages: object) -> str:
+    return " ".join(map(str, messages)) if isinstance(messages, list) else str(messages)
