@@ -1,0 +1,269 @@
+"""Reference data on disk: shared, private to their owner, and never a reason to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import diskcache
+import pytest
+
+from trayport import TrayportWarning
+from trayport.refdata.cache import Cache
+
+posix = pytest.mark.skipif(os.name != "posix", reason="Windows keeps permissions in access lists")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def works_from_memory(cache: Cache) -> bool:
+    """Nothing more is told, and what is stored comes back."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cache.set("again", [1])
+        kept = cache.get("again")
+    return kept is not None and kept.document == [1]
+
+
+def test_a_document_comes_back_with_the_moment_it_was_stored(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, clock=lambda: 1234.5)
+    document = [{"id": 1, "name": "TTF ü €"}, None, 1.5]
+    cache.set("list", document)
+    kept = cache.get("list")
+
+    assert kept is not None
+    assert (document, 1234.5) == (kept.document, kept.stored)
+
+
+def test_another_cache_on_the_same_folder_sees_it(cache: Cache) -> None:
+    cache.set("list", [1])
+
+    assert [1] == (Cache(cache.directory).get("list") or pytest.fail("nothing")).document
+
+
+def test_what_was_never_stored_or_was_dropped_is_nothing(cache: Cache) -> None:
+    cache.set("a", 1)
+    cache.set("b", 2)
+    cache.drop("a")
+
+    assert (None, None) == (cache.get("a"), cache.get("c"))
+    cache.clear()
+    assert cache.get("b") is None
+
+
+@posix
+def test_the_folder_is_its_owners_alone(cache: Cache) -> None:
+    cache.set("list", [1])
+
+    assert 0o700 == stat.S_IMODE(cache.folder.stat().st_mode)
+
+
+@posix
+def test_a_folder_that_was_open_to_others_is_closed(cache: Cache) -> None:
+    cache.folder.mkdir(parents=True)
+    cache.folder.chmod(0o755)
+    cache.set("list", [1])
+
+    assert 0o700 == stat.S_IMODE(cache.folder.stat().st_mode)
+
+
+@posix
+@pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_not_used(cache: Cache) -> None:
+    cache.folder.mkdir(parents=True)
+    os.chown(cache.folder, 12345, 12345)
+    with pytest.warns(TrayportWarning, match="belongs to another user"):
+        cache.set("list", [1])
+
+    assert works_from_memory(cache)
+
+
+def test_nothing_is_held_open_between_two_looks(cache: Cache) -> None:
+    cache.set("list", [1])
+    cache.folder.rename(cache.folder.with_name("moved"))
+
+    assert cache.get("list") is None
+
+
+class Exploit:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> object:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("raw", [0, 1], ids=["pickled-key", "pickled-value"])
+def test_a_pickle_in_the_cache_is_never_opened(cache: Cache, tmp_path: Path, raw: int) -> None:
+    cache.set("list", ["x" * 50_000])
+    trap = tmp_path / "trap"
+    with sqlite3.connect(cache.folder / "cache.db") as database:
+        database.execute(
+            "UPDATE Cache SET mode = 4, raw = ?, filename = NULL, value = ?",
+            (raw, pickle.dumps(Exploit(trap)) if raw else None),
+        )
+        if not raw:
+            database.execute("UPDATE Cache SET key = ?", (pickle.dumps(Exploit(trap)),))
+    database.close()
+
+    if raw:
+        with pytest.warns(TrayportWarning, match="a value is pickled"):
+            assert cache.get("list") is None
+        assert works_from_memory(cache)
+    else:
+        assert cache.get("list") is None
+        with cache._open() as disk, pytest.raises(Exception, match="a key is pickled"):
+            list(disk)
+    assert not trap.exists()
+
+
+def test_nothing_but_text_goes_into_the_cache(cache: Cache) -> None:
+    with cache._open() as disk:
+        with pytest.raises(Exception, match="a list instead of text"):
+            disk.set("key", [1])
+        with pytest.raises(Exception, match="a tuple instead of text"):
+            disk.set((1, 2), "value")
+
+
+def test_a_database_that_is_none_is_thrown_away_with_one_warning(cache: Cache) -> None:
+    cache.folder.mkdir(parents=True)
+    (cache.folder / "cache.db").write_bytes(b"this is no database" * 1000)
+    with pytest.warns(TrayportWarning, match="thrown away") as told:
+        cache.set("list", [1])
+
+    assert 1 == len(told)
+    assert works_from_memory(cache)
+    fresh = Cache(cache.directory)
+    fresh.set("list", [2])
+    assert fresh._on_disk
+
+
+@pytest.mark.parametrize("text", ["{", '{"document": 1}', "[]", '{"document":1,"stored":"never"}'])
+def test_an_entry_that_is_damaged_is_nothing_with_one_warning(cache: Cache, text: str) -> None:
+    cache.set("list", [1])
+    with cache._open() as disk:
+        disk.set("list", text)
+    with pytest.warns(TrayportWarning, match="holds something that it did not store") as told:
+        assert cache.get("list") is None
+
+    assert 1 == len(told)
+    assert works_from_memory(cache)
+
+
+def test_a_value_whose_file_was_cut_is_nothing(cache: Cache) -> None:
+    cache.set("list", ["x" * 100_000])
+    [value] = cache.folder.rglob("*.val")
+    value.write_bytes(value.read_bytes()[:50_000])
+    with pytest.warns(TrayportWarning, match="holds something"):
+        assert cache.get("list") is None
+
+
+def test_a_value_whose_file_is_gone_is_nothing(cache: Cache) -> None:
+    cache.set("list", ["x" * 100_000])
+    next(cache.folder.rglob("*.val")).unlink()
+
+    assert cache.get("list") is None
+    cache.set("list", [1])
+    assert cache.get("list") is not None
+
+
+def test_a_folder_that_cannot_be_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    cache = Cache(tmp_path / "file")
+    with pytest.warns(TrayportWarning, match=r"set Config.cache_dir \(or TRAYPORT_CACHE_DIR\)") as told:
+        cache.set("list", [1])
+
+    assert 1 == len(told)
+    assert works_from_memory(cache)
+
+
+def test_a_cache_that_another_process_holds_is_waited_for_only_briefly(cache: Cache) -> None:
+    cache.set("list", [1])
+    holder = sqlite3.connect(cache.folder / "cache.db")
+    holder.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    try:
+        with pytest.warns(TrayportWarning, match="locked"):
+            cache.set("list", [2])
+    finally:
+        holder.close()
+
+    assert time.monotonic() - began < 5
+    assert works_from_memory(cache)
+
+
+UNPRIVILEGED = """
+import encodings.hex_codec, os, resource, sys, warnings
+from pathlib import Path
+import diskcache
+from trayport.refdata.cache import Cache
+# Root may write anywhere, so this goes on as nobody: after the imports, which nobody may not be allowed to read.
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+if sys.argv[2] == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+cache = Cache(Path(sys.argv[1]))
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    cache.set("list", ["x" * 3_000_000])
+    cache.set("more", [1])
+print(len(told), cache.get("list").document == ["x" * 3_000_000], cache.get("more").document == [1])
+"""
+
+
+@posix
+@pytest.mark.parametrize("trouble", ["read-only", "full"])
+def test_a_disk_that_is_read_only_or_full_costs_one_warning(tmp_path: Path, trouble: str) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_uid == os.getuid() and str(parent) != "/":
+            parent.chmod(parent.stat().st_mode | 0o055)
+    folder.chmod(0o555 if trouble == "read-only" else 0o777)
+    command = [sys.executable, "-c", UNPRIVILEGED, str(folder), trouble]
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert "1 True True" == done.stdout.strip(), done.stderr
+
+
+def test_threads_may_share_a_cache(cache: Cache) -> None:
+    def work(number: int) -> None:
+        for step in range(5):
+            cache.set(f"{number}", {"step": step})
+            assert cache.get(f"{number}") is not None
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [4] * 6 == [(cache.get(str(number)) or pytest.fail("lost")).document["step"] for number in range(6)]
+    assert cache._on_disk
+
+
+def test_what_is_on_disk_is_json_text(cache: Cache) -> None:
+    cache.set("list", [{"id": 1}])
+    plain = diskcache.Cache(str(cache.folder), disk=type("Plain", (diskcache.Disk,), {}))
+    with plain:
+        assert [{"id": 1}] == json.loads(plain["list"])["document"]
+
+
+def test_without_a_folder_it_lives_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    assert "trayport" in Cache().folder.parts

@@ -1,0 +1,102 @@
+"""The Reference Data API's answers as values."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trayport import DecodeError, Specification
+from trayport.contracts import SequenceItem
+from trayport.refdata.models import Detail, Entry, SequenceEntry, parse, read
+
+EXAMPLES = {
+    example["id"]: example
+    for example in json.loads((Path(__file__).parent / "data" / "examples.json").read_text(encoding="utf-8"))[
+        "examples"
+    ]
+}
+
+
+def utc(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(f"{text}T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    "example, kind, expected",
+    [
+        ("instruments_list", list[Entry], [Entry(10002806, "TTF Hi Cal 51.6 EEX")]),
+        ("markets_list", list[Entry], [Entry(10000065, "TTF Hi Cal 51.6")]),
+        ("market_sequences", list[SequenceEntry], [SequenceEntry(10000305, "Gas - NG Months")]),
+        (
+            "sequence_items",
+            list[SequenceItem],
+            [SequenceItem(73, "Jan-10", utc("2010-01-01"), utc("2010-02-01"), utc("2007-01-01"), utc("2009-12-30"))],
+        ),
+        ("instrument_detail", Detail, Detail(10002096, Specification("EUR", "MW", "EUR", "MWh"))),
+    ],
+)
+def test_the_documented_answers_are_read(example: str, kind: Any, expected: object) -> None:
+    assert expected == read(EXAMPLES[example]["response_sample"], kind, "test")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"id": 1, "name": "DA"},
+        {"id": 1, "name": "DA", "periodStart": None, "tradingEnd": None},
+        {"id": 1, "name": "DA", "surprise": {"a": 1}},
+    ],
+)
+def test_dates_may_be_absent_or_null_and_unknown_keys_are_passed_over(document: dict[str, Any]) -> None:
+    assert SequenceItem(1, "DA") == read(document, SequenceItem, "test")
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [("2010-01-01T05:00:00Z", 5), ("2010-01-01T05:00:00+02:00", 3), ("2010-01-01T05:00:00", 5)],
+)
+def test_a_date_without_a_zone_is_utc(text: str, expected: int) -> None:
+    start = read({"id": 1, "name": "x", "periodStart": text}, SequenceItem, "test").period_start
+
+    assert start is not None
+    assert expected == start.astimezone(datetime.UTC).hour
+
+
+@pytest.mark.parametrize(
+    "value", [{"id": 1}, {"id": 1, "tradingSpecifications": None}, {"id": 1, "tradingSpecifications": {}}]
+)
+def test_a_product_may_have_no_specification(value: dict[str, Any]) -> None:
+    assert read(value, Detail, "test").trading_specifications in (None, Specification())
+
+
+def test_a_display_name_is_read_where_there_is_one() -> None:
+    assert "Months" == read({"id": 1, "name": "x", "displayName": "Months"}, SequenceEntry, "test").display_name
+
+
+@pytest.mark.parametrize(
+    "document, kind, path",
+    [
+        ({"title": "no"}, list[Entry], "$"),
+        (3, list[Entry], "$"),
+        ([{"name": "x"}], list[Entry], "$[0].id"),
+        ([{"id": 1, "name": "x"}, {"id": "2", "name": "y"}], list[Entry], "$[1].id"),
+        ([{"id": True, "name": "x"}], list[Entry], "$[0].id"),
+        ([{"id": 1, "name": None}], list[Entry], "$[0].name"),
+        ([{"id": 1, "name": "x", "periodStart": "soon"}], list[SequenceItem], "$[0].period_start"),
+    ],
+)
+def test_what_the_guide_does_not_promise_is_an_error_with_its_place(document: object, kind: Any, path: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        read(document, kind, "test")
+
+    assert path == caught.value.path
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1", b"\xff\xfe"])
+def test_a_body_that_is_no_json_is_an_error_that_shows_its_beginning(body: bytes) -> None:
+    with pytest.raises(DecodeError, match="no JSON"):
+        parse(body, "test")

@@ -1,0 +1,132 @@
+"""Products by name: exact, alias, prefix, search."""
+
+from __future__ import annotations
+
+import pytest
+
+from trayport import AmbiguousContract, Instrument, Market
+from trayport.contracts import Product
+from trayport.refdata.models import Entry
+from trayport.refdata.products import Products
+
+INSTRUMENTS = [
+    Entry(10002096, "TTF Hi Cal 51.6"),
+    Entry(10002806, "TTF Hi Cal 51.6 EEX"),
+    Entry(10002228, "TTF Hi Cal 51.6 ICE"),
+    Entry(10001126, "Germany Baseload"),
+    Entry(10641710, "Germany Baseload EEX"),
+    Entry(10641750, "Germany Baseload EEX/France Baseload EEX"),
+    Entry(10001075, "EEX France Baseload Anon"),
+    Entry(10000625, "NBP ICE"),
+    Entry(10006025, "NBP ICE"),
+    Entry(10002071, "NBP"),
+]
+MARKETS = [Entry(10000065, "TTF Hi Cal 51.6"), Entry(10000016, "EUA"), Entry(77, "Germany Baseload*")]
+
+
+@pytest.fixture(scope="module")
+def products() -> Products:
+    return Products.of(
+        INSTRUMENTS, MARKETS, {"Carbon": "EUA", "Dead": "Nothing like it", "eex power": "instrument:10641710"}
+    )
+
+
+@pytest.mark.parametrize(
+    "text, product",
+    [
+        ("TTF Hi Cal 51.6 EEX", Instrument(10002806)),
+        ("ttf  hi cal 51.6 eex", Instrument(10002806)),
+        ("TTF Hi Cal 51.6", Market(10000065)),
+        ("TTF Hi Cal 51.6*", Market(10000065)),
+        ("TTF Hi Cal 51.6 *", Market(10000065)),
+        ("market:TTF Hi Cal 51.6", Market(10000065)),
+        ("instrument:TTF Hi Cal 51.6", Instrument(10002096)),
+        ("instrument: ttf hi cal 51.6", Instrument(10002096)),
+        ("Germany Baseload", Market(77)),
+        ("market:10000065", Market(10000065)),
+        ("instrument:10000625", Instrument(10000625)),
+        ("TTF", Market(10000065)),
+        ("ttf*", Market(10000065)),
+        ("instrument:TTF", Instrument(10002096)),
+        ("carbon", Market(10000016)),
+        ("EEX Fr", Instrument(10001075)),
+        ("TTF Hi Cal 51.6 E", Instrument(10002806)),
+        ("Germany*", Market(77)),
+        ("market:germany", Market(77)),
+        ("eu", Market(10000016)),
+        ("NBP", Instrument(10002071)),
+    ],
+)
+def test_a_name_finds_its_product(products: Products, text: str, product: Product) -> None:
+    assert product == products.find(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "*", "market:", "Spain", "market:NBP ICE", "market:5", "Dead", "51.6", "TTF Hi Cal 51.6 EEX*"]
+)
+def test_what_no_product_is_called_is_nothing(products: Products, text: str) -> None:
+    assert products.find(text) is None
+
+
+@pytest.mark.parametrize(
+    "text, candidates",
+    [
+        ("Germany", ("Germany Baseload*", "Germany Baseload EEX", "Germany Baseload EEX/France Baseload EEX")),
+        (
+            "instrument:Germany",
+            ("Germany Baseload", "Germany Baseload EEX", "Germany Baseload EEX/France Baseload EEX"),
+        ),
+        ("TTF Hi", ("TTF Hi Cal 51.6*", "TTF Hi Cal 51.6 EEX", "TTF Hi Cal 51.6 ICE")),
+        ("NBP ICE", ("instrument:10000625", "instrument:10006025")),
+    ],
+)
+def test_a_beginning_that_fits_several_lists_them_nearest_first(
+    products: Products, text: str, candidates: tuple[str, ...]
+) -> None:
+    with pytest.raises(AmbiguousContract) as caught:
+        products.find(text)
+
+    assert candidates == caught.value.candidates
+    assert None not in [products.find(candidate) for candidate in candidates]
+
+
+def test_a_callers_alias_wins_over_a_built_in_one() -> None:
+    found = Products.of(INSTRUMENTS, MARKETS, {"TTF": "TTF Hi Cal 51.6 EEX"}).find("TTF")
+
+    assert Instrument(10002806) == found
+
+
+def test_names_come_with_what_is_found(products: Products) -> None:
+    assert "TTF Hi Cal 51.6*" == (products.find("TTF") or pytest.fail("nothing")).label
+    assert "Germany Baseload*" == (products.by_id(Market(77)) or pytest.fail("nothing")).label
+    assert products.by_id(Instrument(77)) is None
+
+
+@pytest.mark.parametrize(
+    "text, first",
+    [
+        ("ttf", "TTF Hi Cal 51.6*"),
+        ("ttf eex", "TTF Hi Cal 51.6 EEX"),
+        ("eex ttf", "TTF Hi Cal 51.6 EEX"),
+        ("germany base", "Germany Baseload*"),
+        ("france", "EEX France Baseload Anon"),
+        ("germnay baseload", "Germany Baseload*"),
+        ("tft", "TTF Hi Cal 51.6*"),
+        ("carbon", "EUA*"),
+        ("nbp", "NBP"),
+        ("instrument:ttf", "TTF Hi Cal 51.6"),
+    ],
+)
+def test_a_search_finds_what_is_half_known(products: Products, text: str, first: str) -> None:
+    assert first == products.search(text, 5)[0][1].label
+
+
+def test_scores_fall_and_an_exact_name_has_one(products: Products) -> None:
+    scores = [score for score, _ in products.search("germany baseload", 10)]
+
+    assert 1.0 == scores[0]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_search_for_nothing_known_finds_nothing(products: Products) -> None:
+    assert [] == products.search("qqqq", 5)

@@ -1,0 +1,130 @@
+"""The Reference Data API's answers as values, and the one converter that makes them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
+
+from attrs import frozen
+
+from ..contracts import SequenceItem
+from ..errors import DecodeError
+
+if TYPE_CHECKING:
+    import cattrs
+
+__all__ = ["Detail", "Entry", "Items", "SequenceEntry", "Specification", "parse", "read"]
+
+T = TypeVar("T")
+
+
+@frozen
+class Entry:
+    """A product in the list of instruments or markets."""
+
+    id: int
+    name: str
+
+
+@frozen
+class SequenceEntry:
+    """A sequence in a product's list."""
+
+    id: int
+    name: str
+    display_name: str | None = None
+
+
+@frozen
+class Items:
+    """What is known of a sequence: every item whose delivery ends after ``since``."""
+
+    since: datetime.date
+    items: tuple[SequenceItem, ...]
+
+
+@frozen
+class Specification:
+    """The currencies and units of a product's prices and quantities, as the API spells them.
+
+    ``quantity_unit`` is that of ``quantity`` in trades, a rate of delivery such as ``MW`` where the product is
+    power or gas; ``notional_quantity_unit`` that of the energy behind it, such as ``MWh``.
+    """
+
+    price_currency: str | None = None
+    quantity_unit: str | None = None
+    notional_currency: str | None = None
+    notional_quantity_unit: str | None = None
+
+
+@frozen
+class Detail:
+    """A product's own page; only its trading specifications are of use."""
+
+    id: int
+    trading_specifications: Specification | None = None
+
+
+@lru_cache(maxsize=1)
+def converter() -> cattrs.Converter:
+    """camelCase on the wire, snake_case here; unknown keys are passed over, times are zone-aware."""
+    import cattrs
+    from cattrs.gen import make_dict_structure_fn, override
+
+    made = cattrs.Converter(prefer_attrib_converters=True)
+    made.register_structure_hook(datetime.datetime, lambda text, _: _moment(text))
+    made.register_structure_hook(datetime.date, lambda text, _: datetime.date.fromisoformat(text))
+    made.register_structure_hook(int, lambda value, _: _whole(value))
+    made.register_structure_hook(str, lambda value, _: _text(value))
+    for model in (Entry, SequenceEntry, SequenceItem, Specification, Detail, Items):
+        renamed: dict[str, Any] = {
+            attribute.name: override(rename=_camel(attribute.name)) for attribute in model.__attrs_attrs__
+        }
+        made.register_structure_hook(model, make_dict_structure_fn(model, made, **renamed))
+    return made
+
+
+def read(document: object, kind: type[T], endpoint: str) -> T:
+    """A parsed JSON document as a ``kind``, or a ``DecodeError`` that points at what is wrong with it."""
+    import cattrs
+
+    # An object walks like an empty list, and an error would pass for "no data".
+    if get_origin(kind) is list and not isinstance(document, list):
+        raise DecodeError(endpoint, "$", f"expected a list, got {type(document).__name__}")
+    try:
+        return converter().structure(document, kind)
+    except cattrs.BaseValidationError as error:
+        detail, _, path = cattrs.transform_error(error)[0].partition(" @ ")
+        raise DecodeError(endpoint, path or "$", detail) from None
+
+
+def parse(body: bytes, endpoint: str) -> Any:
+    """An answer's JSON document."""
+    try:
+        return json.loads(body)
+    except ValueError as error:  # UnicodeDecodeError is one too
+        raise DecodeError(endpoint, "$", f"no JSON: {error}; it begins with {body[:40]!r}") from None
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.title() for word in others)
+
+
+def _moment(text: str) -> datetime.datetime:
+    read_ = datetime.datetime.fromisoformat(text)
+    return read_ if read_.tzinfo else read_.replace(tzinfo=datetime.UTC)
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no whole number")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    return value
