@@ -1,0 +1,290 @@
+"""The simulated market: the same for ever, and like a market."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trayport.sandbox import calendar, catalogue, dice
+from trayport.sandbox.catalogue import SEQUENCES, Item, Product
+from trayport.sandbox.model import VERSION, Market, Trades
+
+PINNED = Path(__file__).parent / "data" / "model_checksums.json"
+DAY_NS = 86_400 * 10**9
+
+
+def instrument(number: int) -> Product:
+    return catalogue.products()["instrument", number]
+
+
+def item(sequence: int, number: int) -> Item:
+    found = catalogue.item(SEQUENCES[sequence], number)
+    assert found is not None
+    return found
+
+
+def day(text: str) -> int:
+    return calendar.day_number(datetime.date.fromisoformat(text))
+
+
+TTF_ICE, TTF_EEX, TTF_OTC, EUA = (instrument(number) for number in (10002228, 10002806, 10002096, 10003007))
+APRIL = item(10000305, 244)
+SAMPLES: dict[str, tuple[Product, tuple[Item, ...], str, str, str]] = {
+    "ttf-ice-month": (TTF_ICE, (APRIL,), "single", "2024-01-02", "2024-02-02"),
+    "ttf-eex-month-over-the-move": (TTF_EEX, (item(10000305, 222),), "single", "2022-03-28", "2022-04-11"),
+    "ttf-brokers-spread": (TTF_OTC, (APRIL, item(10000305, 245)), "spread", "2024-01-02", "2024-02-02"),
+    "ttf-ice-range": (TTF_ICE, (APRIL, item(10000305, 246)), "range", "2024-01-02", "2024-03-02"),
+    "ttf-day-ahead": (TTF_ICE, (item(10000302, 2),), "single", "2024-03-25", "2024-04-05"),
+    "eua": (EUA, (item(10000400, 710),), "single", "2022-08-01", "2022-08-20"),
+    "german-year": (instrument(10641710), (item(10000106, 22),), "single", "2024-06-01", "2024-07-01"),
+    "nbp-season": (instrument(10002071), (item(10000307, 42),), "single", "2024-06-01", "2024-07-01"),
+    "peg-quarter": (instrument(10642951), (item(10000306, 84),), "single", "2024-06-01", "2024-07-01"),
+    "german-day": (instrument(10001126), (item(10000100, 7800),), "single", "2024-02-20", "2024-03-10"),
+}
+
+
+def trades(name: str, seed: int = 1) -> Trades:
+    product, items, kind, start, end = SAMPLES[name]
+    return Market(seed).trades(product, items, kind, day(start), day(end))
+
+
+def checksum(made: Trades) -> str:
+    text = repr(
+        (made.time.tolist(), made.price.tolist(), made.quantity.tolist(), made.venue, made.id, made.chance.tolist())
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_bytes_of_a_version_never_change() -> None:
+    """A change of the model is a new VERSION, with new checksums: write them with the dictionary below."""
+    made = {"version": VERSION, **{name: checksum(trades(name)) for name in SAMPLES}}
+
+    assert json.loads(PINNED.read_text(encoding="utf-8")) == made
+
+
+def test_another_process_makes_the_same() -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_sandbox_model as t; "
+        "print(t.checksum(t.trades('ttf-brokers-spread')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True)
+
+    assert checksum(trades("ttf-brokers-spread")) == done.stdout.strip(), done.stderr
+
+
+def test_another_seed_is_another_market() -> None:
+    assert checksum(trades("eua", 1)) != checksum(trades("eua", 2))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 30), st.integers(0, 30), st.sampled_from(["ttf-ice-month", "ttf-brokers-spread", "eua"]))
+def test_any_window_is_a_part_of_any_wider_one(one: int, other: int, name: str) -> None:
+    product, items, kind, start, _ = SAMPLES[name]
+    first, last = sorted([day(start) + one, day(start) + other])
+    wide = Market(1).trades(product, items, kind, day(start), day(start) + 31).between(first * DAY_NS, last * DAY_NS)
+    narrow = Market(1).trades(product, items, kind, first, last)
+
+    assert checksum(wide) == checksum(narrow)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_trades_are_in_order_on_ticks_and_lots_within_trading_hours(name: str) -> None:
+    made = trades(name)
+    tick = 25 if name.startswith("peg") else 10 if name.startswith(("german", "eua")) else 5
+
+    assert len(made) > 10
+    assert (np.diff(made.time) >= 0).all()
+    assert (made.price % tick == 0).all()
+    assert (made.quantity > 0).all()
+    days = made.time // DAY_NS
+    assert (calendar.is_open(days) == 1).all()
+    hours = (made.time % DAY_NS) / 3.6e12
+    assert 6 <= hours.min() <= hours.max() < 17
+    assert len(set(zip(made.venue, made.id, strict=True))) == len(made)
+
+
+def test_no_trade_comes_before_listing_or_after_expiry() -> None:
+    made = Market(1).trades(TTF_ICE, (APRIL,), "single", day("2020-01-01"), day("2025-01-01"))
+    dates = [calendar.date_of(int(number)) for number in (made.time // DAY_NS)[[0, -1]]]
+
+    assert APRIL.first is not None
+    assert APRIL.first <= dates[0]
+    assert dates[1] <= APRIL.last == datetime.date(2024, 3, 28)
+
+
+def test_the_nearest_contracts_trade_most() -> None:
+    counts = [
+        len(Market(1).trades(TTF_ICE, (item(10000305, 244 + ahead),), "single", day("2024-03-01"), day("2024-03-28")))
+        for ahead in (0, 1, 3, 12, 30)
+    ]
+
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 50 * max(1, counts[-1])
+
+
+@pytest.mark.parametrize(
+    "date, low, high", [("2020-05-26", 2, 9), ("2021-12-21", 80, 200), ("2022-08-26", 180, 400), ("2024-02-22", 15, 35)]
+)
+def test_prices_live_through_the_crisis(date: str, low: float, high: float) -> None:
+    front = 232 + 12 * (int(date[:4]) - 2023) + int(date[5:7]) - 4 + 1
+    made = Market(1).trades(TTF_ICE, (item(10000305, front),), "single", day(date), day(date) + 1)
+
+    assert low * 1000 < made.price.mean() < high * 1000
+
+
+def test_a_spread_is_worth_the_difference_of_its_legs() -> None:
+    days = day("2024-01-02"), day("2024-02-02")
+    near, far = item(10000305, 244), item(10000305, 250)
+    prices = [Market(1).trades(TTF_ICE, (leg,), "single", *days).price.mean() for leg in (near, far)]
+    spread = Market(1).trades(TTF_ICE, (near, far), "spread", *days).price.mean()
+
+    assert abs(spread - (prices[0] - prices[1])) < 400
+
+
+@pytest.mark.parametrize(
+    "product, grain, code", [(TTF_ICE, 10**6, "ICE"), (TTF_EEX, 1, "EEX7"), (instrument(10009113), 10**3, "NDAQ")]
+)
+def test_each_venue_has_a_clock_of_its_own(product: Product, grain: int, code: str) -> None:
+    made = Market(1).trades(product, (APRIL,), "single", day("2024-01-02"), day("2024-03-20"))
+
+    assert {code} == set(made.venue)
+    assert (made.time % grain == 0).all()
+    assert not (made.time % (grain * 1000) == 0).all()
+
+
+def test_brokers_enter_some_trades_by_the_whole_second() -> None:
+    made = Market(1).trades(TTF_OTC, (APRIL,), "single", day("2024-01-02"), day("2024-03-20"))
+    whole = (made.time % 10**9 == 0).mean()
+
+    assert 0.05 < whole < 0.2
+    assert len(set(made.venue)) > 4
+
+
+def test_several_trades_may_come_at_one_instant() -> None:
+    assert 10 < (np.diff(trades("ttf-ice-month").time) == 0).sum()
+
+
+def test_the_exchange_changed_its_code_in_spring_2022() -> None:
+    made = trades("ttf-eex-month-over-the-move")
+    codes = dict.fromkeys(zip((made.time // DAY_NS).tolist(), made.venue, strict=True))
+
+    assert {"EEX"} == {code for date, code in codes if date < day("2022-04-04")}
+    assert {"EEX7"} == {code for date, code in codes if date >= day("2022-04-04")}
+    assert any(trade_id.startswith("Eurex T7/") and trade_id.endswith(" Public") for trade_id in made.id)
+
+
+class TestDice:
+    """Hashes instead of chance."""
+
+    def test_the_same_number_gives_the_same_bits_whatever_is_asked_beside_it(self) -> None:
+        alone, among = dice.roll(7, np.array([5])), dice.roll(7, np.arange(100))
+
+        assert alone[0] == among[5]
+
+    def test_known_bits(self) -> None:
+        # The finaliser of SplitMix64 from state 0, as published with the generator.
+        assert [16294208416658607535, 7960286522194355700] == dice.roll(0, np.arange(2)).tolist()
+
+    def test_bits_are_spread_evenly(self) -> None:
+        counts = np.bincount(dice.below(dice.roll(3, np.arange(100_000)), 10))
+
+        assert (abs(counts - 10_000) < 500).all()
+
+    def test_a_wandering_line_has_no_jumps_and_stays_in_bounds(self) -> None:
+        line = dice.noise(9, np.arange(0, 10**8, 1000), ((10**7, 1000), (10**6, 300)))
+
+        assert abs(line).max() <= 1300
+        assert abs(np.diff(line)).max() < 5
+
+    def test_keys_tell_their_parts_apart(self) -> None:
+        assert dice.key("ab", "c") != dice.key("a", "bc")
+
+
+class TestCalendar:
+    """Weekdays, holidays and the change of clocks."""
+
+    @pytest.mark.parametrize(
+        "date", ["2024-02-10", "2024-02-11", "2024-03-29", "2024-04-01", "2024-12-25", "2025-01-01"]
+    )
+    def test_closed(self, date: str) -> None:
+        assert [0] == calendar.is_open(np.array([day(date)])).tolist()
+
+    @pytest.mark.parametrize("date", ["2024-02-09", "2024-03-28", "2024-04-02", "2024-12-24"])
+    def test_open(self, date: str) -> None:
+        assert [1] == calendar.is_open(np.array([day(date)])).tolist()
+
+    @pytest.mark.parametrize(
+        "date, hour", [("2024-03-28", 7), ("2024-04-02", 6), ("2024-10-25", 6), ("2024-10-28", 7), ("2031-03-31", 6)]
+    )
+    def test_trading_begins_at_eight_in_amsterdam(self, date: str, hour: int) -> None:
+        start = calendar.session_start(np.array([day(date)]))[0]
+
+        assert hour == start % calendar.DAY_MS // calendar.HOUR_MS
+
+    def test_no_days_are_no_trouble(self) -> None:
+        nothing = np.zeros(0, dtype=np.int64)
+
+        assert (0, 0) == (len(calendar.is_open(nothing)), len(calendar.session_start(nothing)))
+
+
+class TestNumbering:
+    """Items against the numbers that are publicly known."""
+
+    @pytest.mark.parametrize(
+        "sequence, number, name",
+        [
+            (10000305, 202, "Oct-20"), (10000305, 217, "Jan-22"), (10000305, 232, "Apr-23"), (10000305, 237, "Sep-23"),
+            (10000305, 276, "Dec-26"), (10000104, 211, "Jul-21"), (10000104, 217, "Jan-22"), (10000105, 73, "Q122"),
+            (10000106, 10, "Cal-13"), (10000106, 19, "Cal-22"), (10000400, 670, "Dec-22"), (10000400, 710, "Dec-23"),
+            (10000400, 830, "Dec-26"), (10000302, 1, "WD"), (10000302, 2, "DA"), (10000302, 35, "BOM"),
+            (10000100, 7010, "Sat 01/01/22"), (10000102, 1045, "Week 01-22"), (10000305, 73, "Jan-10"),
+        ],
+    )  # fmt: skip
+    def test_a_number_is_the_published_period(self, sequence: int, number: int, name: str) -> None:
+        assert name == item(sequence, number).name
+
+    @pytest.mark.parametrize("sequence, number", [(10000400, 711), (10000302, 40), (10000305, 0)])
+    def test_numbers_between_are_nothing(self, sequence: int, number: int) -> None:
+        assert catalogue.item(SEQUENCES[sequence], number) is None
+
+    def test_the_first_tradable_month_is_the_guides(self) -> None:
+        # guide p. 25: on 15 August it is September.
+        today = datetime.date(2023, 8, 15)
+        months = [each for each in catalogue.items(10000305, today) if each.last and each.last >= today]
+
+        assert "Sep-23" == months[0].name
+
+    def test_periods_are_those_that_the_package_reads_from_their_names(self) -> None:
+        from trayport import Period
+
+        for sequence in SEQUENCES.values():
+            for each in catalogue.items(sequence.id, datetime.date(2024, 2, 5))[-40:]:
+                period = Period.parse(each.name)
+                rolling = sequence.tenor == "prompt"
+                assert rolling == (period.start is None)
+                assert rolling or (each.start, each.end) == (period.start, period.end)
+
+    @pytest.mark.parametrize(
+        "date", ["2024-02-05", "2024-02-09", "2024-02-10", "2024-02-28", "2024-02-29", "2024-12-31"]
+    )
+    @pytest.mark.parametrize("name", catalogue.PROMPT.values())
+    def test_a_rolling_item_delivers_soon_and_at_least_a_day(self, date: str, name: str) -> None:
+        today = datetime.date.fromisoformat(date)
+        start, end = catalogue.delivery(name, today)
+
+        assert today <= start < end <= today + datetime.timedelta(days=40) or name in ("BOM", "BOW")
+        assert start < end
+
+    def test_there_are_fourteen_thousand_instruments_beside_the_real_ones(self) -> None:
+        names = [product.name for product in catalogue.products().values() if product.kind == "instrument"]
+
+        assert 14_000 + 65 == len(names) == len(set(names))

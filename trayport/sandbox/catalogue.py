@@ -1,0 +1,315 @@
+"""What the sandbox lists: the real products that are publicly known, fourteen thousand more, and their periods.
+
+Ids and names of real products and sequences come from public sources; ``id_known`` in the table says where an id
+was made up because none is public. The numbering of items follows the published ones: 232 is Apr-23 in gas
+months, 80 to 124 are Q4-23 to Q4-34 in power quarters, 710 is the EUA of Dec-23.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import itertools
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+from .calendar import back
+from .dice import key
+
+Tenor: TypeAlias = Literal["prompt", "day", "weekend", "week", "month", "quarter", "season", "year", "expiry"]
+
+FURTHER = 14_000
+"""How many instruments there are beside the real ones, so that look-ups meet the real size."""
+
+
+@frozen
+class Product:
+    """An instrument or a market, with what the model needs to know of it."""
+
+    kind: Literal["instrument", "market"]
+    id: int
+    name: str
+    family: str
+    market: str
+    venue: str
+    share: int
+    """Thousandths of its family's trades."""
+
+
+@frozen
+class Item:
+    """One delivery period of a sequence; ``last`` is the last day that it trades."""
+
+    id: int
+    name: str
+    start: datetime.date | None
+    end: datetime.date | None
+    first: datetime.date | None
+    last: datetime.date | None
+
+
+@frozen
+class Sequence:
+    """A family of delivery periods."""
+
+    id: int
+    name: str
+    tenor: Tenor
+    group: Literal["gas", "power", "emissions"]
+
+
+SEQUENCES: dict[int, Sequence] = {
+    sequence.id: sequence
+    for sequence in (
+        Sequence(10000302, "Gas - NG Prompt", "prompt", "gas"),
+        Sequence(10000305, "Gas - NG Months", "month", "gas"),
+        Sequence(10000306, "Gas - NG Quarters", "quarter", "gas"),
+        Sequence(10000307, "Gas - NG Sum/Win Seasons", "season", "gas"),
+        Sequence(10000309, "Gas - NG Years", "year", "gas"),
+        Sequence(10000100, "Euro - Euro Days", "day", "power"),
+        Sequence(10000101, "Euro - Euro Weekends", "weekend", "power"),
+        Sequence(10000102, "Euro - Euro Weeks", "week", "power"),
+        Sequence(10000104, "Euro - Euro Months", "month", "power"),
+        Sequence(10000105, "Euro - Euro Quarters", "quarter", "power"),
+        Sequence(10000106, "Euro - Euro Years", "year", "power"),
+        Sequence(10000400, "Emissions - EUA", "expiry", "emissions"),
+    )
+}
+
+GROUPS: dict[str, Literal["gas", "power", "emissions"]] = {
+    **dict.fromkeys(("ttf", "the", "nbp", "peg", "gas"), "gas"),
+    **dict.fromkeys(("de", "de_peak", "fr", "power", "spread"), "power"),
+    "eua": "emissions",
+}
+
+PROMPT: dict[int, str] = {
+    **dict(enumerate(("WD", "DA", "BOW", "W/END", "WDNW", "Saturday", "Sunday"), 1)),
+    **dict(enumerate(("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"), 19)),
+    35: "BOM",
+}
+
+
+# --- products ----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def products() -> dict[tuple[str, int], Product]:
+    """Every product by kind and id."""
+    table = resources.files(__package__).joinpath("data/products.csv").read_text(encoding="utf-8")
+    listed = [
+        Product(
+            "market" if row["kind"] == "market" else "instrument",
+            int(row["id"]),
+            row["name"],
+            row["family"],
+            row["market"],
+            row["venue"],
+            int(row["share"] or 0),
+        )
+        for row in csv.DictReader(table.splitlines())
+    ]
+    names = {product.name for product in listed}
+    further = itertools.islice((product for product in _further() if product.name not in names), FURTHER)
+    return {(product.kind, product.id): product for product in (*listed, *further)}
+
+
+@cache
+def members(market: int) -> tuple[Product, ...]:
+    """The instruments whose trades a market shows."""
+    name = products()["market", market].name
+    return tuple(product for product in products().values() if product.market == name and product.kind == "instrument")
+
+
+@cache
+def market_of(instrument: Product) -> int | None:
+    """The market that an instrument belongs to."""
+    markets = (product for product in products().values() if product.kind == "market")
+    return next((market.id for market in markets if market.name == instrument.market), None)
+
+
+def sequences_of(product: Product) -> list[Sequence]:
+    """The sequences that a product can be traded on."""
+    return [sequence for sequence in SEQUENCES.values() if sequence.group == GROUPS[product.family]]
+
+
+_AREAS = (
+    "Albania Austria Belgium Bosnia Bulgaria Croatia Czech Denmark-East Denmark-West Estonia Finland Greece Holland "
+    "Ireland Kosovo Latvia Lithuania Macedonia Moldova Montenegro Nordic Norway Poland Portugal Romania Serbia "
+    "Slovakia Slovenia Sweden Swiss Turkey Ukraine"
+).split()
+_HUBS = "AOC AVB CEGH ETF Finnish GPL MGP NBPT PSV PVB TVB VOB VTP ZEE ZTP".split()
+_SHAPES = "Baseload Peaks Off-Peaks Overnight 0-6 6-8 8-12 12-16 16-20 20-24 Weekend-Base Weekend-Peaks".split()
+_QUALITIES = ("Hi Cal", "Low Cal", "Physical", "Financial", "Location Swap", "Storage", "Exit", "Entry")
+_DEALT = (
+    "", "Anon", "Block", "EEX", "EEX Anon", "EEX Block", "EEX OTF", "ICE", "ICE Anon", "ICE Block", "ICE ENDEX",
+    "ICE ENDEX EFP", "NDAQ", "NDAQ DS", "PXE", "PXE FIN", "HUDEX", "OMIP", "OPCOM", "CME FIN", "CME PHYS", "Fin",
+    "Phys", "1MW", "5MW", "10MW", "Cleared", "Bilateral", "OTF", "Index", "Daily", "Daily Fin", "Strip",
+)  # fmt: skip
+
+
+def _further() -> Iterator[Product]:
+    """Instruments that nobody ever saw, named like those that one does."""
+    power = (("power", f"{area} {shape}") for area in _AREAS for shape in _SHAPES)
+    gas = (("gas", f"{hub} {quality}") for hub in _HUBS for quality in _QUALITIES)
+    named = ((family, f"{name} {dealt}".strip()) for family, name in (*power, *gas) for dealt in _DEALT)
+    for number, (family, name) in enumerate(named):
+        venue = next((code for code in ("EEX", "ICE", "NDAQ") if code in name), "OTC")
+        yield Product("instrument", 10_700_000 + number, name, family, "", venue, 1 + key(name) % 9)
+
+
+def specification(product: Product) -> dict[str, str]:
+    """Currencies and units; those of TTF are documented, the others are the market's usual ones."""
+    price, quantity, notional, energy = _UNITS.get(product.family, ("EUR", "MW", "EUR", "MWh"))
+    return {
+        "priceCurrency": price,
+        "quantityUnit": quantity,
+        "notionalCurrency": notional,
+        "notionalQuantityUnit": energy,
+    }
+
+
+_UNITS = {
+    "nbp": ("GBX", "kTherm/d", "GBP", "Therm"),
+    "peg": ("EUR", "MWh/d", "EUR", "MWh"),
+    "eua": ("EUR", "kt", "EUR", "t"),
+}
+
+
+# --- items -------------------------------------------------------------------------------------------------------
+
+
+def item(sequence: Sequence, item_id: int) -> Item | None:
+    """The item of this id, whether it is listed yet or not; None if the numbering has none."""
+    if sequence.tenor == "prompt":
+        return Item(item_id, PROMPT[item_id], None, None, None, None) if item_id in PROMPT else None
+    if item_id < 1 or (sequence.tenor == "expiry" and (item_id - 710) % 40):
+        return None
+    start = _STARTS[sequence.tenor](item_id)
+    end = _ENDS[sequence.tenor](start)
+    first, last = _TRADING[sequence.tenor](start)
+    return Item(item_id, _NAMES[sequence.tenor](start), start, end, first, last)
+
+
+@lru_cache(maxsize=64)
+def items(sequence_id: int, today: datetime.date) -> tuple[Item, ...]:
+    """The items that are listed on a day, expired ones included, in order of delivery."""
+    sequence = SEQUENCES[sequence_id]
+    if sequence.tenor == "prompt":
+        return tuple(_rolling(number, name, today) for number, name in PROMPT.items())
+    return tuple(_listed(sequence, today))
+
+
+def _listed(sequence: Sequence, today: datetime.date) -> Iterator[Item]:
+    ids = itertools.count(110, 40) if sequence.tenor == "expiry" else itertools.count(1)
+    for item_id in ids:
+        found = item(sequence, item_id)
+        if found is None or found.first is None or found.first > today:
+            return
+        yield found
+
+
+def _rolling(number: int, name: str, today: datetime.date) -> Item:
+    """A rolling item as it delivers today; what it delivers tomorrow is another matter."""
+    start, end = delivery(name, today)
+    return Item(number, name, start, end, None, None)
+
+
+def delivery(name: str, day: datetime.date) -> tuple[datetime.date, datetime.date]:
+    """What a rolling item delivers when it trades on ``day``: first day, and the day after the last."""
+    one = datetime.timedelta(days=1)
+    saturday = day + one * ((5 - day.weekday()) % 7 or 7)
+    month_end = _month(day.year * 12 + day.month)
+    spans = {
+        "WD": (day, day + one),
+        "DA": (day + one, day + 2 * one),
+        "BOW": (min(day + 2 * one, saturday - one), saturday),
+        "W/END": (saturday, saturday + 2 * one),
+        "WDNW": (saturday + 2 * one, saturday + 7 * one),
+        "BOM": (min(day + 2 * one, month_end - one), month_end),
+    }
+    if name in spans:
+        return spans[name]
+    weekday = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday").index(name)
+    start = day + one * ((weekday - day.weekday()) % 7 or 7)
+    return start, start + one
+
+
+def _month(count: int) -> datetime.date:
+    """The first of the month with this number, counted from the year 0."""
+    return datetime.date(count // 12, count % 12 + 1, 1)
+
+
+def _later(months: int) -> Callable[[datetime.date], datetime.date]:
+    return lambda start: _month(start.year * 12 + start.month - 1 + months)
+
+
+def _days(days: int) -> Callable[[datetime.date], datetime.date]:
+    return lambda start: start + datetime.timedelta(days=days)
+
+
+# The published numbering: the first item of each kind began in 2004, days and weeks are anchored in January 2022.
+_STARTS: dict[str, Callable[[int], datetime.date]] = {
+    "day": lambda item: datetime.date(2022, 1, 1) + datetime.timedelta(days=item - 7010),
+    "weekend": lambda item: datetime.date(2022, 1, 8) + datetime.timedelta(days=7 * (item - 1045)),
+    "week": lambda item: datetime.date(2022, 1, 3) + datetime.timedelta(days=7 * (item - 1045)),
+    "month": lambda item: _month(2004 * 12 + item - 1),
+    "quarter": lambda item: _month(2004 * 12 + 3 * (item - 1)),
+    "season": lambda item: _month(2004 * 12 + 3 + 6 * (item - 1)),
+    "year": lambda item: datetime.date(2003 + item, 1, 1),
+    "expiry": lambda item: datetime.date(2023 + (item - 710) // 40, 12, 1),
+}
+_ENDS: dict[str, Callable[[datetime.date], datetime.date]] = {
+    "day": _days(1),
+    "weekend": _days(2),
+    "week": _days(7),
+    "month": _later(1),
+    "quarter": _later(3),
+    "season": _later(6),
+    "year": _later(12),
+    "expiry": _later(1),
+}
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+
+
+def _month_name(start: datetime.date) -> str:
+    return f"{_MONTHS[start.month - 1]}-{start.year % 100:02d}"
+
+
+def _week_name(start: datetime.date) -> str:
+    year, week, _ = start.isocalendar()
+    return f"Week {week:02d}-{year % 100:02d}"
+
+
+# As public sources spell them: Apr-23, Q423, Win 25, Thu 18/03/21; years, weeks and weekends by analogy.
+_NAMES: dict[str, Callable[[datetime.date], str]] = {
+    "day": lambda start: f"{'Mon Tue Wed Thu Fri Sat Sun'.split()[start.weekday()]} {start:%d/%m/%y}",
+    "weekend": lambda start: f"W/END {start.day:02d}-{_month_name(start)}",
+    "week": _week_name,
+    "month": _month_name,
+    "quarter": lambda start: f"Q{(start.month + 2) // 3}{start.year % 100:02d}",
+    "season": lambda start: f"{'Sum' if start.month == 4 else 'Win'} {start.year % 100:02d}",
+    "year": lambda start: f"Cal-{start.year % 100:02d}",
+    "expiry": _month_name,
+}
+
+
+def _expires(start: datetime.date) -> datetime.date:
+    return back(start, 2)
+
+
+# First and last day of trading. Months list three years ahead and end two business days before delivery, quarters
+# eleven years ahead: with both, the guide's own counts of tradable items come out.
+_TRADING: dict[str, Callable[[datetime.date], tuple[datetime.date, datetime.date]]] = {
+    "day": lambda start: (start - datetime.timedelta(days=14), back(start, 1)),
+    "weekend": lambda start: (start - datetime.timedelta(days=28), back(start, 1)),
+    "week": lambda start: (start - datetime.timedelta(days=35), back(start, 1)),
+    "month": lambda start: (_later(-36)(start), _expires(start)),
+    "quarter": lambda start: (datetime.date(start.year - 11, 1, 1), _expires(start)),
+    "season": lambda start: (_later(-72)(start), _expires(start)),
+    "year": lambda start: (datetime.date(start.year - 10, 1, 1), _expires(start)),
+    "expiry": lambda start: (datetime.date(start.year - 6, 1, 1), back(datetime.date(start.year, 12, 17), 2)),
+}
