@@ -1,0 +1,41 @@
+"""What every test, and every example in a docstring, runs in: no settings of this machine, and a sandbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trayport.sandbox import Sandbox
+from trayport.testing import sandboxed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home without settings, caches or keys, and an environment without proxies."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("TRAYPORT_") or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "APPDATA"):
+            patch.setenv(name, str(home))
+        yield
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox without limits for the whole run; what it was asked so far is not a test's own."""
+    with Sandbox(limits=False) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def _docstrings_run_in_a_sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    if isinstance(request.node, pytest.DoctestItem):
+        with sandboxed():
+            yield
+    else:
+        yield

@@ -1,0 +1,48 @@
+"""Clients for tests: on the shared sandbox without limits, and with a cache of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trayport import Client, Config
+from trayport.sandbox import Sandbox
+
+MakeClient = Callable[..., Client]
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that all tests on the shared sandbox may fill and use."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def make_client(sandbox: Sandbox, cache_dir: Path) -> Iterator[MakeClient]:
+    """Makes clients of a sandbox, the shared one unless another is given, and closes them."""
+    with ExitStack() as stack:
+
+        def make(at: Sandbox = sandbox, /, **settings: Any) -> Client:
+            given = {"limiter": "off", "cache_dir": cache_dir, **at.settings, **settings}
+            hooks, clock = given.pop("hooks", ()), given.pop("clock", None)
+            more = {"clock": clock} if clock else {}
+            return stack.enter_context(Client(config=Config(**given), hooks=hooks, **more))
+
+        yield make
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> Client:
+    """A client of the shared sandbox."""
+    return make_client()
+
+
+@pytest.fixture
+def asked(sandbox: Sandbox) -> Callable[[], list[Any]]:
+    """What the shared sandbox's Analytics API has been asked since the test began."""
+    before = len(sandbox.asked)
+    return lambda: [request for request in sandbox.asked[before:] if request.api == "/api"]

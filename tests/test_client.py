@@ -1,0 +1,236 @@
+"""A client's life: lazy, closed, shared, pickled, forked."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import trayport as tp
+from conftest import MakeClient
+from trayport import Client, Config, ConfigError, QueryError, RequestEvent
+from trayport.client import DEFAULT
+from trayport.sandbox import Sandbox
+
+KEY = "canary-33ab"
+
+
+def test_a_client_opens_nothing_until_it_is_asked() -> None:
+    client = Client(config=Config(analytics_url="https://nowhere.invalid"))
+
+    assert "Client(...)" == repr(client)
+    client.close()
+
+
+def test_the_key_of_the_argument_wins_over_that_of_the_settings() -> None:
+    with Client(KEY, config=Config("other")) as client:
+        assert KEY == client.config.require_key().reveal()
+
+
+def test_a_key_that_cannot_be_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="api_key"):
+        Client("two words")
+
+
+def test_settings_are_loaded_when_they_are_first_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client()
+    monkeypatch.setenv("TRAYPORT_TZ", "Europe/Paris")
+
+    assert "Europe/Paris" == client.config.tz
+
+
+def test_the_key_is_in_no_repr(make_client: MakeClient) -> None:
+    client = make_client(api_key=KEY)
+    assert KEY == client.config.require_key().reveal()
+
+    assert KEY not in f"{client!r} {client.plan!r} {client.stream!r} {client.session!r} {client.catalogue!r}"
+
+
+def test_the_key_is_in_no_file(make_client: MakeClient, tmp_path: Path) -> None:
+    client = make_client(cache_dir=tmp_path)
+    client.trades("TTF Apr-24", "2024-02-05", "2024-02-06").to_parquet(tmp_path / "frame.parquet")
+    key = client.config.require_key().reveal().encode()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+
+    assert len(files) > 2
+    assert [] == [path for path in files if key in path.read_bytes()]
+
+
+def test_a_closed_client_refuses_questions_and_closing_twice_is_fine(make_client: MakeClient) -> None:
+    client = make_client()
+    client.markets()
+    client.close()
+    client.close()
+
+    with pytest.raises(QueryError, match="this client is closed"):
+        client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+
+
+def test_closing_leaves_no_thread_and_no_socket_behind(make_client: MakeClient) -> None:
+    with Sandbox(limits=False) as sandbox:
+        client = make_client(sandbox)
+        client.trades("TTF Apr-24", "2023-06-01", "2024-02-10")
+        assert sandbox.connections[1] > 0
+        client.close()
+        deadline = time.monotonic() + 5
+        while sandbox.connections[1] and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+        assert 0 == sandbox.connections[1]
+    assert [] == [thread.name for thread in threading.enumerate() if thread.name.startswith("trayport_")]
+
+
+def test_threads_may_share_a_client(client: Client) -> None:
+    def ask(day: int) -> int:
+        return len(client.trades("TTF Apr-24", f"2024-02-{day:02d}", f"2024-02-{day + 1:02d}"))
+
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(ask, range(1, 28)))
+
+    assert together == [ask(day) for day in range(1, 28)]
+
+
+def test_connections_are_reused(make_client: MakeClient) -> None:
+    with Sandbox(limits=False) as sandbox:
+        make_client(sandbox, workers=4).trades("EUA Dec-30", "2014-01-01", "2024-02-10")
+        requests = len(sandbox.asked)
+
+        assert requests > 115
+        assert sandbox.connections[0] <= 4
+
+
+def test_hooks_see_every_request(make_client: MakeClient) -> None:
+    events: list[RequestEvent] = []
+    make_client(hooks=[events.append]).trades("TTF Apr-24", "2023-12-01", "2024-02-10")
+
+    assert ["trades"] * 3 == [event.endpoint for event in events if event.endpoint == "trades"]
+
+
+def test_a_client_pickles_as_its_settings_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(KEY, config=Config(tz="Europe/Paris", per_second=2))
+    client.config.require_key()
+    sent = pickle.dumps(client)
+    monkeypatch.setenv("TRAYPORT_API_KEY", "another")
+    arrived = pickle.loads(sent)
+
+    assert KEY.encode() not in sent
+    assert ("Europe/Paris", 2, "another") == (
+        arrived.config.tz,
+        arrived.config.per_second,
+        arrived.config.require_key().reveal(),
+    )
+
+
+def test_the_default_client_pickles_as_a_reference() -> None:
+    assert DEFAULT is pickle.loads(pickle.dumps(DEFAULT)) is copy.deepcopy(DEFAULT)
+    assert tp.trades == pickle.loads(pickle.dumps(tp.trades))
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_the_flat_functions_work_in_other_processes(
+    method: str, sandbox: Sandbox, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, make_client: MakeClient
+) -> None:
+    if method == "fork" and not hasattr(os, "fork"):
+        pytest.skip("Windows has no fork")
+    for name, value in {**sandbox.settings, "limiter": "off", "cache_dir": str(cache_dir)}.items():
+        monkeypatch.setenv(f"TRAYPORT_{name.upper()}", value)
+    script = (
+        "import multiprocessing, sys, trayport as tp\n"
+        "def ask(day): return len(tp.trades('TTF Apr-24', f'2024-02-{day}', f'2024-02-{day}T12:00'))\n"
+        "if __name__ == '__main__':\n"
+        "    here = [ask(day) for day in ('05', '06', '07')]\n"
+        f"    with multiprocessing.get_context({method!r}).Pool(2) as pool:\n"
+        "        print(here == pool.map(ask, ('05', '06', '07')), sum(here) > 0)\n"
+    )
+    path = cache_dir / f"many_{method}.py"
+    path.write_text(script, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120)
+
+    assert "True True" == done.stdout.strip(), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_forked_child_goes_on_with_sockets_of_its_own(make_client: MakeClient) -> None:
+    client = make_client()
+    here = len(client.trades("TTF Apr-24", "2024-02-05", "2024-02-06"))
+    held = threading.Thread(target=hold, args=(client,), daemon=True)
+    held.start()  # the lock that the child inherits is taken, and nobody there will give it back
+    time.sleep(0.1)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, str(len(client.trades("TTF Apr-24", "2024-02-05", "2024-02-06"))).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        assert str(here) == answer.read()
+    os.waitpid(child, 0)
+    held.join()
+
+
+def hold(client: Client) -> None:
+    with client._lock:
+        time.sleep(1.0)
+
+
+class TestConfigure:
+    """The default client."""
+
+    @pytest.fixture(autouse=True)
+    def _lent(self) -> object:
+        with DEFAULT.lent():
+            yield
+
+    def test_what_is_given_is_added_to_what_was_given_before(self) -> None:
+        tp.configure(api_key=KEY, tz="Europe/Paris")
+        tp.configure(per_second=2)
+        config = DEFAULT.config
+
+        assert ("Europe/Paris", 2, KEY) == (config.tz, config.per_second, config.require_key().reveal())
+
+    def test_a_whole_config_replaces_everything(self) -> None:
+        tp.configure(api_key=KEY, tz="Europe/Paris")
+        tp.configure(config=Config("other"))
+
+        assert ("UTC", "other") == (DEFAULT.config.tz, DEFAULT.config.require_key().reveal())
+
+    def test_a_wrong_setting_leaves_all_as_it_was(self) -> None:
+        tp.configure(tz="Europe/Paris")
+        with pytest.raises(ConfigError, match="per_second"):
+            tp.configure(per_second=99)
+        with pytest.raises(ConfigError, match="did you mean 'tz'"):
+            tp.configure(tzz="UTC")
+
+        assert "Europe/Paris" == DEFAULT.config.tz
+
+    def test_hooks_stay_until_others_are_given(self) -> None:
+        events: list[RequestEvent] = []
+        tp.configure(hooks=[events.append])
+        tp.configure(tz="UTC")
+        assert 1 == len(DEFAULT.hooks)
+
+        tp.configure(hooks=())
+        assert () == DEFAULT.hooks
+
+
+def test_the_clock_is_the_callers(make_client: MakeClient) -> None:
+    import pandas as pd
+
+    client = make_client(clock=lambda: pd.Timestamp("2024-02-07T10:00", tz="UTC"))
+
+    assert "2024-02-07" == client.plan.trades("TTF Apr-24", "2024-02-01").pieces[0].window.end.strftime("%Y-%m-%d")
+    assert "TTF Hi Cal 51.6* Mar-24" == client.resolve("TTF M+1").name
+
+
+def test_relative_periods_count_from_the_start_of_the_question(client: Client) -> None:
+    frame = client.trades("TTF M+1", "2023-06-05", "2023-06-06")
+
+    assert ["TTF Hi Cal 51.6* Jul-23"] == frame["contract"].unique().tolist()

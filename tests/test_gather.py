@@ -1,0 +1,376 @@
+"""What happens when pieces fail: nothing that arrived is lost, and nothing is asked twice."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import requests
+from support.wire import Wire, http
+
+import trayport as tp
+from conftest import MakeClient
+from trayport import (
+    Client,
+    Config,
+    ConfigError,
+    ConnectionFailed,
+    Interrupted,
+    NotAllowed,
+    PartialDataError,
+    ServerError,
+    TrayportError,
+)
+from trayport.sandbox import Sandbox
+
+QUESTION: dict[str, Any] = {"contract": ["TTF Apr-24", "EUA Dec-24"], "start": "2023-11-01", "end": "2024-03-01"}
+
+
+class Relay:
+    """Hands requests on to a sandbox, but for those that a rule answers itself."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.rule: Callable[[str, int], bytes | None] = lambda line, count: None
+        self.asked: list[str] = []
+        self.lock = threading.Lock()
+        self.wire = Wire(self._answer)
+
+    def _answer(self, connection: Any, head: str) -> None:
+        line = head.splitlines()[0].split()[1]
+        with self.lock:
+            self.asked.append(line)
+            own = self.rule(line, self.asked.count(line))
+        if own is None:
+            headers = {"X-API-KEY": self.sandbox.key, "Accept-Encoding": "identity"}
+            answer = requests.get(self.sandbox.url + line, headers=headers, timeout=30)
+            own = http(answer.status_code, answer.content)
+        connection.sendall(own)
+
+    def trades(self) -> list[str]:
+        return [line for line in self.asked if line.startswith("/api/trades")]
+
+
+@pytest.fixture
+def relay(sandbox: Sandbox) -> Iterator[Relay]:
+    made = Relay(sandbox)
+    with made.wire:
+        yield made
+
+
+@pytest.fixture
+def weak_client(relay: Relay, make_client: MakeClient, sandbox: Sandbox, cache_dir: Path) -> Client:
+    """A client of the relay that tries everything once."""
+    config = {"analytics_url": f"{relay.wire.url}/api", "attempts": 1, "workers": 4}
+    return make_client(sandbox, **config)
+
+
+def breaks(*dates: str, status: int = 503) -> Callable[[str, int], bytes | None]:
+    """Requests whose window starts on these dates fail."""
+    return lambda line, count: http(status) if any(f"from={date}" in line for date in dates) else None
+
+
+def test_what_fails_does_not_take_the_others_with_it(relay: Relay, weak_client: Client, client: Client) -> None:
+    whole = client.trades(**QUESTION)
+    relay.rule = breaks("2023-12-03")
+    with pytest.raises(PartialDataError, match="2 requests failed for good") as caught:
+        weak_client.trades(**QUESTION)
+
+    partial = caught.value
+    assert 8 == len(relay.trades())
+    assert [("2023-12-03", "2024-01-04")] * 2 == [(each.start[:10], each.end[:10]) for each in partial.failures]
+    assert [("TTF Hi Cal 51.6* Apr-24",), ("EUA* Dec-24",)] == [each.contracts for each in partial.failures]
+    assert [ServerError, ServerError] == [type(each.error) for each in partial.failures]
+    expected = whole[(whole.index < "2023-12-03") | (whole.index >= "2024-01-04")]
+    pd.testing.assert_frame_equal(expected, partial.frame, check_flags=False)
+    assert partial.frame.attrs["trayport"]["complete"] is False
+    assert 2 == len(partial.frame.attrs["trayport"]["missing"])
+
+
+def test_resuming_asks_for_what_is_missing_and_gives_the_whole_frame(
+    relay: Relay, weak_client: Client, client: Client
+) -> None:
+    relay.rule = breaks("2023-12-03", "2024-02-05")
+    with pytest.raises(PartialDataError) as caught:
+        weak_client.trades(**QUESTION)
+
+    relay.rule = breaks("2024-02-05")
+    relay.asked.clear()
+    with pytest.raises(PartialDataError) as again:
+        caught.value.resume()
+    assert (4, 2) == (len(relay.trades()), len(again.value.failures))
+
+    relay.rule = breaks()
+    relay.asked.clear()
+    frame = again.value.resume()
+    assert 2 == len(relay.trades())
+    pd.testing.assert_frame_equal(client.trades(**QUESTION), frame)
+    assert client.trades(**QUESTION).attrs == frame.attrs
+
+
+def test_when_all_fail_the_frame_is_empty_and_resuming_still_works(
+    relay: Relay, weak_client: Client, client: Client
+) -> None:
+    relay.rule = lambda line, count: http(500)
+    with pytest.raises(PartialDataError) as caught:
+        weak_client.trades("TTF Apr-24", "2023-12-01", "2024-02-01")
+
+    assert (0, 2, "string") == (
+        len(caught.value.frame),
+        len(caught.value.failures),
+        caught.value.frame["contract"].dtype,
+    )
+    relay.rule = breaks()
+    pd.testing.assert_frame_equal(client.trades("TTF Apr-24", "2023-12-01", "2024-02-01"), caught.value.resume())
+
+
+def test_a_question_of_one_request_raises_its_own_error(relay: Relay, weak_client: Client) -> None:
+    relay.rule = breaks("2024-02-05")
+    with pytest.raises(ServerError):
+        weak_client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+    with pytest.raises(ServerError):
+        next(weak_client.stream.trades("TTF Apr-24", "2024-02-05", "2024-02-06"))
+
+
+def test_an_answer_that_cannot_be_read_is_a_failure_like_others(relay: Relay, weak_client: Client) -> None:
+    relay.rule = lambda line, count: http(200, b'{"oops":1}') if "from=2023-12-03" in line else None
+    with pytest.raises(PartialDataError, match="cannot read the answer at \\$"):
+        weak_client.trades(**QUESTION)
+
+
+@pytest.mark.parametrize(
+    "body, match",
+    [
+        (b'[{"dealDate":1,"tradeId":"x"}]', r"at \$\[0\].dealDate: 1970-01-01 .* lies outside of 2024-02-05"),
+        (b'[{"dealDate":1707177601000000000,"tradeId":"x"}]', "lies outside"),
+    ],
+)
+def test_a_trade_that_was_not_asked_for_is_an_error(relay: Relay, weak_client: Client, body: bytes, match: str) -> None:
+    relay.rule = lambda line, count: http(200, body) if "/trades" in line else None
+    with pytest.raises(tp.DecodeError, match=match):
+        weak_client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+
+
+def test_a_contract_that_was_not_asked_for_is_an_error(relay: Relay, weak_client: Client) -> None:
+    body = (b'[{"dealDate":1707123601000000000,"tradeId":"x","contract":{"contractType":"SinglePeriod",'
+            b'"sequenceId":10000305,"sequenceItemId":999}}]')  # fmt: skip
+    relay.rule = lambda line, count: http(200, body) if "/trades" in line else None
+    with pytest.raises(tp.DecodeError, match=r"at \$\[0\].contract: .*999.* was not asked for"):
+        weak_client.trades(["TTF Apr-24", "TTF May-24"], "2024-02-05", "2024-02-06")
+
+
+def test_a_key_that_is_refused_is_not_tried_on_every_piece(relay: Relay, weak_client: Client) -> None:
+    relay.rule = lambda line, count: http(401) if "/trades" in line else None
+    with pytest.raises(PartialDataError) as caught:
+        weak_client.trades("TTF Apr-24", "2015-01-01", "2024-02-01")
+
+    assert len(relay.trades()) < 12
+    assert 104 == len(caught.value.failures)
+    assert {NotAllowed} == {type(each.error) for each in caught.value.failures}
+
+
+def test_a_missing_key_is_said_before_anything_is_sent(make_client: MakeClient, sandbox: Sandbox) -> None:
+    client = make_client(sandbox)
+    client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+    keyless = make_client(sandbox, api_key=None)
+    for ask in (keyless.trades, lambda *args: next(keyless.stream.trades(*args))):
+        with pytest.raises(ConfigError, match="no API key"):
+            ask("TTF Apr-24", "2024-01-01", "2024-03-01")
+
+
+def test_an_error_travels_and_resumes_on_the_default_client(relay: Relay, weak_client: Client, client: Client) -> None:
+    relay.rule = breaks("2023-12-03")
+    with pytest.raises(PartialDataError) as caught:
+        weak_client.trades(**QUESTION)
+    sent = pickle.dumps(caught.value)
+    assert weak_client.config.require_key().reveal().encode() not in sent
+
+    arrived = pickle.loads(sent)
+    assert str(caught.value) == str(arrived)
+    with default(client):
+        pd.testing.assert_frame_equal(client.trades(**QUESTION), arrived.resume())
+
+
+@contextmanager
+def default(client: Client) -> Iterator[None]:
+    """The default client with another's settings, for a while."""
+    from trayport.client import DEFAULT
+
+    with DEFAULT.lent():
+        tp.configure(config=client.config)
+        yield
+
+
+class TestStreams:
+    """A stream that breaks off."""
+
+    def test_the_error_comes_in_the_place_of_the_piece_and_resumes_from_there(
+        self, relay: Relay, weak_client: Client, client: Client
+    ) -> None:
+        relay.rule = breaks("2024-01-04")
+        stream = weak_client.stream.trades(**QUESTION)
+        before = list(itertools.islice(stream, 4))
+        with pytest.raises(PartialDataError) as caught:
+            next(stream)
+
+        assert 0 == len(caught.value.frame)
+        assert [("2024-01-04", "TTF Hi Cal 51.6* Apr-24")] == [
+            (each.start[:10], each.contracts[0]) for each in caught.value.failures
+        ]
+        relay.rule = breaks()
+        after = list(caught.value.resume())
+        assert (4, 4) == (len(before), len(after))
+        pd.testing.assert_frame_equal(pd.concat(list(client.stream.trades(**QUESTION))), pd.concat([*before, *after]))
+
+    def test_no_more_pieces_are_fetched_than_there_are_workers(self, relay: Relay, weak_client: Client) -> None:
+        stream = weak_client.stream.trades("TTF Apr-24", "2022-01-01", "2024-03-01")
+        next(stream)
+        time.sleep(0.5)
+
+        assert len(relay.trades()) <= 1 + 4
+        stream.close()  # type: ignore[attr-defined]
+
+    def test_a_stream_that_is_dropped_leaves_no_thread_behind(self, relay: Relay, weak_client: Client) -> None:
+        stream = weak_client.stream.trades("TTF Apr-24", "2022-01-01", "2024-03-01")
+        next(stream)
+        del stream
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and any(t.name.startswith("trayport_") for t in threading.enumerate()):
+            time.sleep(0.02)
+
+        assert [] == [t.name for t in threading.enumerate() if t.name.startswith("trayport_")]
+
+    def test_a_wrong_question_is_refused_at_once_and_a_right_one_asks_when_taken(
+        self, client: Client, asked: Callable[[], list[Any]]
+    ) -> None:
+        with pytest.raises(TrayportError):
+            client.stream.trades("nonsense", "2024-01-01", "2024-01-02")
+        client.stream.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+
+        assert [] == asked()
+
+
+INTERRUPT = """
+import _thread, sys, threading, trayport as tp
+from trayport.sandbox import Sandbox
+
+with Sandbox(limits=False) as sandbox:
+    url, cache, mode = sys.argv[1:]
+    config = tp.Config(analytics_url=url, reference_url=sandbox.reference_url, api_key=sandbox.key, limiter="off",
+                       cache_dir=cache, workers=2, progress=False)
+    client = tp.Client(config=config)
+    ask = client.trades if mode != "stream" else lambda *args: list(client.stream.trades(*args))
+    start = "2023-11-01" if mode != "one" else "2024-02-28"
+    try:
+        ask("TTF Apr-24", start, "2024-03-01")
+    except KeyboardInterrupt as error:
+        print(type(error).__name__, len(error.frame) > 0, len(error.failures), error.failures[0].error, flush=True)
+        resumed = error.resume()
+        frame = resumed if mode != "stream" else next(resumed)
+        print(type(frame).__name__, len(frame) > 0, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent to a process by a signal")
+@pytest.mark.parametrize(
+    "mode, expected",
+    [
+        ("all", ["Interrupted True 2 interrupted before it arrived", "DataFrame True"]),
+        ("one", ["Interrupted False 1 interrupted before it arrived", "DataFrame True"]),
+        ("stream", ["Interrupted False 1 interrupted before it arrived", "DataFrame True"]),
+    ],
+)
+def test_ctrl_c_keeps_what_arrived_and_can_be_resumed(
+    relay: Relay, cache_dir: Path, mode: str, expected: list[str]
+) -> None:
+    waiting = threading.Event()
+
+    def stall(line: str, count: int) -> bytes | None:
+        late = any(f"from={day}" in line for day in ("2024-01-04", "2024-02-05", "2024-02-28"))
+        if late and not waiting.is_set():
+            waiting.set()
+            time.sleep(1.0)
+            return http(500)
+        return None
+
+    # Two pieces arrive, and the third hangs; the fourth is not asked for while the lock of the rule is held.
+    relay.rule = stall
+    command = [sys.executable, "-c", INTERRUPT, f"{relay.wire.url}/api", str(cache_dir), mode]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert waiting.wait(30)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+
+    assert expected == output.splitlines()
+
+
+def test_an_interruption_is_no_error_of_ours() -> None:
+    assert issubclass(Interrupted, KeyboardInterrupt)
+    assert not issubclass(Interrupted, TrayportError)
+
+
+def test_a_bar_is_shown_for_several_requests_and_says_what_came(
+    make_client: MakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Long enough that the bar, which waits half a second before it shows, is seen.
+    with Sandbox() as slow:
+        make_client(slow, progress=True, limiter="memory").trades("TTF Apr-24", "2022-10-01", "2024-02-01")
+    text = capsys.readouterr().err
+
+    assert "trades:" in text
+    assert "/16" in text
+    assert "TTF Hi Cal 51.6* Apr-24" in text
+
+
+@pytest.mark.parametrize("progress", ["auto", False])
+def test_no_bar_is_shown_where_nobody_looks(
+    make_client: MakeClient, capsys: pytest.CaptureFixture[str], progress: Any
+) -> None:
+    make_client(progress=progress).trades("TTF Apr-24", "2023-10-01", "2024-02-01")
+
+    assert "" == capsys.readouterr().err
+
+
+def test_a_dead_host_is_a_failed_connection_for_each_piece(make_client: MakeClient, cache_dir: Path) -> None:
+    dead = make_client(analytics_url="http://127.0.0.1:9", attempts=1)
+    with pytest.raises(PartialDataError) as caught:
+        dead.trades("TTF Apr-24", "2023-10-01", "2024-02-01")
+
+    kinds = {type(each.error) for each in caught.value.failures}
+    assert ConnectionFailed in kinds
+
+
+def test_pieces_are_asked_side_by_side(sandbox: Sandbox, cache_dir: Path) -> None:
+    under_way, most, lock = 0, 0, threading.Lock()
+
+    def slow(connection: Any, head: str) -> None:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.1)
+        with lock:
+            under_way -= 1
+        connection.sendall(http(200, b"[]"))
+
+    with Wire(slow) as wire:
+        config = Config(
+            **{**sandbox.settings, "analytics_url": wire.url}, limiter="off", cache_dir=cache_dir, workers=5
+        )
+        with Client(config=config) as client:
+            client.trades("TTF Apr-24", "2022-01-01", "2024-02-01")
+
+    assert 5 == most

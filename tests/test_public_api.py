@@ -1,0 +1,136 @@
+"""What a user can name: pinned, documented, and free of side effects."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import trayport as tp
+from trayport.client import DEFAULT
+
+QUESTIONS = ["trades"]
+REFERENCE = [
+    "instruments",
+    "markets",
+    "search",
+    "sequences",
+    "sequence_items",
+    "specification",
+    "venues",
+    "resolve",
+    "label",
+]
+ERRORS = [
+    "APIError",
+    "AmbiguousContract",
+    "BadRequest",
+    "CircuitOpen",
+    "ConfigError",
+    "ConnectionFailed",
+    "ContractError",
+    "DecodeError",
+    "Failure",
+    "Interrupted",
+    "IntradayNotAllowed",
+    "NotAllowed",
+    "NotFound",
+    "PartialDataError",
+    "QueryError",
+    "RateLimited",
+    "ServerError",
+    "TimedOut",
+    "TransportError",
+    "TrayportError",
+    "TrayportWarning",
+    "UnknownContract",
+]
+OBJECTS = [
+    "Client",
+    "Config",
+    "Contract",
+    "Front",
+    "Hook",
+    "Instrument",
+    "Market",
+    "Period",
+    "Plan",
+    "RequestEvent",
+    "Specification",
+]
+REST = ["__version__", "configure", "plan", "stream", "testing"]
+
+
+def test_the_public_names_are_these_and_no_others() -> None:
+    assert sorted(QUESTIONS + REFERENCE + ERRORS + OBJECTS + REST) == sorted(tp.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(tp.__all__))
+def test_every_public_name_exists_and_says_what_it_is(name: str) -> None:
+    value = getattr(tp, name)
+
+    assert name == "__version__" or bool(inspect.getdoc(value))
+
+
+def test_nothing_else_is_offered_by_dir() -> None:
+    assert sorted(tp.__all__) == dir(tp)
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'trade'"):
+        _ = tp.trade  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", QUESTIONS + REFERENCE)
+def test_a_flat_function_is_the_default_clients_method(name: str) -> None:
+    assert getattr(DEFAULT, name) == getattr(tp, name)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("face", [tp.plan, tp.stream], ids=["plan", "stream"])
+def test_each_face_asks_the_same_questions_in_the_same_words(face: object, name: str) -> None:
+    assert inspect.signature(getattr(tp, name)) == inspect.signature(getattr(face, name))
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_options_can_only_be_named(name: str) -> None:
+    parameters = inspect.signature(getattr(tp, name)).parameters
+    positional = [each.name for each in parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
+
+    assert ["contract", "start", "end"] == positional
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_questions_docstring_has_every_part_that_a_user_looks_for(name: str) -> None:
+    text = inspect.getdoc(getattr(tp, name)) or ""
+
+    assert [] == [part for part in ("Parameters", "Returns", "Raises", "Examples", "Half-open") if part not in text]
+
+
+LOOK = """
+import sys, threading, socket, os
+opened, read = [], []
+sys.addaudithook(lambda event, args: opened.append(event) if event in ("socket.__new__", "socket.connect") else None)
+class Watched(dict): pass
+get = os.environ.__class__.__getitem__
+os.environ.__class__.__getitem__ = lambda self, name: (read.append(name), get(self, name))[1]
+import pandas
+before = set(sys.modules)
+read.clear()
+import trayport
+print(threading.active_count(), opened, [name for name in read if name.startswith("TRAYPORT")])
+print(sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+print([name for name in sys.modules if name.startswith("trayport.")])
+"""
+LATER = {"requests", "urllib3", "pyrate_limiter", "tqdm", "brotli", "diskcache", "cattrs", "msgspec", "platformdirs"}
+
+
+def test_importing_starts_no_thread_opens_no_socket_and_reads_no_key() -> None:
+    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
+    activity, packages, rooms = done.stdout.splitlines()
+
+    assert "1 [] []" == activity
+    assert set() == LATER & set(eval(packages))
+    assert {"trayport.sandbox", "trayport.transport", "trayport.refdata", "trayport.testing"}.isdisjoint(eval(rooms))

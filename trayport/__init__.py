@@ -1,0 +1,135 @@
+"""European power, gas and emissions trading history, one line a question.
+
+>>> import trayport as tp
+>>> frame = tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+>>> frame.index.name
+'timestamp'
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+from .api import (
+    configure,
+    instruments,
+    label,
+    markets,
+    plan,
+    resolve,
+    search,
+    sequence_items,
+    sequences,
+    specification,
+    stream,
+    trades,
+    venues,
+)
+from .client import Client
+from .config import Config
+from .contracts import Contract, Front, Instrument, Market, Period
+from .errors import (
+    AmbiguousContract,
+    APIError,
+    BadRequest,
+    CircuitOpen,
+    ConfigError,
+    ConnectionFailed,
+    ContractError,
+    DecodeError,
+    Failure,
+    Interrupted,
+    IntradayNotAllowed,
+    NotAllowed,
+    NotFound,
+    PartialDataError,
+    QueryError,
+    RateLimited,
+    ServerError,
+    TimedOut,
+    TransportError,
+    TrayportError,
+    TrayportWarning,
+    UnknownContract,
+)
+from .hooks import Hook, RequestEvent
+from .planner import Plan
+
+if TYPE_CHECKING:
+    from . import testing
+    from .refdata import Specification
+
+__all__ = [
+    "__version__",
+    # questions
+    "trades",
+    "plan",
+    "stream",
+    # reference data
+    "instruments",
+    "markets",
+    "search",
+    "sequences",
+    "sequence_items",
+    "specification",
+    "venues",
+    "resolve",
+    "label",
+    # the client and its settings
+    "Client",
+    "Config",
+    "configure",
+    "Hook",
+    "RequestEvent",
+    "testing",
+    # values
+    "Contract",
+    "Front",
+    "Instrument",
+    "Market",
+    "Period",
+    "Plan",
+    "Specification",
+    # errors
+    "APIError",
+    "AmbiguousContract",
+    "BadRequest",
+    "CircuitOpen",
+    "ConfigError",
+    "ConnectionFailed",
+    "ContractError",
+    "DecodeError",
+    "Failure",
+    "Interrupted",
+    "IntradayNotAllowed",
+    "NotAllowed",
+    "NotFound",
+    "PartialDataError",
+    "QueryError",
+    "RateLimited",
+    "ServerError",
+    "TimedOut",
+    "TransportError",
+    "TrayportError",
+    "TrayportWarning",
+    "UnknownContract",
+]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+# Public names whose rooms are heavy: imported when somebody asks for them.
+_LATER = {"Specification": "refdata", "testing": ""}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = importlib.import_module(f".{_LATER[name] or name}", __name__)
+    return getattr(room, name) if _LATER[name] else room
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

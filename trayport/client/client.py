@@ -1,0 +1,274 @@
+"""The client: resolves names, plans, sends, decodes, joins and hands over; with its faces ``.plan`` and ``.stream``."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from attrs import define, evolve, field
+
+from .._time import Clock, utc_now
+from ..config import Config
+from ..contracts import Front
+from ..endpoints import Request
+from ..errors import QueryError
+from ..hooks import Hook
+from ..planner import Plan, plan
+from ..queries import Queries, Query, Scene
+from .answers import Answers
+from .gather import Gathering
+from .reference import References
+
+if TYPE_CHECKING:
+    from ..refdata import Catalogue
+    from ..transport import Session
+
+__all__ = ["Client", "Plans", "Streams"]
+
+
+@define(eq=False)
+class _Engine:
+    """What a client builds when it is first needed, and only in the process that needs it."""
+
+    config: Config
+    catalogue: Catalogue
+    pid: int = field(factory=os.getpid)
+    session: Session | None = None
+
+
+class Client(Queries[pd.DataFrame], References):
+    """Asks the API: every question answers with a DataFrame.
+
+    A client opens nothing until it is first asked, may be shared by threads, and works on in a forked child.
+    ``with Client() as client:`` closes its connections at the end, as ``close()`` does. Pickled, it takes its
+    settings along but never the key, which is looked up again where it arrives.
+
+    Parameters
+    ----------
+    api_key
+        The key; unless given, from the environment or the settings file (see ``Config.load``).
+    config
+        Every other setting; unless given, ``Config.load()``.
+    hooks
+        Observers, called with a ``RequestEvent`` after each attempt.
+    clock
+        What tells the present moment; for tests of "today".
+
+    Attributes
+    ----------
+    plan
+        The same questions, answered with the ``Plan`` of requests that they would make.
+    stream
+        The same questions, answered piece by piece with an iterator of DataFrames.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        config: Config | None = None,
+        hooks: Sequence[Hook] = (),
+        clock: Clock = utc_now,
+    ) -> None:
+        self.hooks = tuple(hooks)
+        self.plan = Plans(self)
+        self.stream = Streams(self)
+        self._api_key = None if api_key is None else Config(api_key).api_key
+        self._config = config
+        self._clock = clock
+        self._engine: _Engine | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    # --- questions: they are signed in `queries` and in `reference` ----------------------------------------------
+
+    def _scene(self) -> Scene:
+        config = self.config
+        return Scene(config.tz, self._clock(), config.intraday)
+
+    def _ask(self, query: Query) -> pd.DataFrame:
+        return self._gathering(query).frame()
+
+    def _gathering(self, query: Query) -> Gathering:
+        plan = self._planned(query)
+        return Gathering(plan, Answers.of(plan, self))
+
+    def _planned(self, query: Query) -> Plan:
+        """The plan of a question: its names are looked up here, and nothing else is sent."""
+        at = query.window.start.date()
+        if isinstance(query.contracts, Front):
+            front = self.catalogue.front(query.contracts, at)
+            return plan(evolve(query, contracts=front), front, self.config.rates)
+        contracts = self.catalogue.contracts(query.contracts, at)
+        return plan(evolve(query, contracts=tuple(contracts)), contracts, self.config.rates)
+
+    # --- what it is made of --------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> Config:
+        """The settings in use; the key in them prints as ``'***'``."""
+        return self._running().config
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What looks names up."""
+        return self._running().catalogue
+
+    @property
+    def session(self) -> Session:
+        """What sends, made at the first request: until then no key is needed."""
+        engine = self._running()
+        if engine.session is None:
+            from ..transport import Session
+
+            with self._lock:
+                if engine.session is None:
+                    engine.session = Session(engine.config, self.hooks, now=self._clock)
+        return engine.session
+
+    def _look_up(self, request: Request) -> bytes:
+        session = self.session
+        session.ready(request)
+        return session.send(request)
+
+    # --- its life ------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of connections; a closed client refuses questions."""
+        with self._lock:
+            self._closed = True
+            self._let_go()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        engine = self._engine
+        return f"Client({engine.config if engine else '...'})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revived, (type(self), self._config)
+
+    def _running(self) -> _Engine:
+        engine = self._engine
+        if engine is not None and engine.pid == os.getpid():
+            return engine
+        if engine is not None:
+            # A forked child: the parent's sockets are not its own, and a lock may have been held at the fork.
+            self._lock = threading.Lock()
+            self._engine = None
+        with self._lock:
+            if self._closed:
+                raise QueryError("this client is closed; make a new one")
+            if self._engine is None:
+                self._engine = self._build()
+            return self._engine
+
+    def _build(self) -> _Engine:
+        from ..refdata import Cache, Catalogue  # at the first question, not at import
+
+        config = self._config or Config.load()
+        if self._api_key is not None:
+            config = evolve(config, api_key=self._api_key)
+        cache = Cache(config.cache_dir)
+        return _Engine(config, Catalogue(self._look_up, cache, config.reference_url, config.aliases, config.workers))
+
+    def _let_go(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None and engine.session is not None and engine.pid == os.getpid():
+            engine.session.close()
+
+
+def _revived(kind: type[Client], config: Config | None) -> Client:
+    return kind(config=config)
+
+
+class Plans(Queries[Plan]):
+    """The questions, answered with what they would cost: nothing but reference look-ups is sent."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def _scene(self) -> Scene:
+        return self._client._scene()
+
+    def _ask(self, query: Query) -> Plan:
+        return self._client._planned(query)
+
+
+class Streams(Queries[Iterator[pd.DataFrame]]):
+    """The questions, answered a piece at a time, in time order and bounded memory.
+
+    The question is checked and planned at once; requests begin with the first piece that is taken.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def _scene(self) -> Scene:
+        return self._client._scene()
+
+    def _ask(self, query: Query) -> Iterator[pd.DataFrame]:
+        return self._client._gathering(query).frames()
+
+
+class _DefaultClient(Client):
+    """The one behind the flat functions; pickled, it is a reference to the one where it arrives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings: dict[str, Any] = {}
+
+    def __reduce__(self) -> Any:
+        return "DEFAULT"
+
+    def configure(
+        self, api_key: str | None = None, *, config: Config | None = None, hooks: Sequence[Hook] | None = None,
+        **settings: Any,
+    ) -> None:  # fmt: skip
+        """Set up the client behind the flat functions.
+
+        What is given is added to what earlier calls gave; the rest comes from the environment and the settings
+        file, as in ``Config.load``. ``config=`` replaces everything.
+
+        Raises ``ConfigError`` for a setting that does not exist or is out of its bounds, and leaves all as it was.
+
+        >>> import trayport as tp
+        >>> tp.configure(tz="Europe/Amsterdam", progress=False)     # doctest: +SKIP
+        """
+        given = {**({"api_key": api_key} if api_key is not None else {}), **settings}
+        kept = {} if config is not None else self._settings
+        merged = {**kept, **given}
+        made = Config.load(**merged) if config is None else evolve(config, **given)
+        with self._lock:
+            self._settings = merged
+            self._config = made
+            self.hooks = self.hooks if hooks is None else tuple(hooks)
+            self._closed = False
+            self._let_go()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Whatever is configured meanwhile, it is as before afterwards."""
+        kept = self._settings, self._config, self.hooks
+        self._settings = {}
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._settings, self._config, self.hooks = kept
+                self._let_go()
+
+
+DEFAULT = _DefaultClient()
+"""The client behind the flat functions."""
