@@ -1,0 +1,23 @@
+"""Trades of three TTF months: what would be asked, the answer, and the price of each day.
+
+Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+"""
+
+from __future__ import annotations
+
+import trayport as tp
+from trayport.testing import sandboxed
+
+MONTHS = ["TTF Apr-24", "TTF May-24", "TTF Jun-24"]
+
+with sandboxed():
+    print(tp.plan.trades(MONTHS, "2024-01-08", "2024-03-08"))
+
+    trades = tp.trades(MONTHS, "2024-01-08", "2024-03-08")
+    print(f"\n{len(trades):,} trades, complete: {trades.attrs['trayport']['complete']}")
+    print(trades[["contract", "venue_code", "price", "quantity"]].head())
+
+    daily = trades.assign(value=trades["price"] * trades["quantity"]).groupby([trades.index.date, "contract"])
+    sums = daily[["value", "quantity"]].sum()
+    print("\nVolume-weighted price of each day")
+    print((sums["value"] / sums["quantity"]).unstack().round(3).tail())

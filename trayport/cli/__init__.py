@@ -1,0 +1,54 @@
+"""The command line: one command a function, in the same words."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .._version import __version__
+from ..errors import NotAllowed, PartialDataError, TrayportError
+from . import demo, sandbox
+
+__all__ = ["exit_code", "main"]
+
+OK, FAILED, REFUSED, PARTIAL, NOT_ALLOWED = 0, 1, 2, 3, 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; answers with the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except TrayportError as error:
+        print(f"trayport: {error}", file=sys.stderr)
+        return exit_code(error)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stdout = None
+        return FAILED
+    except KeyboardInterrupt:
+        print("trayport: interrupted", file=sys.stderr)
+        return FAILED
+    return OK
+
+
+def exit_code(error: TrayportError) -> int:
+    """What a script learns of an error."""
+    if isinstance(error, NotAllowed):
+        return NOT_ALLOWED
+    if isinstance(error, PartialDataError):
+        return PARTIAL
+    return REFUSED if isinstance(error, ValueError) else FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="trayport", description="European power, gas and emissions trading history, one line a question."
+    )
+    parser.add_argument("--version", action="version", version=f"trayport {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="command", required=True)
+    for room in (sandbox, demo):
+        command = commands.add_parser(room.NAME, help=room.HELP, description=room.HELP)
+        room.add_options(command)
+        command.set_defaults(run=room.run)
+    return parser
