@@ -1,0 +1,101 @@
+"""What is written for people is true: the README's code runs, its commands are CI's, the examples and notebooks run."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import trayport
+from trayport.testing import sandboxed
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_every_piece_of_python_in_the_readme_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with sandboxed():
+        exec(compile(code, "README.md", "exec"), {})
+
+
+def test_the_readme_begins_with_the_two_commands_and_their_windows_twins() -> None:
+    assert [
+        "python3 -m venv .venv && .venv/bin/pip install '.[plots]' && .venv/bin/trayport demo\n",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest\n",
+    ] == blocks("sh")
+    assert [
+        r"py -3 -m venv .venv; .venv\Scripts\python -m pip install '.[plots]'; .venv\Scripts\trayport demo" + "\n",
+        r"py -3 -m venv .venv; .venv\Scripts\python -m pip install -e '.[dev]'; .venv\Scripts\pytest" + "\n",
+    ] == blocks("powershell")
+    assert README.index("```sh") < README.index("```powershell") < README.index("```python")
+
+
+def test_the_readme_says_whose_client_this_is_not() -> None:
+    assert "not made, endorsed or supported by Trayport" in README
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_every_example_runs(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(script), run_name="__main__")
+
+    assert len(capsys.readouterr().out.splitlines()) > 3
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
+# The kernel's own farewell differs between its versions; what matters here is that every cell runs.
+@pytest.mark.filterwarnings("ignore")
+def test_every_notebook_runs_and_shows_what_is_saved_in_it(path: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    saved = nbformat.read(path, as_version=4)
+    fresh = nbformat.read(path, as_version=4)
+    NotebookClient(fresh, timeout=120).execute()
+
+    def texts(notebook: nbformat.NotebookNode) -> list[str]:
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+        plain = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs]
+        return [text for text in plain if "Figure" not in text and "int64" not in text]
+
+    assert len(texts(saved)) > 5
+    # Other versions of pandas lay the same frames out differently.
+    assert texts(saved) == texts(fresh) or not pd.__version__.startswith("3.")
+
+
+def test_the_benchmarks_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert "x pandas alone" in done.stdout
+
+
+def test_the_changelog_ends_with_this_version_and_dates_fall() -> None:
+    versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$", CHANGELOG, re.MULTILINE)
+    dates = [datetime.date.fromisoformat(date) for _, date in versions]
+
+    assert trayport.__version__ == versions[0][0]
+    assert dates == sorted(dates, reverse=True)
+    assert "## [Unreleased]" in CHANGELOG
+
+
+def test_ci_takes_the_commands_from_the_readme() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+    assert "README.md" in script
+    assert os.access(ROOT / ".ci" / "run", os.X_OK) or os.name != "posix"
