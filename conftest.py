@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from trayport.config import settings_file
+from trayport.refdata import Cache
 from trayport.sandbox import Sandbox
 from trayport.testing import sandboxed
 
@@ -22,7 +25,18 @@ def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 patch.delenv(name)
         for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "APPDATA"):
             patch.setenv(name, str(home))
+        # On Windows platformdirs asks the system, unless it is told otherwise.
+        for name in ("WIN_PD_OVERRIDE_LOCAL_APPDATA", "WIN_PD_OVERRIDE_APPDATA"):
+            patch.setenv(name, str(home))
+        assert settings_file().is_relative_to(home)
+        assert Cache().folder.is_relative_to(home)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_works() -> None:
+    """What a shell starts in the background ignores it, and hands that on to what it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

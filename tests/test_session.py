@@ -35,8 +35,9 @@ from trayport import (
     TimedOut,
     TrayportWarning,
 )
+from trayport._parallel import Stopped
 from trayport.endpoints import REFERENCE, TRADES, Request
-from trayport.transport import Session, Stopped
+from trayport.transport import Session
 
 KEY = "canary-7d2f"
 ASK = Request(TRADES, (("from", "2023-01-01T00:00:00Z"), ("sequenceItemId", "1"), ("sequenceItemId", "2")))
@@ -138,7 +139,7 @@ def test_what_fails_once_is_asked_again_and_then_right(bench: MakeBench, trouble
         ),
         (http(400, b'{"title":"One or more"}'), BadRequest, "One or more"),
         (http(401, b'{"message":"Forbidden key"}'), NotAllowed, "Forbidden key. Check the key"),
-        (http(404, b"nothing here"), NotFound, "nothing here. A market can be closed to a key"),
+        (http(404, b"nothing here"), NotFound, "nothing here. There is no such id for this key"),
         (http(404, b"<html><body>404</body></html>"), NotFound, "an HTML page instead of an answer"),
         (http(410, b'["gone"]'), APIError, "410 Gone: ['gone']"),
         (http(501, b""), ServerError, "501 Not Implemented"),

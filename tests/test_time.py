@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import zoneinfo
 
 import pandas as pd
 import pytest
@@ -69,6 +70,36 @@ def test_a_moment_that_does_not_exist_is_refused(when: str) -> None:
 def test_a_local_time_that_the_clocks_skip_or_repeat_is_refused(when: str) -> None:
     with pytest.raises(QueryError, match="with its offset"):
         instant(when, "Europe/Amsterdam")
+
+
+@pytest.mark.parametrize(
+    "when, tz, expected",
+    [
+        ("2023-04-28", "Africa/Cairo", "2023-04-27T22:00:00Z"),  # midnight was skipped
+        (datetime.date(2023, 4, 28), "Africa/Cairo", "2023-04-27T22:00:00Z"),
+        ("2023-11-05", "America/Havana", "2023-11-05T04:00:00Z"),  # midnight came twice
+    ],
+)
+def test_a_date_alone_is_its_first_instant_whatever_the_clocks_do_at_midnight(
+    when: object, tz: str, expected: str
+) -> None:
+    assert expected == wire(instant(when, tz))  # type: ignore[arg-type]
+
+
+def test_a_datetime_that_its_own_zone_skips_is_refused() -> None:
+    skipped = datetime.datetime(2024, 3, 31, 2, 30, tzinfo=zoneinfo.ZoneInfo("Europe/Amsterdam"))
+    with pytest.raises(QueryError, match="does not exist or exists twice in Europe/Amsterdam"):
+        instant(skipped, "UTC")
+
+    assert "2024-03-31T01:30:00Z" == wire(instant(skipped.replace(hour=3), "UTC"))
+
+
+@pytest.mark.parametrize(
+    "when, tz", [("1677-09-21T00:12:44", "Asia/Tokyo"), ("2262-04-11T23:47:16", "America/New_York")]
+)
+def test_a_time_at_the_very_edge_of_what_can_be_counted_is_refused(when: str, tz: str) -> None:
+    with pytest.raises(QueryError, match="between the years 1678 and 2261"):
+        instant(when, tz)
 
 
 @given(st.datetimes(datetime.datetime(1980, 1, 1), datetime.datetime(2100, 1, 1)))  # noqa: DTZ001

@@ -50,7 +50,10 @@ def instant(when: When, tz: str, name: str = "time") -> pd.Timestamp:
     read = _timestamp(when, name)
     if read.nanosecond or read.microsecond:
         raise QueryError(f"{name} {when!r} is not a whole second, the finest that the API takes")
-    return _localized(read, tz, when, name).tz_convert("UTC")
+    try:
+        return _localized(read, tz, when, name).tz_convert("UTC")
+    except pd.errors.OutOfBoundsDatetime:
+        raise _no_moment(when, name) from None
 
 
 def _timestamp(when: When, name: str) -> pd.Timestamp:
@@ -63,21 +66,42 @@ def _timestamp(when: When, name: str) -> pd.Timestamp:
         )
     try:
         return pd.Timestamp(when).as_unit("ns")
-    except ValueError as error:  # the 31st of February; a year beyond 64-bit nanoseconds
-        raise QueryError(f"{name} {when!r} is no moment that exists: {error}") from None
+    except ValueError:  # the 31st of February; a year beyond 64-bit nanoseconds
+        raise _no_moment(when, name) from None
+
+
+def _no_moment(when: When, name: str) -> QueryError:
+    return QueryError(f"{name} {when!r} is no moment that exists between the years 1678 and 2261")
 
 
 def _localized(read: pd.Timestamp, tz: str, when: When, name: str) -> pd.Timestamp:
     if read.tz is not None:
+        if isinstance(when, datetime.datetime) and not isinstance(when, pd.Timestamp):
+            there_and_back = when.astimezone(datetime.UTC).astimezone(when.tzinfo)
+            if there_and_back.replace(tzinfo=None) != when.replace(tzinfo=None):
+                raise _no_such_clock(when, name, str(when.tzinfo))
         return read
+    if _is_date(when):
+        # That day's first instant, also where the clocks skip midnight or show it twice.
+        return read.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
     # As NaT, since the exceptions for both cases differ between versions of pandas.
     local = read.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
     if not isinstance(local, pd.Timestamp):
-        raise QueryError(
-            f"{name} {when!r} does not exist or exists twice in {tz}, where the clocks change: "
-            "write it with its offset, such as '2024-10-27T02:30:00+02:00'"
-        )
+        raise _no_such_clock(when, name, tz)
     return local
+
+
+def _is_date(when: When) -> bool:
+    if isinstance(when, str):
+        return len(when) <= len("2024-01-31")
+    return not isinstance(when, datetime.datetime)
+
+
+def _no_such_clock(when: When, name: str, tz: str) -> QueryError:
+    return QueryError(
+        f"{name} {when!r} does not exist or exists twice in {tz}, where the clocks change: "
+        "write it with its offset, such as '2024-10-27T02:30:00+02:00'"
+    )
 
 
 @frozen

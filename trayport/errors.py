@@ -213,7 +213,7 @@ class NotFound(APIError):
     """404: no such path or id, or a product outside what the key may see."""
 
     advice: ClassVar[str] = (
-        "A market can be closed to a key that may see its instruments: try one of those; "
+        "There is no such id for this key: a market can be closed to a key that may see its instruments, and "
         "Client.refresh() forgets cached reference data"
     )
 

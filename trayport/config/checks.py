@@ -116,7 +116,10 @@ def folder(value: str | os.PathLike[str] | None) -> Path | None:
         return None
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise refuse("cache_dir", value, "must be a folder")
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise refuse("cache_dir", value, "names a user that this machine does not know") from None
 
 
 def aliases(value: Mapping[str, str]) -> dict[str, str]:

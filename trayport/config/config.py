@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from ..errors import ConfigError
 from . import checks
@@ -38,14 +38,14 @@ class Config:
         Where the two APIs are. ``https``, or ``http`` on this machine.
     per_second, per_minute
         How many requests may be made, retries included: at most 8 and 480, what the API allows a key
-        (guide p. 38), and half of ``per_second`` in any half second. More only towards this machine.
+        (guide p. 38), and half of ``per_second``, rounded up, in any half second. More only towards this machine.
     limiter
-        ``"memory"``: all clients of this process that use one key share its limits. ``"off"``: none, only
-        towards this machine.
+        ``"memory"``: all clients of this process that use one key share its limits, one after another too.
+        ``"off"``: none, only towards this machine.
     workers
         Requests under way at once, and connections kept.
     timeout
-        Seconds to connect, and to wait for each piece of an answer.
+        Seconds to connect, and to wait for each piece of an answer; ``10,60`` in the environment.
     attempts, backoff_cap, retry_budget
         Tries a request, the longest wait of our own choosing before one, and the seconds of waiting in all.
     cache_dir
@@ -55,7 +55,8 @@ class Config:
     intraday
         May the key see the current UTC day? Decides where ``end=None`` ends and what may be asked.
     aliases
-        Short names of products, such as ``{"TTF": "TTF Hi Cal 51.6*"}``, beside the built-in ones.
+        Short names of products, such as ``{"Power": "Germany Baseload*"}``; they win over any product of that
+        name. In the environment: ``Power=Germany Baseload*;Carbon=EUA``.
     progress
         A bar for questions of more than one request: ``"auto"`` shows it in terminals and notebooks.
 
@@ -130,7 +131,12 @@ class Config:
         given = {name: value for name, value in {"api_key": api_key, **settings}.items() if value is not None}
         check_names(given, names, "argument")
         profile = profile or os.environ.get("TRAYPORT_PROFILE") or None
-        return cls(**{**from_file(names, profile), **from_environment(names), **given})
+        return cls(**{**from_file(names, profile), **from_environment(names, given), **given})
+
+    def having(self, **settings: Any) -> Config:
+        """This ``Config`` with other values for some of its settings."""
+        check_names(settings, tuple(attribute.name for attribute in fields(type(self))), "argument")
+        return evolve(self, **settings)
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {attribute.name: getattr(self, attribute.name) for attribute in fields(type(self))}

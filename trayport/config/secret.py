@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 __all__ = ["Secret"]
@@ -19,6 +20,11 @@ class Secret:
         """The key itself, for the one header that carries it."""
         return self._text
 
+    @property
+    def digest(self) -> str:
+        """A few letters that tell this key from others, and nothing else about it."""
+        return hashlib.blake2b(self._text.encode(), digest_size=6, person=b"trayport").hexdigest()
+
     def __repr__(self) -> str:
         return "'***'"
 
@@ -32,6 +38,9 @@ class Secret:
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         return _no_secret, ()
+
+    def __copy__(self) -> Secret:
+        return self
 
     def __deepcopy__(self, _: object) -> Secret:
         return self  # a copy stays in this process; only what leaves it goes without the key

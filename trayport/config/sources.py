@@ -6,7 +6,7 @@ import difflib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,17 @@ def _nearest(name: str, names: tuple[str, ...]) -> str:
 _PREFIX = "TRAYPORT_"
 
 
-def from_environment(names: tuple[str, ...]) -> dict[str, Any]:
+def from_environment(names: tuple[str, ...], given: Collection[str]) -> dict[str, Any]:
+    """What the environment says; a file with the key is opened only where nobody has given one."""
     variables = {_PREFIX + name.upper(): name for name in names}
     _warn_of_slips(tuple(variables))
     found: dict[str, Any] = {}
-    if path := os.environ.get("TRAYPORT_API_KEY_FILE"):
-        found["api_key"] = _read(Path(path).expanduser(), "TRAYPORT_API_KEY_FILE").strip()
     for variable, name in variables.items():
         if text := os.environ.get(variable):
             found[name] = _read_text(variable, name, text)
+    path = os.environ.get("TRAYPORT_API_KEY_FILE")
+    if path and "api_key" not in (*found, *given):
+        found["api_key"] = _read(Path(os.path.expanduser(path)), "TRAYPORT_API_KEY_FILE").strip()
     return found
 
 
@@ -104,6 +106,8 @@ def from_file(names: tuple[str, ...], profile: str | None) -> dict[str, Any]:
     path = settings_file()
     table = _parsed(path)
     profiles = table.pop("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(each, dict) for each in profiles.values()):
+        raise ConfigError(f"{path}: profiles must be tables, such as [profiles.desk]")
     if profile is not None:
         if profile not in profiles:
             known = ", ".join(sorted(profiles)) or "none"
@@ -114,7 +118,11 @@ def from_file(names: tuple[str, ...], profile: str | None) -> dict[str, Any]:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return {}
+    except OSError as error:  # a service whose HOME is somebody else's
+        warnings.warn(f"{path} cannot be looked at ({error.strerror}); going on without", TrayportWarning, stacklevel=2)
         return {}
     import tomllib  # only where there is a file
 

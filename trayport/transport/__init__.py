@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .limits import Stopped
 from .session import Session
 
-__all__ = ["Session", "Stopped"]
+__all__ = ["Session"]

@@ -49,6 +49,12 @@ class Breaker:
                 return 0.0
             return left
 
+    def gave_up(self) -> None:
+        """The request that was let through never came to an answer: the next one may try."""
+        with self._lock:
+            if self._probe_at is not None:
+                self._probe_at = self.clock()
+
     def succeeded(self) -> None:
         """The server answered, whatever it said."""
         with self._lock:

@@ -6,17 +6,16 @@ permit with the planned moment instead of the real one, so that the windows over
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, cast
-from weakref import WeakValueDictionary
 
 from attrs import define, field
 
+from .._parallel import Stopped
 from ..config import Config, Rate
 
 if TYPE_CHECKING:
@@ -26,45 +25,42 @@ Wait: TypeAlias = Callable[[threading.Event, float], object]
 """Waits so many seconds, or until the event is set; ``threading.Event.wait`` is one."""
 
 
-class Stopped(Exception):
-    """The question was given up while this thread waited for it; never seen outside."""
-
-
 @define(eq=False)
 class Gate:
-    """Gives leave to send, first come, first served, never above ``rates``.
+    """Gives leave to send, first come, first served, to all who share it, each at the rates that it keeps to.
 
-    Only the head of the queue sleeps; the moment that is counted is the one at which it wakes. ``guard``
-    seconds more than needed keep what the server sees inside the limits too.
+    Only the head of the queue sleeps; the moment that is counted is the one at which it wakes. Windows are taken
+    wider than they are by the share ``guard``, so that what the server sees stays inside them too.
     """
 
-    rates: tuple[Rate, ...]
-    guard: float = 0.005
+    guard: float = 0.02
     clock: Callable[[], float] = time.monotonic
     _queue: deque[threading.Event] = field(factory=deque, init=False, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
-    _bucket: InMemoryBucket | None = field(default=None, init=False, repr=False)
+    _buckets: dict[tuple[Rate, ...], InMemoryBucket] = field(factory=dict, init=False, repr=False)
     _not_before: float = field(default=float("-inf"), init=False)
 
-    def acquire(self, stop: threading.Event, wait: Wait = threading.Event.wait) -> float:
+    def acquire(self, rates: tuple[Rate, ...], stop: threading.Event, wait: Wait = threading.Event.wait) -> float:
         """Wait for one permit and take it; answers with the seconds waited.
 
-        Raises ``Stopped`` when ``stop`` is set meanwhile; no permit is taken then.
+        However slow the others that share the gate, their permits count too. Raises ``Stopped`` when ``stop`` is
+        set meanwhile; no permit is taken then.
         """
-        if not self.rates:
+        if not rates:
             return 0.0
         began = self.clock()
         ticket = threading.Event()
-        with self._lock:
-            self._queue.append(ticket)
-            if self._queue[0] is ticket:
-                ticket.set()
         try:
+            with self._lock:
+                self._queue.append(ticket)
+                if self._queue[0] is ticket:
+                    ticket.set()
             while not ticket.wait(0.2):  # looks up now and then, since `stop` cannot wake this wait
-                _check(stop)
-            while (delay := self._take()) > 0:
+                check(stop)
+            check(stop)
+            while (delay := self._take(rates)) > 0:
                 wait(stop, delay)
-                _check(stop)
+                check(stop)
         finally:
             self._leave(ticket)
         return self.clock() - began
@@ -74,17 +70,7 @@ class Gate:
         with self._lock:
             self._not_before = max(self._not_before, self.clock() + seconds)
 
-    def tighten(self, rates: tuple[Rate, ...]) -> None:
-        """Keep to ``rates`` as well: of two clients with one key, the slower sets the pace of both."""
-        with self._lock:
-            stricter = _stricter(self.rates, rates)
-            if stricter != self.rates:
-                bucket, self._bucket = self._bucket, None
-                self.rates = stricter
-                for item in bucket.items if bucket else ():
-                    self._windows().put(item)
-
-    def _take(self) -> float:
+    def _take(self, rates: tuple[Rate, ...]) -> float:
         """Take a permit and answer 0, or answer the seconds until there may be one."""
         from pyrate_limiter import RateItem
 
@@ -92,64 +78,66 @@ class Gate:
             now = self.clock()
             if now < self._not_before:
                 return self._not_before - now
-            bucket = self._windows()
+            bucket = self._bucket(rates)
             item = RateItem("", int(now * 1000))
             bucket.leak(item.timestamp)
             if bucket.put(item):
+                for other in self._buckets.values():
+                    if other is not bucket:  # whoever keeps to other rates has to count it too, fitting or not
+                        other.leak(item.timestamp)
+                        other.items.append(item)
                 return 0.0
             # Typed for asynchronous buckets too, which this one is not.
-            milliseconds = cast(int, bucket.waiting(item))
-            return milliseconds / 1000 + self.guard
+            return max(cast(int, bucket.waiting(item)), 1) / 1000
 
-    def _windows(self) -> InMemoryBucket:
+    def _bucket(self, rates: tuple[Rate, ...]) -> InMemoryBucket:
         """pyrate-limiter's bucket alone: its Limiter would start a thread, and it is not needed at import."""
-        if self._bucket is None:
+        found = self._buckets.get(rates)
+        if found is None:
             from pyrate_limiter import InMemoryBucket
             from pyrate_limiter import Rate as Window
 
-            self._bucket = InMemoryBucket([Window(rate.count, round(rate.seconds * 1000)) for rate in self.rates])
-        return self._bucket
+            found = InMemoryBucket(
+                [Window(rate.count, round(rate.seconds * (1 + self.guard) * 1000)) for rate in rates]
+            )
+            for other in self._buckets.values():
+                found.items = max(found.items, other.items, key=len)[:]
+            self._buckets[rates] = found
+        return found
 
     def _leave(self, ticket: threading.Event) -> None:
         with self._lock:
-            head = self._queue[0] is ticket
+            if ticket not in self._queue:
+                return
             self._queue.remove(ticket)
-            if head and self._queue:
+            if self._queue:
                 self._queue[0].set()
 
 
-def _check(stop: threading.Event) -> None:
+def check(stop: threading.Event) -> None:
+    """Raise ``Stopped`` if the caller gave up."""
     if stop.is_set():
         raise Stopped
 
 
-def _stricter(ours: tuple[Rate, ...], theirs: tuple[Rate, ...]) -> tuple[Rate, ...]:
-    """The lower of two lists of limits that both come from ``Config.rates``."""
-
-    def pace(rates: tuple[Rate, ...]) -> float:
-        return min((rate.count / rate.seconds for rate in rates), default=float("inf"))
-
-    return theirs if pace(theirs) < pace(ours) else ours
-
-
-_gates: WeakValueDictionary[tuple[int, str, str], Gate] = WeakValueDictionary()
+_gates: dict[tuple[str, str], Gate] = {}
 _gates_lock = threading.Lock()
 
 
 def gate(config: Config, clock: Callable[[], float] = time.monotonic) -> Gate:
-    """The gate of ``config``'s key at its API; one for all clients of this process that use both.
-
-    A forked child begins with gates of its own, since a lock may have been held when it was forked.
-    """
-    rates = config.rates
-    if not rates:
-        return Gate(())
-    # A digest, so that the key does not live on in a table of its own.
-    key = hashlib.sha256(config.require_key().reveal().encode()).hexdigest()
-    place = (os.getpid(), config.analytics_url, key)
+    """The gate of ``config``'s key at its API: one for all clients of this process, one after another too."""
+    if not config.rates:
+        return Gate(clock=clock)
     with _gates_lock:
-        found = _gates.get(place)
-        if found is None:
-            found = _gates[place] = Gate(rates, clock=clock)
-    found.tighten(rates)
-    return found
+        return _gates.setdefault((config.analytics_url, config.require_key().digest), Gate(clock=clock))
+
+
+def _begin_anew() -> None:
+    """In a forked child: whoever held a lock at the fork is not there to give it back."""
+    global _gates_lock
+    _gates_lock = threading.Lock()
+    _gates.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

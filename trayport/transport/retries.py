@@ -105,5 +105,5 @@ def asked_wait(policy: Retry, header: str | None) -> float | None:
         return None
     try:
         return policy.parse_retry_after(header)
-    except InvalidHeader:
+    except (InvalidHeader, ValueError, OverflowError):  # the year 99999, a number of 5000 digits
         return None

@@ -8,7 +8,8 @@ import platform
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ import urllib3
 from attrs import define, field, frozen
 from requests.adapters import HTTPAdapter
 
+from .._parallel import Stopped
 from .._time import Clock, utc_now
 from .._version import __version__
 from ..config import Config, Secret, is_loopback
@@ -25,19 +27,20 @@ from ..errors import (
     APIError,
     BadRequest,
     CircuitOpen,
-    ConnectionFailed,
+    ConfigError,
     IntradayNotAllowed,
     NotAllowed,
     NotFound,
     RateLimited,
     ServerError,
-    TimedOut,
+    TransportError,
     TrayportError,
     TrayportWarning,
 )
 from ..hooks import Hook, RequestEvent
 from .breaker import Breaker
-from .limits import Gate, Stopped, Wait, gate
+from .faults import check_proxy, sort_out
+from .limits import Gate, Wait, check, gate
 from .retries import Trial, policy
 
 __all__ = ["Session"]
@@ -50,6 +53,8 @@ ACCEPT_ENCODING = "br, gzip, deflate"
 
 _CHUNK = 1 << 20
 _MOST_OF_AN_ERROR = 1 << 16
+_MOST_OF_A_REASON = 300
+_SHOWN = 1000
 # A wait longer than this is told, so that nobody takes it for a hang.
 _LONG_WAIT = 10.0
 
@@ -86,6 +91,7 @@ class Session:
     wait: Wait = threading.Event.wait
     gate: Gate = field(init=False)
     breakers: dict[str, Breaker] = field(init=False)
+    _closed: bool = field(default=False, init=False)
     _key: Secret = field(init=False, repr=False)
     _slots: threading.Semaphore = field(init=False, repr=False)
     _http: requests.Session = field(init=False, repr=False)
@@ -110,6 +116,7 @@ class Session:
         attempt has failed.
         """
         stop = stop or threading.Event()
+        check(stop)
         trial = Trial(policy(self.config), self.config.retry_budget, self.config.backoff_cap)
         attempt = 0
         while True:
@@ -120,11 +127,12 @@ class Session:
                 return answer.body
             seconds = trial.wait_after(answer.error, answer.retry_after)
             if seconds is None:
-                raise _final(answer.error)
+                raise _final(answer.error, attempt)
             self._pause(request, answer, seconds, stop)
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection; what is still under way is not tried again."""
+        self._closed = True
         self._http.close()
 
     def _wait_for_leave(self, request: Request, attempt: int, trial: Trial, stop: threading.Event) -> None:
@@ -148,36 +156,50 @@ class Session:
 
     def _sleep(self, seconds: float, stop: threading.Event) -> None:
         self.wait(stop, seconds)
-        if stop.is_set():
-            raise Stopped
+        check(stop)
 
     def _attempt(self, request: Request, attempt: int, stop: threading.Event) -> _Answer:
-        with self._slots:
-            waited = self.gate.acquire(stop, self.wait)
-            began = self.clock()
-            answer = self._wire(request, attempt)
-        elapsed = self.clock() - began
         breaker = self.breakers[request.endpoint.api]
-        if answer.status is None or answer.status >= 500:
-            breaker.failed(request)
-        else:
+        try:
+            with self._slot(stop):
+                waited = self.gate.acquire(self.config.rates, stop, self.wait)
+                began = self.clock()
+                answer = self._wire(request, attempt, stop)
+        except BaseException:
+            breaker.gave_up()
+            raise
+        elapsed = self.clock() - began
+        if answer.status is not None and answer.status < 500:
             breaker.succeeded()
+        elif answer.error is not None and answer.error.transient:
+            breaker.failed(request)
         self._tell(request, attempt, waited, elapsed, answer)
         return answer
 
-    def _wire(self, request: Request, attempt: int) -> _Answer:
-        name = request.endpoint.name
-        error: TrayportError
+    @contextmanager
+    def _slot(self, stop: threading.Event) -> Iterator[None]:
+        """One of the requests that may be under way at once."""
+        while not self._slots.acquire(timeout=0.2):
+            check(stop)
         try:
-            return self._exchange(request)
-        except (requests.Timeout, urllib3.exceptions.TimeoutError) as caught:
-            error = TimedOut(name, attempt, _reason(caught))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as caught:
-            error = ConnectionFailed(name, attempt, _reason(caught))
-        # Made outside the handlers: requests' exceptions hold the request, and that holds the key.
-        return _Answer(error=error)
+            yield
+        finally:
+            self._slots.release()
 
-    def _exchange(self, request: Request) -> _Answer:
+    def _wire(self, request: Request, attempt: int, stop: threading.Event) -> _Answer:
+        name = request.endpoint.name
+        if self._closed:
+            return _Answer(error=TransportError(name, attempt - 1, "the client was closed"))
+        try:
+            return self._exchange(request, stop)
+        except (ConfigError, Stopped):
+            raise
+        except Exception as caught:
+            kind, reason = sort_out(caught)
+        # Made outside the handler: requests' exceptions hold the request, and that holds the key.
+        return _Answer(error=kind(name, attempt, self._redacted(reason)[:_MOST_OF_A_REASON]))
+
+    def _exchange(self, request: Request, stop: threading.Event) -> _Answer:
         base = self.config.analytics_url if request.endpoint.api == "analytics" else self.config.reference_url
         prepared = self._http.prepare_request(
             requests.Request(
@@ -187,28 +209,39 @@ class Session:
         settings = self._http.merge_environment_settings(prepared.url, {}, True, None, None)
         if is_loopback(base):
             settings["proxies"] = {}  # a sandbox on this machine is behind no proxy
+        check_proxy(requests.utils.select_proxy(base, settings["proxies"]))
         response = self._http.send(prepared, timeout=self.config.timeout, allow_redirects=False, **settings)
         try:
-            return self._read(request, response)
+            return self._read(request, response, stop)
         finally:
             response.close()
 
-    def _read(self, request: Request, response: requests.Response) -> _Answer:
-        if response.status_code == 200:
-            body = b"".join(response.raw.stream(_CHUNK, decode_content=True))
-            if not body:  # no answer is empty; an encoded one that was cut to nothing looks so
-                raise urllib3.exceptions.ProtocolError("the answer was empty")
-            return _Answer(200, body)
-        body = response.raw.read(_MOST_OF_AN_ERROR, decode_content=True)
-        detail = _detail(body).replace(self._key.reveal(), "***")
-        error = self._error(request, response, detail)
-        return _Answer(response.status_code, body, error, response.headers.get("Retry-After"))
+    def _read(self, request: Request, response: requests.Response, stop: threading.Event) -> _Answer:
+        if response.status_code != 200:
+            said = response.raw.read(_MOST_OF_AN_ERROR, decode_content=True).decode("utf-8", "replace")
+            error = self._error(request, response, _detail(self._redacted(said)))
+            return _Answer(response.status_code, said.encode(), error, response.headers.get("Retry-After"))
+        pieces: list[bytes] = []
+        for piece in response.raw.stream(_CHUNK, decode_content=True):
+            check(stop)
+            pieces.append(piece)
+        body = b"".join(pieces)
+        if not body:  # no answer is empty; an encoded one that was cut to nothing looks so
+            raise urllib3.exceptions.ProtocolError("the answer was empty")
+        # An answer that cannot be read is shown by its beginning.
+        beginning = body[:_SHOWN].decode("latin-1")
+        redacted = self._redacted(beginning)
+        return _Answer(200, body if redacted == beginning else redacted.encode("latin-1") + body[_SHOWN:])
+
+    def _redacted(self, text: str) -> str:
+        return text.replace(self._key.reveal(), "***")
 
     def _error(self, request: Request, response: requests.Response, detail: str) -> APIError:
         name, status = request.endpoint.name, response.status_code
         if status in (301, 302, 303, 307, 308):
-            host = urllib3.util.parse_url(response.headers.get("Location", "")).host or "nowhere"
-            return APIError(name, status, f"redirects to {host}, which is not followed: the key would travel with it")
+            host = _host(response.headers.get("Location", ""))
+            where = self._redacted(host)
+            return APIError(name, status, f"redirects to {where}, which is not followed: the key would travel with it")
         if status == 401 and request.until is not None and request.until > self.now().floor("D"):
             return IntradayNotAllowed(name, status, detail)
         if status in (403, 429):
@@ -246,11 +279,18 @@ _ErrorOf: TypeAlias = type[APIError]
 _STATUS: dict[int, _ErrorOf] = {400: BadRequest, 401: NotAllowed, 404: NotFound}
 
 
+class _Http(requests.Session):
+    """A session that looks at no redirect, not even to see where it leads."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: whatever the Location says, it is not followed."""
+
+
 def _http(workers: int) -> requests.Session:
     """A session that keeps ``workers`` connections to each of the two hosts, and remembers nothing else."""
-    session = requests.Session()
-    # Retries are ours (see `retries`); blocking never happens, since a slot comes before a connection.
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=workers, max_retries=0, pool_block=True)
+    session = _Http()
+    # Retries are ours (see `retries`), and so is the number of requests under way.
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=workers, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -264,10 +304,11 @@ def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     return prepared
 
 
-def _final(error: TrayportError) -> TrayportError:
+def _final(error: TrayportError, attempts: int) -> TrayportError:
     """A 403 that waiting did not cure is taken for what it says, or may still be."""
     if isinstance(error, RateLimited) and error.status == 403:
-        reading = "waiting did not help: the key has no right to this, or it is throttled for longer"
+        reading = "the key has no right to this, or it is throttled"
+        reading = f"waiting did not help: {reading} for longer" if attempts > 1 else reading
         return NotAllowed(error.endpoint, 403, f"{error.detail}; {reading}" if error.detail else reading)
     return error
 
@@ -279,35 +320,27 @@ def _number(header: str | None) -> float | None:
         return None
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost reason in one line: "Connection refused" rather than a chain of wrappers."""
-    seen: list[BaseException] = []
-    inner: BaseException | None = error
-    while inner is not None and inner not in seen:
-        seen.append(inner)
-        nested = [part for part in inner.args if isinstance(part, BaseException)]
-        inner = getattr(inner, "reason", None) or (nested[0] if nested else None)
-        if not isinstance(inner, BaseException):
-            break
-    last = seen[-1]
-    text = last.strerror if isinstance(last, OSError) and last.strerror else str(last)
-    # urllib3 puts the repr of the connection before the reason.
-    return text.rpartition(">: ")[2][:300]
+def _host(location: str) -> str:
+    try:
+        return urllib3.util.parse_url(location).host or "nowhere"
+    except (ValueError, urllib3.exceptions.HTTPError):
+        return "a place that is no URL"
 
 
-def _detail(body: bytes) -> str:
+def _detail(text: str) -> str:
     """What an error's body says, whatever its shape: the guide gives none, and users saw several."""
-    text = body.decode("utf-8", "replace").strip()
+    text = text.strip()
     try:
         said: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         # HTML comes from a gateway or a proxy; its markup helps nobody.
-        return "an HTML page instead of an answer" if text.startswith("<") else text[:300]
+        return "an HTML page instead of an answer" if text.startswith("<") else text[:_MOST_OF_A_REASON]
     if not isinstance(said, dict):
-        return str(said)[:300]
+        return str(said)[:_MOST_OF_A_REASON]
     if isinstance(said.get("errors"), dict):
-        return "; ".join(f"{name}: {_sentences(messages)}" for name, messages in said["errors"].items())[:300]
-    return next((str(said[key])[:300] for key in ("title", "detail", "message") if said.get(key)), "")
+        listed = (f"{name}: {_sentences(messages)}" for name, messages in said["errors"].items())
+        return "; ".join(listed)[:_MOST_OF_A_REASON]
+    return next((str(said[key])[:_MOST_OF_A_REASON] for key in ("title", "detail", "message") if said.get(key)), "")
 
 
 def _sentences(messages: object) -> str:
