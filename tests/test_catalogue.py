@@ -49,7 +49,7 @@ class Desk:
         cache = Cache(self.folder, clock=lambda: self.now)
         return Catalogue(self.send, cache, "https://reference.example", clock=lambda: self.now, **settings)
 
-    def send(self, request: Request) -> bytes:
+    def send(self, request: Request, stop: threading.Event | None = None) -> bytes:
         self.sent.append(str(request))
         if self.trouble:
             return self.trouble(request)
@@ -75,7 +75,7 @@ def test_the_first_look_asks_for_lists_and_items_and_the_second_for_nothing(desk
     first = desk.sends(lambda: desk.catalogue.resolve("TTF Apr-24", AT))
 
     assert ["/instruments", "/markets", "/markets/10000065/sequences"] == first[:3]
-    assert {f"/sequences/{number}/sequenceItems?startDate=2023-01-01&count=1000" for number in (
+    assert {f"/sequences/{number}/sequenceItems?startDate=2023-01-01T00:00:00Z&count=1000" for number in (
         10000302, 10000305, 10000306, 10000307, 10000309)} == set(first[3:])  # fmt: skip
     assert [] == desk.sends(lambda: desk.catalogue.resolve("TTF May-24", AT))
 
@@ -111,7 +111,7 @@ def test_sequences_of_more_items_than_an_answer_holds_are_asked_for_page_by_page
     pages = [text for text in sent if "/10000100/" in text]
 
     assert len(pages) > 3
-    assert "/sequences/10000100/sequenceItems?startDate=2015-01-01&count=1000" == pages[0]
+    assert "/sequences/10000100/sequenceItems?startDate=2015-01-01T00:00:00Z&count=1000" == pages[0]
     listing = desk.catalogue.listings(desk.catalogue.product("Germany Baseload"), datetime.date(2016, 1, 1))[0]
     days = [item.period_start for item in listing.items]
     assert days == sorted(set(days))
@@ -171,7 +171,7 @@ def test_old_data_keep_answering_while_the_api_does_not(desk: Desk) -> None:
         raise ConnectionFailed(request.endpoint.name, 5, "refused")
 
     desk.trouble = fail
-    with pytest.warns(TrayportWarning, match="more than a day old.*going on with the old ones"):
+    with pytest.warns(TrayportWarning, match="cannot be renewed now .*; going on with the old ones"):
         assert Market(10000065) == desk.open().product("TTF")
 
 

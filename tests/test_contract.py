@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import pickle
 
+import numpy as np
 import pytest
+from attrs import evolve
 
 from trayport import Contract, ContractError, Front, Instrument, Market
 from trayport.contracts.contract import kind_of
@@ -77,6 +80,15 @@ def test_ids_are_whole_numbers(kind: type, value: object) -> None:
         kind(value)
 
 
+def test_ids_out_of_frames_are_taken_and_become_plain_ints() -> None:
+    contract = Contract(Market(np.int64(10000065)), np.int32(10000305), np.int64(232), np.uint16(233), "spread")
+
+    assert Contract(Market(10000065), 10000305, 232, 233, "spread") == contract
+    assert {int} == {type(each) for each in (contract.product.id, contract.item_id, contract.second_item_id)}
+    with pytest.raises(ContractError):
+        Market(np.bool_(True))
+
+
 def test_a_bare_product_id_is_refused_with_both_ways_to_write_it() -> None:
     with pytest.raises(ContractError, match=r"write Market\(10000065\) or Instrument\(10000065\)"):
         Contract(10000065, 10000305, 232)  # type: ignore[arg-type]
@@ -89,6 +101,7 @@ def test_a_bare_product_id_is_refused_with_both_ways_to_write_it() -> None:
         (None, "spread", "second_item_id None is no id"),
         (232, "range", "two different periods"),
         (233, "strip", "none of 'single', 'spread' and 'range'"),
+        (233, ["spread"], "none of 'single', 'spread' and 'range'"),
     ],
 )
 def test_a_contract_that_cannot_be_is_refused(second: int | None, kind: str, match: str) -> None:
@@ -106,6 +119,24 @@ def test_a_spread_stays_within_one_product_and_sequence(other: Contract) -> None
         APRIL.spread(other)
 
 
+def test_a_range_runs_forward_in_time() -> None:
+    one, other = (
+        evolve(contract, period_start=datetime.datetime(2023, month, 1, tzinfo=datetime.UTC))
+        for contract, month in ((APRIL, 4), (MAY, 5))
+    )
+
+    assert "range" == one.range(other).kind
+    assert "spread" == other.spread(one).kind
+    with pytest.raises(ContractError, match=r"runs forward in time: write 'TTF Hi Cal 51.6\* Apr-23..May-23'"):
+        other.range(one)
+
+
+def test_joined_names_keep_one_qualifier_at_the_end() -> None:
+    one, other = (evolve(contract, name=f"{contract.name} [10000305]") for contract in (APRIL, MAY))
+
+    assert "TTF Hi Cal 51.6* Apr-23/May-23 [10000305]" == one.spread(other).name
+
+
 def test_a_spread_of_a_spread_is_refused() -> None:
     with pytest.raises(ContractError, match="joins two single periods"):
         APRIL.spread(MAY).range(MAY)
@@ -117,9 +148,26 @@ def test_a_front_has_a_whole_number_of_items(count: object) -> None:
         Front("TTF", "Months", count)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("product, sequence", [(10000065, "Months"), ("", "Months"), (None, "Months"), ("TTF", None),
+                                               ("TTF", ""), ("TTF", 1.5), ("TTF", True), ("TTF", -3)])  # fmt: skip
+def test_a_front_is_of_a_product_and_a_sequence(product: object, sequence: object) -> None:
+    with pytest.raises(ContractError, match="Market\\(|Front"):
+        Front(product, sequence, 3)  # type: ignore[arg-type]
+
+
+def test_a_front_takes_ids_out_of_frames() -> None:
+    assert Front("TTF", 10000305, 3) == Front("TTF", np.int64(10000305), np.int64(3))
+
+
 def test_a_front_says_what_it_asks_for() -> None:
     assert "TTF front 12 of Months" == Front("TTF", "Months", 12).label
     assert "TTF Hi Cal 51.6* front 12 of 10000305" == Front(TTF, 10000305, 12).label
+
+
+@pytest.mark.parametrize("wire", [None, 5])
+def test_a_type_that_is_no_text_is_an_error(wire: object) -> None:
+    with pytest.raises(ContractError, match="contract type"):
+        kind_of(wire)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,18 @@ def test_dates_may_be_absent_or_null_and_unknown_keys_are_passed_over(document: 
     assert SequenceItem(1, "DA") == read(document, SequenceItem, "test")
 
 
+def test_a_nameless_one_does_not_take_the_others_with_it() -> None:
+    assert [Entry(1, ""), Entry(2, "TTF")] == read(
+        [{"id": 1, "name": None}, {"id": 2, "name": "TTF"}], list[Entry], "t"
+    )
+    assert "7" == read({"id": 7, "name": None}, SequenceItem, "test").label
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59.9999999Z", "0001-01-01T00:00:00", "2999-01-01"])
+def test_a_placeholder_for_never_is_no_date(text: str) -> None:
+    assert read({"id": 1, "name": "x", "tradingEnd": text}, SequenceItem, "test").trading_end is None
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [("2010-01-01T05:00:00Z", 5), ("2010-01-01T05:00:00+02:00", 3), ("2010-01-01T05:00:00", 5)],
@@ -85,7 +97,7 @@ def test_a_display_name_is_read_where_there_is_one() -> None:
         ([{"name": "x"}], list[Entry], "$[0].id"),
         ([{"id": 1, "name": "x"}, {"id": "2", "name": "y"}], list[Entry], "$[1].id"),
         ([{"id": True, "name": "x"}], list[Entry], "$[0].id"),
-        ([{"id": 1, "name": None}], list[Entry], "$[0].name"),
+        ([{"id": 1, "name": 5}], list[Entry], "$[0].name"),
         ([{"id": 1, "name": "x", "periodStart": "soon"}], list[SequenceItem], "$[0].period_start"),
     ],
 )

@@ -93,6 +93,25 @@ def test_what_no_grammar_reads_is_refused_with_examples(text: str) -> None:
         Period.parse(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["Apr 1924", "Apr 2124", "Cal 9999", "Win 1999", "9999-12-31", "Week 52-9999", "GY 2100"]
+)
+def test_a_year_of_another_century_is_refused_since_no_name_could_show_it(text: str) -> None:
+    with pytest.raises(ContractError, match="is no delivery period"):
+        Period.parse(text)
+
+
+def test_counting_beyond_the_century_is_refused() -> None:
+    with pytest.raises(ContractError, match="lies beyond this century"):
+        Period.parse("Y+999", at=AT)
+
+
+@pytest.mark.parametrize("value", [2024, None, ["Apr-24"], datetime.date(2024, 4, 1)])
+def test_what_is_no_text_is_no_period(value: object) -> None:
+    with pytest.raises(ContractError, match="is no delivery period"):
+        Period.parse(value)  # type: ignore[arg-type]
+
+
 def test_a_rolling_period_has_a_label_and_no_days() -> None:
     period = Period.parse("DA")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trayport import AmbiguousContract, Instrument, Market
+from trayport import AmbiguousContract, ContractError, Instrument, Market
 from trayport.contracts import Product
 from trayport.refdata.models import Entry
 from trayport.refdata.products import Products
@@ -24,11 +24,21 @@ INSTRUMENTS = [
 MARKETS = [Entry(10000065, "TTF Hi Cal 51.6"), Entry(10000016, "EUA"), Entry(77, "Germany Baseload*")]
 
 
+ALIASES = {
+    "Carbon": "EUA",
+    "Star*": "EUA*",
+    "By Id": "instrument:10641710",
+    "Beginning": "EEX Fr",
+    "Built In": "TTF",
+    "NBP": "NBP ICE",
+    "Other NBP": "instrument:10006025",
+    "Dead": "Nothing like it",
+}
+
+
 @pytest.fixture(scope="module")
 def products() -> Products:
-    return Products.of(
-        INSTRUMENTS, MARKETS, {"Carbon": "EUA", "Dead": "Nothing like it", "eex power": "instrument:10641710"}
-    )
+    return Products.of(INSTRUMENTS, MARKETS, {name: to for name, to in ALIASES.items() if name != "NBP"})
 
 
 @pytest.mark.parametrize(
@@ -49,6 +59,13 @@ def products() -> Products:
         ("ttf*", Market(10000065)),
         ("instrument:TTF", Instrument(10002096)),
         ("carbon", Market(10000016)),
+        ("Carbon*", Market(10000016)),
+        ("star", Market(10000016)),
+        ("by id", Instrument(10641710)),
+        ("beginning", Instrument(10001075)),
+        ("built in", Market(10000065)),
+        ("instrument:Built In", Instrument(10002096)),
+        ("other nbp", Instrument(10006025)),
         ("EEX Fr", Instrument(10001075)),
         ("TTF Hi Cal 51.6 E", Instrument(10002806)),
         ("Germany*", Market(77)),
@@ -62,7 +79,20 @@ def test_a_name_finds_its_product(products: Products, text: str, product: Produc
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  ", "*", "market:", "Spain", "market:NBP ICE", "market:5", "Dead", "51.6", "TTF Hi Cal 51.6 EEX*"]
+    "text",
+    [
+        "",
+        "  ",
+        "*",
+        "market:",
+        "Spain",
+        "market:NBP ICE",
+        "market:5",
+        "51.6",
+        "TTF Hi Cal 51.6 EEX*",
+        "market:²",
+        "market:" + "9" * 5000,
+    ],
 )
 def test_what_no_product_is_called_is_nothing(products: Products, text: str) -> None:
     assert products.find(text) is None
@@ -74,7 +104,7 @@ def test_what_no_product_is_called_is_nothing(products: Products, text: str) -> 
         ("Germany", ("Germany Baseload*", "Germany Baseload EEX", "Germany Baseload EEX/France Baseload EEX")),
         (
             "instrument:Germany",
-            ("Germany Baseload", "Germany Baseload EEX", "Germany Baseload EEX/France Baseload EEX"),
+            ("instrument:Germany Baseload", "Germany Baseload EEX", "Germany Baseload EEX/France Baseload EEX"),
         ),
         ("TTF Hi", ("TTF Hi Cal 51.6*", "TTF Hi Cal 51.6 EEX", "TTF Hi Cal 51.6 ICE")),
         ("NBP ICE", ("instrument:10000625", "instrument:10006025")),
@@ -90,10 +120,34 @@ def test_a_beginning_that_fits_several_lists_them_nearest_first(
     assert None not in [products.find(candidate) for candidate in candidates]
 
 
-def test_a_callers_alias_wins_over_a_built_in_one() -> None:
-    found = Products.of(INSTRUMENTS, MARKETS, {"TTF": "TTF Hi Cal 51.6 EEX"}).find("TTF")
+def test_a_callers_alias_wins_over_a_built_in_one_and_over_a_product_of_that_name() -> None:
+    found = Products.of(INSTRUMENTS, MARKETS, {"TTF": "TTF Hi Cal 51.6 EEX", "NBP": "Germany Baseload EEX"})
 
-    assert Instrument(10002806) == found
+    assert (Instrument(10002806), Instrument(10641710)) == (found.find("TTF"), found.find("nbp"))
+
+
+def test_an_alias_that_points_nowhere_is_said_and_one_at_several_lists_them(products: Products) -> None:
+    with pytest.raises(ContractError, match="the alias 'dead' stands for 'Nothing like it', and no product"):
+        products.find("Dead")
+    with pytest.raises(AmbiguousContract):
+        Products.of(INSTRUMENTS, MARKETS, ALIASES).find("NBP")
+
+
+@pytest.mark.parametrize("aliases", [{}, ALIASES], ids=["plain", "with-aliases"])
+def test_every_canonical_name_finds_its_own_product(aliases: dict[str, str]) -> None:
+    nameless = [Entry(1, ""), Entry(2, "euA"), Entry(3, "EUA"), Entry(4, " eua "), Entry(5, "TTF")]
+    products = Products.of([*INSTRUMENTS, *nameless], [*MARKETS, Entry(6, "")], aliases)
+
+    for product in products:
+        assert product == products.find(product.label), product.label
+    labels = [product.label for product in products]
+    assert len(labels) == len(set(labels))
+    assert {"instrument:TTF Hi Cal 51.6", "TTF Hi Cal 51.6*", "instrument:10000625", "instrument:1"} <= set(labels)
+
+
+def test_a_beginning_is_no_exact_name(products: Products) -> None:
+    assert products.exactly("TTF Hi Cal 51.6 E") is None
+    assert Market(10000065) == products.exactly("TTF")
 
 
 def test_names_come_with_what_is_found(products: Products) -> None:
@@ -114,7 +168,7 @@ def test_names_come_with_what_is_found(products: Products) -> None:
         ("tft", "TTF Hi Cal 51.6*"),
         ("carbon", "EUA*"),
         ("nbp", "NBP"),
-        ("instrument:ttf", "TTF Hi Cal 51.6"),
+        ("instrument:ttf", "instrument:TTF Hi Cal 51.6"),
     ],
 )
 def test_a_search_finds_what_is_half_known(products: Products, text: str, first: str) -> None:

@@ -59,6 +59,7 @@ DAYS = Listing(
             "Delivery 6/5",
             datetime.datetime(2023, 5, 6, 4, tzinfo=datetime.UTC),
             datetime.datetime(2023, 5, 7, 4, tzinfo=datetime.UTC),
+            trading_end=datetime.datetime(2023, 5, 5, tzinfo=datetime.UTC),
         ),
     ),
 )
@@ -78,10 +79,14 @@ class Book:
             "bare": Instrument(5, "Bare"),
         }
 
+    def exactly(self, text: str) -> Product | None:
+        return self.names.get(normal(text))
+
     def find(self, text: str) -> Product | None:
         if normal(text) == "germany":
             raise AmbiguousContract(text, ("Germany Baseload*", "Germany Peaks*"))
-        return self.names.get(normal(text))
+        beginning = [product for name, product in self.names.items() if name.startswith(normal(text))]
+        return self.exactly(text) or (beginning[0] if len(set(beginning)) == 1 else None)
 
     def near(self, text: str) -> tuple[str, ...]:
         return ("TTF Hi Cal 51.6*",)
@@ -142,6 +147,46 @@ def test_an_item_that_nobody_would_spell_so_is_found_by_its_delivery() -> None:
 def test_a_rolling_item_is_not_found_by_what_it_delivers_today() -> None:
     with pytest.raises(UnknownContract):
         resolve("TTF 2023-05-06", Book(PROMPT), AT)
+
+
+def test_a_name_wins_over_a_delivery_in_another_sequence() -> None:
+    # "Next Month" delivers in June today, and so does Jun-23; who says Jun-23 means the latter, every day.
+    rolling = Listing(1, "Prompt", LONG_AGO, (item(9, "Next Month", "2023-06-01", "2023-07-01"),))
+
+    assert (10000305, "TTF Hi Cal 51.6* Jun-23") == (
+        resolve("TTF Jun-23", Book(MONTHS, rolling), AT).sequence_id,
+        resolve("TTF Jun-23", Book(MONTHS, rolling), AT).name,
+    )
+
+
+def test_an_exact_product_wins_over_the_beginning_of_another() -> None:
+    class Blocks(Book):
+        def __init__(self) -> None:
+            super().__init__(MONTHS, DAYS)
+            self.names = {
+                "rhine block 5": Instrument(8, "Rhine Block 5"),
+                "rhine block 55": Instrument(9, "Rhine Block 55"),
+            }
+
+    contract = resolve("Rhine Block 5 May-23", Blocks(), AT)
+
+    assert (Instrument(8), "Rhine Block 5 May-23") == (contract.product, contract.name)
+    assert contract == resolve(contract.label, Blocks(), AT)
+
+
+def test_of_two_exact_products_the_longer_name_wins_if_it_has_the_period() -> None:
+    class Both(Book):
+        def __init__(self, *listings: Listing) -> None:
+            super().__init__(*listings)
+            self.names = {"rhine": Instrument(7, "Rhine"), "rhine 6": Instrument(8, "Rhine 6")}
+
+    assert Instrument(8) == resolve("Rhine 6 May-23", Both(MONTHS, DAYS), AT).product
+    assert Instrument(7) == resolve("Rhine 6 May-23", Both(DAYS), AT).product
+
+
+def test_a_reversed_range_is_refused_with_the_right_order() -> None:
+    with pytest.raises(ContractError, match=r"write 'TTF Hi Cal 51.6\* Apr-23\.\.Jun-23'"):
+        find("TTF Jun-23..Apr-23")
 
 
 def test_delivery_comes_with_the_contract() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -27,6 +29,13 @@ _KINDS: dict[str, Kind] = {
 JOINTS: dict[Kind, str] = {"spread": "/", "range": ".."}
 
 
+def whole(value: Any) -> Any:
+    """An int for what is one in all but its type, such as an id out of a frame; anything else as it is."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return value
+    return operator.index(value)
+
+
 def _id(name: str) -> Callable[[Any, Any, Any], None]:
     """A check that takes whole numbers only."""
 
@@ -41,24 +50,28 @@ def _id(name: str) -> Callable[[Any, Any, Any], None]:
 class Instrument:
     """One venue's listing of a product, by the id that the Reference Data API gives it."""
 
-    id: int = field(validator=_id("instrument"))
+    id: int = field(converter=whole, validator=_id("instrument"))
     name: str | None = field(default=None, eq=False)
+    spelling: str | None = field(default=None, eq=False, repr=False, kw_only=True)
+    """What finds it where its plain name would find another product."""
 
     parameter: ClassVar[str] = "instrumentId"
     kind: ClassVar[str] = "instrument"
 
     @property
     def label(self) -> str:
-        """Its canonical name: ``TTF Hi Cal 51.6 EEX``; with its id where the name is not known."""
-        return self.name or f"instrument:{self.id}"
+        """Its canonical name: ``TTF Hi Cal 51.6 EEX``; ``instrument:TTF Hi Cal 51.6`` beside a market of that name."""
+        return self.spelling or self.name or f"instrument:{self.id}"
 
 
 @frozen
 class Market:
     """A commingled product: all venues' instruments together, shown by Joule with a star."""
 
-    id: int = field(validator=_id("market"))
+    id: int = field(converter=whole, validator=_id("market"))
     name: str | None = field(default=None, eq=False)
+    spelling: str | None = field(default=None, eq=False, repr=False, kw_only=True)
+    """What finds it where its plain name would find another product."""
 
     parameter: ClassVar[str] = "marketId"
     kind: ClassVar[str] = "market"
@@ -66,7 +79,7 @@ class Market:
     @property
     def label(self) -> str:
         """Its canonical name: ``TTF Hi Cal 51.6*``; with its id where the name is not known."""
-        return f"{self.name}*" if self.name else f"market:{self.id}"
+        return self.spelling or (f"{self.name}*" if self.name else f"market:{self.id}")
 
 
 Product: TypeAlias = Instrument | Market
@@ -96,9 +109,9 @@ class Contract:
     """
 
     product: Product = field(validator=_product)
-    sequence_id: int = field(validator=_id("sequence_id"))
-    item_id: int = field(validator=_id("item_id"))
-    second_item_id: int | None = None
+    sequence_id: int = field(converter=whole, validator=_id("sequence_id"))
+    item_id: int = field(converter=whole, validator=_id("item_id"))
+    second_item_id: int | None = field(default=None, converter=whole)
     kind: Kind = field(default="single")
     name: str | None = field(default=None, eq=False, kw_only=True)
     period_start: datetime | None = field(default=None, eq=False, kw_only=True)
@@ -106,7 +119,7 @@ class Contract:
 
     @kind.validator
     def _fits(self, _: object, kind: object) -> None:
-        if kind not in _WIRE:
+        if not isinstance(kind, str) or kind not in _WIRE:
             raise ContractError(f"kind {kind!r} is none of 'single', 'spread' and 'range'")
         if kind == "single" and self.second_item_id is not None:
             raise ContractError("a second period makes a contract a spread or a range: give kind='spread' or 'range'")
@@ -131,6 +144,8 @@ class Contract:
                 f"a {kind} joins two periods of one product and one sequence; {self.label} and {other.label} differ "
                 "there. The API has no such contract: ask for the two and take the difference"
             )
+        if kind == "range" and self._follows(other):
+            raise ContractError(f"a range runs forward in time: write {_joined(other, self, kind)!r}")
         return evolve(
             self,
             second_item_id=other.item_id,
@@ -138,6 +153,9 @@ class Contract:
             name=_joined(self, other, kind),
             period_end=self.period_end if kind == "spread" else other.period_end,
         )
+
+    def _follows(self, other: Contract) -> bool:
+        return bool(self.period_start and other.period_start and self.period_start > other.period_start)
 
     @property
     def label(self) -> str:
@@ -159,18 +177,25 @@ class Contract:
         )
 
 
+# A name that two sequences of a product share is made exact by the sequence's id behind it: "TTF BOM [10000302]".
+QUALIFIER = re.compile(r"\s*\[(?P<sequence>\d{1,18})\]$", re.ASCII)
+
+
 def _joined(first: Contract, second: Contract, kind: Kind) -> str | None:
-    """'TTF* Apr-23' and 'TTF* May-23' as 'TTF* Apr-23/May-23'."""
+    """'TTF* Apr-23' and 'TTF* May-23' as 'TTF* Apr-23/May-23', with one qualifier for both."""
     if first.name is None or second.name is None:
         return None
-    return first.name + JOINTS[kind] + second.name.removeprefix(f"{second.product.label} ")
+    qualifier = QUALIFIER.search(first.name) or QUALIFIER.search(second.name)
+    bare, other = (QUALIFIER.sub("", name) for name in (first.name, second.name))
+    name = bare + JOINTS[kind] + other.removeprefix(f"{second.product.label} ")
+    return name + (qualifier[0] if qualifier else "")
 
 
 def kind_of(wire: str) -> Kind:
     """The kind that a contract type of an answer means; both spellings of each are in use."""
     try:
         return _KINDS[wire.lower()]
-    except KeyError:
+    except (AttributeError, KeyError):
         raise ContractError(f"contract type {wire!r} is none of {', '.join(_KINDS)}") from None
 
 
@@ -182,13 +207,26 @@ class Front:
     that only one of the product's sequences has, such as ``"Months"``.
     """
 
-    product: ProductLike
-    sequence: str | int
-    count: int = field()
+    product: ProductLike = field()
+    sequence: str | int = field(converter=whole)
+    count: int = field(converter=whole)
+
+    @product.validator
+    def _named(self, attribute: Any, product: Any) -> None:
+        if not isinstance(product, str):
+            _product(self, attribute, product)
+        elif not product.strip():
+            raise ContractError(f"Front product {product!r} is empty: name one, such as 'TTF'")
+
+    @sequence.validator
+    def _called(self, _: Any, sequence: Any) -> None:
+        good = sequence.strip() if isinstance(sequence, str) else type(sequence) is int and sequence > 0
+        if not good:
+            raise ContractError(f"Front sequence {sequence!r} is neither an id nor a name, such as 'Months'")
 
     @count.validator
-    def _positive(self, _: object, count: object) -> None:
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+    def _positive(self, _: Any, count: Any) -> None:
+        if type(count) is not int or count < 1:
             raise ContractError(f"Front count {count!r} must be a whole number from 1 up")
 
     @property

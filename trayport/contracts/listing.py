@@ -48,7 +48,7 @@ class SequenceItem:
     def label(self) -> str:
         """The one spelling of its period that this package writes; the vendor's own name where there is none."""
         period = self.period
-        return period.name if period else self.name
+        return period.name if period else self.name or str(self.id)
 
 
 def _day(moment: datetime.datetime) -> datetime.date:
@@ -80,33 +80,30 @@ class Listing:
 
     @_by_delivery.default
     def _index_deliveries(self) -> dict[tuple[datetime.date, datetime.date], tuple[SequenceItem, ...]]:
+        # A rolling item has no end of trading (guide p. 29): the days that it delivers today say nothing of the
+        # trades that it has seen, so it is found by its name only.
         return _grouped(
             ((_day(item.period_start), _day(item.period_end)), item)
             for item in self.items
-            if item.period_start is not None and item.period_end is not None and not _rolls(item)
+            if item.period_start is not None and item.period_end is not None and item.trading_end is not None
         )
 
     def item(self, item_id: int) -> SequenceItem | None:
         """The item with this id."""
         return self._by_id.get(item_id)
 
-    def find(self, text: str, period: Period | None) -> tuple[SequenceItem, ...]:
-        """The items of this name; if there are none, those that deliver in ``period``.
+    def named(self, text: str, period: Period | None) -> tuple[SequenceItem, ...]:
+        """The items that go by this name, or by the one that this package writes for ``period``."""
+        found = self._by_name.get(normal(text))
+        if found is None and period is not None:
+            found = self._by_name.get(normal(period.name))
+        return found or ()
 
-        A rolling item is found by its name only: the days that "DA" delivers today say nothing of the trades
-        that it has seen.
-        """
-        named = self._by_name.get(normal(text)) or (period and self._by_name.get(normal(period.name)))
-        if named:
-            return named
+    def delivering(self, period: Period | None) -> tuple[SequenceItem, ...]:
+        """The items that deliver in exactly this period."""
         if period is None or period.start is None or period.end is None:
             return ()
         return self._by_delivery.get((period.start, period.end), ())
-
-
-def _rolls(item: SequenceItem) -> bool:
-    period = item.period
-    return period is not None and period.tenor == "prompt"
 
 
 def _grouped(pairs: Iterable[tuple[_K, SequenceItem]]) -> dict[_K, tuple[SequenceItem, ...]]:

@@ -68,8 +68,11 @@ class Period:
         """The period that ``text`` names; ``M+1`` and its like count from ``at``.
 
         Case, and whether a dash, a space or nothing stands between the parts, make no difference; a year of
-        two digits is of this century. Raises ``ContractError`` for what no grammar reads.
+        two digits is of this century, as every year has to be: its last two digits are all that a name shows.
+        Raises ``ContractError`` for what no grammar reads.
         """
+        if not isinstance(text, str):
+            raise ContractError(f"{text!r} is no delivery period; write it like {SPELLINGS}")
         words = " ".join(text.split())
         if relative := _RELATIVE.fullmatch(words):
             if at is None:
@@ -179,6 +182,7 @@ _NAMES: dict[str, Callable[[datetime.date], str]] = {
 
 # --- spellings ---------------------------------------------------------------------------------------------
 
+_CENTURY = range(2000, 2100)
 _YEAR = r"(?P<year>\d{4}|\d{2})"
 _GAP = r"[ -]?"
 _MONTH = (
@@ -230,6 +234,8 @@ def _read(words: str) -> Period | None:
 
 def _period(tenor: str, facts: dict[str, str]) -> Period | None:
     year = int(facts["year"]) + (2000 if len(facts["year"]) == 2 else 0)
+    if year not in _CENTURY:
+        return None
     try:
         day = _FIRST_DAY[tenor](year, facts)
     except ValueError:  # the 31st of February, month 13, week 54
@@ -270,4 +276,6 @@ def _counted(unit: str, n: int, at: datetime.date) -> Period:
     period = _MAKE[_UNITS[unit]](at)
     for _ in range(n):
         period = period.next()
+        if period.start and period.start.year not in _CENTURY:
+            raise ContractError(f"{unit}+{n} from {at} lies beyond this century")
     return period

@@ -6,13 +6,13 @@ import datetime
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
 from attrs import evolve, frozen
 
 from ..errors import AmbiguousContract, ContractError, UnknownContract
-from .contract import JOINTS, Contract, Kind, Product
+from .contract import JOINTS, QUALIFIER, Contract, Kind, Product
 from .listing import Listing, SequenceItem
 from .periods import Period
 
@@ -22,8 +22,12 @@ __all__ = ["Lookup", "earliest", "name_of", "resolve"]
 class Lookup(Protocol):
     """What names are looked up in; a dict behind three methods will do."""
 
+    def exactly(self, text: str) -> Product | None:
+        """The product of just this name or alias; None if there is none."""
+        ...
+
     def find(self, text: str) -> Product | None:
-        """The product of this name; None if there is none, ``AmbiguousContract`` if there are several."""
+        """As ``exactly``, or the only product whose name begins so; ``AmbiguousContract`` if there are several."""
         ...
 
     def near(self, text: str) -> tuple[str, ...]:
@@ -57,8 +61,6 @@ class _Reading:
         return min(starts, default=None)
 
 
-# A name that two sequences of a product share is made exact by the sequence's id behind it: "TTF BOM [10000302]".
-_QUALIFIED = re.compile(r"(?P<name>.*\S)\s*\[(?P<sequence>\d+)\]")
 _FIRST = datetime.date(2000, 1, 1)
 
 
@@ -70,14 +72,21 @@ def resolve(name: str, lookup: Lookup, at: datetime.date, since: datetime.date |
     ``ContractError`` for a spread or a range whose periods belong to different sequences.
     """
     text, sequence_id = _qualified(name)
-    asked = None
-    for reading in _readings(text, at):
-        product = _product(reading, lookup)
-        asked = asked or reading.product
-        if product is not None:
+    readings = list(_readings(text, at))
+    # An exact name in any reading wins over the beginning of one in another, and the longer of two exact ones.
+    for look, ordered in ((lookup.exactly, readings[::-1]), (lookup.find, readings)):
+        found, ambiguous = _products(ordered, look)
+        for reading, product in found:
             dates = [date for date in (reading.since, since) if date]
             listings = lookup.listings(product, min(dates, default=None))
-            return _choose(name, reading, product, listings, sequence_id)
+            if len(found) == 1 or _matches(reading.terms, listings, sequence_id):
+                return _choose(name, reading, product, listings, sequence_id)
+        if found:
+            reading, product = found[0]
+            return _choose(name, reading, product, lookup.listings(product, reading.since), sequence_id)
+        if ambiguous is not None:
+            raise ambiguous
+    asked = readings[0].product if readings else text
     return _by_item_name(name, text, asked, lookup, sequence_id)
 
 
@@ -103,8 +112,8 @@ def name_of(contract: Contract, listings: Sequence[Listing]) -> Contract:
 
 def _qualified(name: str) -> tuple[str, int | None]:
     text = " ".join(name.split())
-    if match := _QUALIFIED.fullmatch(text):
-        return match["name"], int(match["sequence"])
+    if match := QUALIFIER.search(text):
+        return text[: match.start()], int(match["sequence"])
     return text, None
 
 
@@ -143,13 +152,28 @@ def _term(text: str, at: datetime.date) -> _Term:
 # --- putting a contract together ---------------------------------------------------------------------------
 
 
-def _product(reading: _Reading, lookup: Lookup) -> Product | None:
-    try:
-        return lookup.find(reading.product)
-    except AmbiguousContract as error:
-        periods = JOINTS.get(reading.kind, "").join(term.text for term in reading.terms)
-        whole = tuple(f"{candidate} {periods}" for candidate in error.candidates)
-        raise AmbiguousContract(f"{reading.product} {periods}", whole) from None
+def _products(
+    readings: Sequence[_Reading], look: Callable[[str], Product | None]
+) -> tuple[list[tuple[_Reading, Product]], AmbiguousContract | None]:
+    """The readings whose product is found, and the first whose product may be one of several."""
+    found: list[tuple[_Reading, Product]] = []
+    ambiguous = None
+    for reading in readings:
+        try:
+            product = look(reading.product)
+        except AmbiguousContract as error:
+            ambiguous = ambiguous or _whole(reading, error)
+            continue
+        if product is not None:
+            found.append((reading, product))
+    return found, ambiguous
+
+
+def _whole(reading: _Reading, error: AmbiguousContract) -> AmbiguousContract:
+    """What a product may be, as what the contract may be."""
+    periods = JOINTS.get(reading.kind, "").join(term.text for term in reading.terms)
+    candidates = tuple(f"{candidate} {periods}" for candidate in error.candidates)
+    return AmbiguousContract(f"{reading.product} {periods}", candidates)
 
 
 def _choose(
@@ -175,13 +199,22 @@ _Match: TypeAlias = tuple[Listing, tuple[SequenceItem, ...]]
 
 
 def _matches(terms: tuple[_Term, ...], listings: Sequence[Listing], sequence_id: int | None) -> list[_Match]:
-    """Every listing that has all the terms, with the items that they are."""
-    return [
+    """Every listing that has all the terms, with the items that they are: by name, and only then by delivery."""
+    among = [listing for listing in listings if sequence_id in (None, listing.sequence_id)]
+    named = [
         (listing, items)
-        for listing in listings
-        if sequence_id is None or listing.sequence_id == sequence_id
-        for items in itertools.product(*(listing.find(term.text, term.period) for term in terms))
+        for listing in among
+        for items in itertools.product(*(listing.named(term.text, term.period) for term in terms))
     ]
+    return named or [
+        (listing, items)
+        for listing in among
+        for items in itertools.product(*(_either(listing, term) for term in terms))
+    ]
+
+
+def _either(listing: Listing, term: _Term) -> tuple[SequenceItem, ...]:
+    return listing.named(term.text, term.period) or listing.delivering(term.period)
 
 
 def _named(
@@ -201,7 +234,7 @@ def _named(
     ]
     contract = singles[0] if kind == "single" else getattr(singles[0], kind)(singles[1])
     others = [other for other in listings if other.sequence_id != listing.sequence_id]
-    shared = any(all(other.find(item.label, item.period) for item in items) for other in others)
+    shared = any(all(other.named(item.label, None) for item in items) for other in others)
     return evolve(contract, name=f"{contract.name} [{listing.sequence_id}]") if shared else contract
 
 
@@ -222,7 +255,7 @@ def _distance(period: Period, tenor: str, start: datetime.date) -> tuple[bool, i
     return period.tenor != tenor, abs(((period.start or start) - start).days)
 
 
-def _by_item_name(name: str, text: str, asked: str | None, lookup: Lookup, sequence_id: int | None) -> Contract:
+def _by_item_name(name: str, text: str, asked: str, lookup: Lookup, sequence_id: int | None) -> Contract:
     """For items whose names no grammar reads: the vendor's own spelling, to the letter."""
     if product := _found(text, lookup):
         example = f"{product.label} Apr-23"
@@ -240,7 +273,7 @@ def _by_item_name(name: str, text: str, asked: str | None, lookup: Lookup, seque
                 if _matches(reading.terms, listings, sequence_id):
                     return _choose(name, reading, product, listings, sequence_id)
         raise UnknownContract(name, _near_items(readings[0].terms[0], product, listings))
-    raise UnknownContract(name, lookup.near(asked or text))
+    raise UnknownContract(name, lookup.near(asked))
 
 
 def _found(text: str, lookup: Lookup) -> Product | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import re
 import shutil
 import sqlite3
 import threading
@@ -72,6 +74,10 @@ class Cache:
             self._memory[name] = kept
         return kept
 
+    def names(self) -> list[str]:
+        """Every name that something is stored under."""
+        return [*(self._try(list) or ()), *self._memory]
+
     def drop(self, name: str) -> None:
         """Forget what was stored under ``name``."""
         self._memory.pop(name, None)
@@ -89,25 +95,24 @@ class Cache:
         try:
             with self._open() as disk:
                 return act(disk)
-        except sqlite3.OperationalError as error:  # locked, read-only, full
-            self._give_up(str(error))
-        except sqlite3.DatabaseError as error:  # not a database, or no longer a whole one
-            self._give_up(str(error), remove=True)
-        except OSError as error:
-            self._give_up(error.strerror or str(error))
-        except (ValueError, _Refused) as error:
-            self._give_up(str(error), remove=True)
-        except _timeout() as error:
-            self._give_up(f"another process holds it ({error or 'locked'})")
+        except (sqlite3.OperationalError, OSError) as error:  # locked, read-only, full
+            self._give_up(str(getattr(error, "strerror", None) or error))
+        except Exception as error:  # not a database, or one that holds what we never put there
+            if type(error).__name__ == "Timeout":  # diskcache's own, for a lock that was not given
+                self._give_up("another process holds it")
+            else:
+                self._give_up(str(error), remove=True)
         return None
 
     def _open(self) -> AbstractContextManager[Any]:
         import diskcache  # only where reference data are first needed
 
-        folder = _private_folder(self.folder)
-        _probe(folder)
+        folder = str(self.folder)
+        if os.path.expandvars(os.path.expanduser(folder)) != folder:  # as diskcache will do, and go elsewhere
+            raise OSError(0, "its path must hold no variables, such as $NAME or %NAME%")
+        _probe(_private_folder(self.folder))
         opened: AbstractContextManager[Any] = diskcache.Cache(
-            str(folder), disk=_disk(), timeout=_PATIENCE, eviction_policy="none"
+            folder, disk=_disk(), timeout=_PATIENCE, eviction_policy="none"
         )
         return opened
 
@@ -127,8 +132,8 @@ class Cache:
             self._on_disk = False
         remedy = "set Config.cache_dir (or TRAYPORT_CACHE_DIR) to a folder of your own"
         if remove:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            remedy = "it has been thrown away, and the next process begins a new one"
+            gone = _thrown_away(self.folder)
+            remedy = "it has been thrown away, and the next process begins a new one" if gone else "delete it by hand"
         warnings.warn(
             f"the cache of reference data in {self.folder} cannot be used: {reason}; {remedy}. "
             "This process keeps them in memory",
@@ -160,13 +165,16 @@ def _disk() -> type:
                 raise _Refused("a key is pickled")
             return _text(super().get(key, raw))
 
+        def remove(self, file_path: Any) -> None:
+            super().remove(_inside(file_path))
+
         def store(self, value: Any, read: Any, key: Any = None) -> Any:
             return super().store(_text(value), False, key)
 
         def fetch(self, mode: Any, filename: Any, value: Any, read: Any) -> Any:
             if mode not in (MODE_RAW, MODE_TEXT):
                 raise _Refused("a value is pickled")
-            return _text(super().fetch(mode, filename, value, False))
+            return _text(super().fetch(mode, filename and _inside(filename), value, False))
 
     return TextDisk
 
@@ -177,11 +185,24 @@ def _text(value: Any) -> str:
     return value
 
 
-def _timeout() -> type[Exception]:
-    from diskcache import Timeout
+def _inside(filename: Any) -> str:
+    """A value's file as diskcache names them: two folders deep, and nowhere else."""
+    name = _text(filename)
+    if not re.fullmatch(r"[0-9a-f]{2}[\\/][0-9a-f]{2}[\\/][0-9a-f]{28}\.val", name):
+        raise _Refused("a value lies outside of it")
+    return name
 
-    timeout: type[Exception] = Timeout
-    return timeout
+
+def _thrown_away(folder: Path) -> bool:
+    """Move a damaged cache aside and delete it, so that a process that begins meanwhile finds a clean place."""
+    aside = folder.with_name(f"{folder.name}-damaged-{os.getpid()}")
+    gc.collect()  # a connection that nobody closed keeps its files from being moved on Windows
+    try:
+        folder.rename(aside)
+    except OSError:
+        return False
+    shutil.rmtree(aside, ignore_errors=True)
+    return True
 
 
 def _probe(folder: Path) -> None:

@@ -113,9 +113,12 @@ def _camel(name: str) -> str:
     return first + "".join(word.title() for word in others)
 
 
-def _moment(text: str) -> datetime.datetime:
-    read_ = datetime.datetime.fromisoformat(text)
-    return read_ if read_.tzinfo else read_.replace(tzinfo=datetime.UTC)
+def _moment(text: str) -> datetime.datetime | None:
+    """A moment with its zone; None for the placeholders of systems that know no "never"."""
+    moment = datetime.datetime.fromisoformat(text)
+    if not 1900 < moment.year < 2200:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
 
 
 def _whole(value: Any) -> int:
@@ -125,6 +128,8 @@ def _whole(value: Any) -> int:
 
 
 def _text(value: Any) -> str:
+    if value is None:  # a nameless one among thousands must not take the others with it
+        return ""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")
     return value

@@ -7,11 +7,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..contracts import Instrument, Market, Product
 from ..contracts.listing import normal
-from ..errors import AmbiguousContract
+from ..errors import AmbiguousContract, ContractError
 from .models import Entry
 
 __all__ = ["ALIASES", "Products"]
@@ -22,6 +22,9 @@ ALIASES: Mapping[str, str] = {
     "DE Base": "Germany Baseload*",
     "FR Base": "France Baseload*",
 }
+
+
+_BUILT_IN = {normal(name): target for name, target in ALIASES.items()}
 
 
 @frozen
@@ -47,20 +50,25 @@ class Products:
 
     def __attrs_post_init__(self) -> None:
         self._sorted = sorted(self._by_name)
+        self._spell()
 
     @classmethod
     def of(cls, instruments: Sequence[Entry], markets: Sequence[Entry], aliases: Mapping[str, str]) -> Products:
-        """The index of these lists, with the caller's aliases before the built-in ones."""
-        products: list[Product] = [Market(entry.id, _starless(entry.name)) for entry in markets]
-        products += [Instrument(entry.id, entry.name) for entry in instruments]
+        """The index of these lists; a caller's alias wins over everything, a built-in one only over prefixes.
+
+        A product without a name can be had by its id alone.
+        """
+        products: list[Product] = [Market(entry.id, _starless(entry.name) or None) for entry in markets]
+        products += [Instrument(entry.id, entry.name or None) for entry in instruments]
         by_name: dict[str, list[Product]] = defaultdict(list)
         for product in products:
-            by_name[normal(product.name or "")].append(product)
+            if product.name:
+                by_name[normal(product.name)].append(product)
         return cls(
             (instruments, markets),
             dict(by_name),
             {(product.kind, product.id): product for product in products},
-            {normal(name): target for name, target in {**ALIASES, **aliases}.items()},
+            {_kind(normal(name))[1]: target for name, target in aliases.items()},
         )
 
     def __iter__(self) -> Iterator[Product]:
@@ -70,22 +78,63 @@ class Products:
         """The product of the same kind and id, with its name."""
         return self._by_id.get((product.kind, product.id))
 
-    def find(self, text: str) -> Product | None:
-        """The product that ``text`` names: exactly, by alias, or as the only one that begins so.
+    def exactly(self, text: str) -> Product | None:
+        """The product that goes by just this name, id or alias.
 
         A star behind it or ``market:`` before it asks for the market, ``instrument:`` for the instrument; behind
-        either an id will do. Raises ``AmbiguousContract`` with the candidates, nearest first.
+        either an id will do. Raises ``AmbiguousContract`` where several share the name, and ``ContractError`` for
+        an alias that points nowhere.
         """
         kind, wanted = _kind(normal(text))
-        if not wanted:
-            return None
-        if kind and wanted.isdigit():
+        if wanted not in self._aliases:
+            return self._plainly(text)
+        target = self._aliases[wanted]
+        found = self._plainly(target, kind) or self._beginning(target, kind)
+        if found is None:
+            raise ContractError(f"the alias {wanted!r} stands for {target!r}, and no product is called so")
+        return found
+
+    def find(self, text: str) -> Product | None:
+        """As ``exactly``, or the only product whose name begins so; ``AmbiguousContract`` lists the nearest first."""
+        return self.exactly(text) or self._beginning(text)
+
+    def _plainly(self, text: str, kind: str | None = None) -> Product | None:
+        """By name, id or built-in alias; ``kind`` overrules what the text says of it."""
+        own_kind, wanted = _kind(normal(text))
+        kind = kind or own_kind
+        if kind and wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
             return self._by_id.get((kind, int(wanted)))
-        exact = _of_kind(self._by_name.get(wanted, ()), kind)
-        if not exact and wanted in self._aliases:
-            target_kind, target = _kind(normal(self._aliases[wanted]))
-            exact = _of_kind(self._by_name.get(target, ()), kind or target_kind)
-        return self._only(text, exact) or self._only(text, self._beginning(wanted, kind))
+        if wanted not in self._by_name and wanted in _BUILT_IN:
+            return self._plainly(_BUILT_IN[wanted], kind)
+        return self._only(text, _of_kind(self._by_name.get(wanted, ()), kind))
+
+    def _beginning(self, text: str, kind: str | None = None) -> Product | None:
+        """The only product whose name begins so."""
+        own_kind, wanted = _kind(normal(text))
+        found: list[Product] = []
+        for position in range(bisect_left(self._sorted, wanted) if wanted else len(self._sorted), len(self._sorted)):
+            name = self._sorted[position]
+            if not name.startswith(wanted):
+                break
+            found += _of_kind(self._by_name[name], kind or own_kind)
+        found.sort(key=lambda product: (len(product.name or ""), product.name or "", product.id))
+        return self._only(text, found)
+
+    def _spell(self) -> None:
+        """Make canonical names exact: an instrument's that a market has too, and those that lead elsewhere."""
+        for name, products in self._by_name.items():
+            kinds = [product.kind for product in products]
+            for product in list(products):
+                if kinds.count(product.kind) > 1 or name in self._aliases:
+                    self._respell(product, f"{product.kind}:{product.id}")
+                elif product.kind == "instrument" and "market" in kinds:
+                    self._respell(product, f"instrument:{product.name}")
+
+    def _respell(self, product: Product, spelling: str) -> None:
+        spelled = evolve(product, spelling=spelling)
+        self._by_id[product.kind, product.id] = spelled
+        named = self._by_name[normal(product.name or "")]
+        named[named.index(product)] = spelled
 
     def search(self, text: str, limit: int) -> list[tuple[float, Product]]:
         """The products nearest to ``text`` with a score up to 1, best first.
@@ -111,22 +160,7 @@ class Products:
     def _only(self, text: str, found: Sequence[Product]) -> Product | None:
         if len(found) <= 1:
             return found[0] if found else None
-        names = [product.label for product in found]
-        # Two listings may share a name to the letter: then only the id tells them apart.
-        exact = [
-            product.label if names.count(product.label) == 1 else f"{product.kind}:{product.id}" for product in found
-        ]
-        raise AmbiguousContract(text, tuple(exact))
-
-    def _beginning(self, wanted: str, kind: str | None) -> list[Product]:
-        """The products whose name begins so, shortest first; of a market and its namesake the market alone."""
-        found: list[Product] = []
-        for position in range(bisect_left(self._sorted, wanted), len(self._sorted)):
-            name = self._sorted[position]
-            if not name.startswith(wanted):
-                break
-            found += _of_kind(self._by_name[name], kind)
-        return sorted(found, key=lambda product: (len(product.name or ""), product.name or "", product.id))
+        raise AmbiguousContract(text, tuple(product.label for product in found))
 
     def _fits(self, word: str) -> dict[_Entry, float]:
         """How well the best word of each entry fits ``word``."""
@@ -143,11 +177,17 @@ class Products:
                 best[entry] = max(fit, best.get(entry, 0.0))
         return best
 
+    def _called(self, alias: str) -> Product | None:
+        try:
+            return self.exactly(alias)
+        except ContractError:  # an alias that points nowhere is told to whoever uses it
+            return None
+
     def _vocabulary(self) -> dict[str, list[_Entry]]:
         """Every word of a name or an alias, with what it is a word of."""
         if self._words is None:
             named = [(name, product) for name, products in self._by_name.items() for product in products]
-            called = [(alias, found) for alias in self._aliases if (found := self.find(alias))]
+            called = [(alias, found) for alias in (*_BUILT_IN, *self._aliases) if (found := self._called(alias))]
             words: dict[str, list[_Entry]] = defaultdict(list)
             for name, product in (*named, *called):
                 parts = set(name.replace("/", " ").split())
