@@ -36,25 +36,40 @@ def day(text: str) -> int:
     return calendar.day_number(datetime.date.fromisoformat(text))
 
 
+GAS_MONTHS, APRIL = 10000305, 244
 TTF_ICE, TTF_EEX, TTF_OTC, EUA = (instrument(number) for number in (10002228, 10002806, 10002096, 10003007))
-APRIL = item(10000305, 244)
-SAMPLES: dict[str, tuple[Product, tuple[Item, ...], str, str, str]] = {
-    "ttf-ice-month": (TTF_ICE, (APRIL,), "single", "2024-01-02", "2024-02-02"),
-    "ttf-eex-month-over-the-move": (TTF_EEX, (item(10000305, 222),), "single", "2022-03-28", "2022-04-11"),
-    "ttf-brokers-spread": (TTF_OTC, (APRIL, item(10000305, 245)), "spread", "2024-01-02", "2024-02-02"),
-    "ttf-ice-range": (TTF_ICE, (APRIL, item(10000305, 246)), "range", "2024-01-02", "2024-03-02"),
-    "ttf-day-ahead": (TTF_ICE, (item(10000302, 2),), "single", "2024-03-25", "2024-04-05"),
-    "eua": (EUA, (item(10000400, 710),), "single", "2022-08-01", "2022-08-20"),
-    "german-year": (instrument(10641710), (item(10000106, 22),), "single", "2024-06-01", "2024-07-01"),
-    "nbp-season": (instrument(10002071), (item(10000307, 42),), "single", "2024-06-01", "2024-07-01"),
-    "peg-quarter": (instrument(10642951), (item(10000306, 84),), "single", "2024-06-01", "2024-07-01"),
-    "german-day": (instrument(10001126), (item(10000100, 7800),), "single", "2024-02-20", "2024-03-10"),
+# product, sequence, items, kind, first day, the day after the last
+SAMPLES: dict[str, tuple[Product, int, tuple[int, ...], str, str, str]] = {
+    "ttf-ice-month": (TTF_ICE, GAS_MONTHS, (APRIL,), "single", "2024-01-02", "2024-02-02"),
+    "ttf-eex-month-over-the-move": (TTF_EEX, GAS_MONTHS, (222,), "single", "2022-03-28", "2022-04-11"),
+    "ttf-brokers-spread": (TTF_OTC, GAS_MONTHS, (APRIL, 245), "spread", "2024-01-02", "2024-02-02"),
+    "ttf-ice-range": (TTF_ICE, GAS_MONTHS, (APRIL, 246), "range", "2024-01-02", "2024-03-02"),
+    "ttf-day-ahead": (TTF_ICE, 10000302, (2,), "single", "2024-03-25", "2024-04-05"),
+    "eua": (EUA, 10000400, (710,), "single", "2022-08-01", "2022-08-20"),
+    "german-year": (instrument(10641710), 10000106, (22,), "single", "2024-06-01", "2024-07-01"),
+    "nbp-season": (instrument(10002071), 10000307, (42,), "single", "2024-06-01", "2024-07-01"),
+    "peg-quarter": (instrument(10642951), 10000306, (84,), "single", "2024-06-01", "2024-07-01"),
+    "german-day": (instrument(10001126), 10000100, (7800,), "single", "2024-02-20", "2024-03-10"),
 }
 
 
+def months(
+    product: Product, numbers: tuple[int, ...], start: str, end: str, *, kind: str = "single", seed: int = 1
+) -> Trades:
+    """What traded of gas months."""
+    return traded(product, GAS_MONTHS, numbers, kind, day(start), day(end), seed)
+
+
+def traded(
+    product: Product, sequence: int, numbers: tuple[int, ...], kind: str, first: int, last: int, seed: int = 1
+) -> Trades:
+    items = tuple(item(sequence, number) for number in numbers)
+    return Market(seed).trades(product, SEQUENCES[sequence], items, kind, first, last)
+
+
 def trades(name: str, seed: int = 1) -> Trades:
-    product, items, kind, start, end = SAMPLES[name]
-    return Market(seed).trades(product, items, kind, day(start), day(end))
+    product, sequence, numbers, kind, start, end = SAMPLES[name]
+    return traded(product, sequence, numbers, kind, day(start), day(end), seed)
 
 
 def checksum(made: Trades) -> str:
@@ -88,12 +103,12 @@ def test_another_seed_is_another_market() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 30), st.integers(0, 30), st.sampled_from(["ttf-ice-month", "ttf-brokers-spread", "eua"]))
 def test_any_window_is_a_part_of_any_wider_one(one: int, other: int, name: str) -> None:
-    product, items, kind, start, _ = SAMPLES[name]
+    product, sequence, numbers, kind, start, _ = SAMPLES[name]
     first, last = sorted([day(start) + one, day(start) + other])
-    wide = Market(1).trades(product, items, kind, day(start), day(start) + 31).between(first * DAY_NS, last * DAY_NS)
-    narrow = Market(1).trades(product, items, kind, first, last)
+    wide = traded(product, sequence, numbers, kind, day(start), day(start) + 31)
+    narrow = traded(product, sequence, numbers, kind, first, last)
 
-    assert checksum(wide) == checksum(narrow)
+    assert checksum(wide.between(first * DAY_NS, last * DAY_NS)) == checksum(narrow)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -113,19 +128,17 @@ def test_trades_are_in_order_on_ticks_and_lots_within_trading_hours(name: str) -
 
 
 def test_no_trade_comes_before_listing_or_after_expiry() -> None:
-    made = Market(1).trades(TTF_ICE, (APRIL,), "single", day("2020-01-01"), day("2025-01-01"))
+    made = months(TTF_ICE, (APRIL,), "2020-01-01", "2025-01-01")
     dates = [calendar.date_of(int(number)) for number in (made.time // DAY_NS)[[0, -1]]]
 
-    assert APRIL.first is not None
-    assert APRIL.first <= dates[0]
-    assert dates[1] <= APRIL.last == datetime.date(2024, 3, 28)
+    april = item(GAS_MONTHS, APRIL)
+    assert april.first is not None
+    assert april.first <= dates[0]
+    assert dates[1] <= april.last == datetime.date(2024, 3, 28)
 
 
 def test_the_nearest_contracts_trade_most() -> None:
-    counts = [
-        len(Market(1).trades(TTF_ICE, (item(10000305, 244 + ahead),), "single", day("2024-03-01"), day("2024-03-28")))
-        for ahead in (0, 1, 3, 12, 30)
-    ]
+    counts = [len(months(TTF_ICE, (APRIL + ahead,), "2024-03-01", "2024-03-28")) for ahead in (0, 1, 3, 12, 30)]
 
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > 50 * max(1, counts[-1])
@@ -136,16 +149,15 @@ def test_the_nearest_contracts_trade_most() -> None:
 )
 def test_prices_live_through_the_crisis(date: str, low: float, high: float) -> None:
     front = 232 + 12 * (int(date[:4]) - 2023) + int(date[5:7]) - 4 + 1
-    made = Market(1).trades(TTF_ICE, (item(10000305, front),), "single", day(date), day(date) + 1)
+    made = traded(TTF_ICE, GAS_MONTHS, (front,), "single", day(date), day(date) + 1)
 
     assert low * 1000 < made.price.mean() < high * 1000
 
 
 def test_a_spread_is_worth_the_difference_of_its_legs() -> None:
-    days = day("2024-01-02"), day("2024-02-02")
-    near, far = item(10000305, 244), item(10000305, 250)
-    prices = [Market(1).trades(TTF_ICE, (leg,), "single", *days).price.mean() for leg in (near, far)]
-    spread = Market(1).trades(TTF_ICE, (near, far), "spread", *days).price.mean()
+    days = "2024-01-02", "2024-02-02"
+    prices = [months(TTF_ICE, (leg,), *days).price.mean() for leg in (APRIL, 250)]
+    spread = months(TTF_ICE, (APRIL, 250), *days, kind="spread").price.mean()
 
     assert abs(spread - (prices[0] - prices[1])) < 400
 
@@ -154,7 +166,7 @@ def test_a_spread_is_worth_the_difference_of_its_legs() -> None:
     "product, grain, code", [(TTF_ICE, 10**6, "ICE"), (TTF_EEX, 1, "EEX7"), (instrument(10009113), 10**3, "NDAQ")]
 )
 def test_each_venue_has_a_clock_of_its_own(product: Product, grain: int, code: str) -> None:
-    made = Market(1).trades(product, (APRIL,), "single", day("2024-01-02"), day("2024-03-20"))
+    made = months(product, (APRIL,), "2024-01-02", "2024-03-20")
 
     assert {code} == set(made.venue)
     assert (made.time % grain == 0).all()
@@ -162,7 +174,7 @@ def test_each_venue_has_a_clock_of_its_own(product: Product, grain: int, code: s
 
 
 def test_brokers_enter_some_trades_by_the_whole_second() -> None:
-    made = Market(1).trades(TTF_OTC, (APRIL,), "single", day("2024-01-02"), day("2024-03-20"))
+    made = months(TTF_OTC, (APRIL,), "2024-01-02", "2024-03-20")
     whole = (made.time % 10**9 == 0).mean()
 
     assert 0.05 < whole < 0.2

@@ -9,6 +9,7 @@ from typing import Any
 
 from .api import configure
 from .client import DEFAULT
+from .config import Config
 from .sandbox import Sandbox
 
 __all__ = ["sandboxed"]
@@ -18,8 +19,9 @@ __all__ = ["sandboxed"]
 def sandboxed(**settings: Any) -> Iterator[Sandbox]:
     """Points the flat functions at a fresh sandbox, and back when the block ends.
 
-    Requests run without limits there, and nothing is kept on disk. ``settings`` are those of ``Config``, such
-    as ``tz`` or ``aliases``. What it gives knows what it was asked.
+    Requests run without limits there, nothing is kept on disk, and no setting of this machine plays a part.
+    ``settings`` are those of ``Config``, such as ``tz`` or ``aliases``; with ``intraday=True`` the sandbox's key
+    may see today. What it gives knows what it was asked.
 
     >>> import trayport as tp
     >>> with sandboxed() as sandbox:
@@ -27,6 +29,12 @@ def sandboxed(**settings: Any) -> Iterator[Sandbox]:
     ...     [request.path for request in sandbox.asked][-1]
     '/trades'
     """
-    with Sandbox(limits=False) as sandbox, tempfile.TemporaryDirectory(prefix="trayport-") as folder, DEFAULT.lent():
-        configure(**{**sandbox.settings, "limiter": "off", "cache_dir": folder, **settings})
+    intraday = bool(settings.get("intraday", False))
+    with (
+        Sandbox(limits=False, intraday=intraday) as sandbox,
+        tempfile.TemporaryDirectory(prefix="trayport-") as folder,
+        DEFAULT.lent(),
+    ):
+        config = Config().having(**sandbox.settings, limiter="off", cache_dir=folder)
+        configure(config=config, **settings)
         yield sandbox

@@ -8,10 +8,8 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from attrs import frozen
 
-from ..venues import VENUES
 from . import calendar, catalogue, dice, rules
 from .catalogue import Item, Product
 from .dice import Integers
@@ -26,6 +24,8 @@ Order: TypeAlias = Literal["sorted", "shuffled"]
 _WIRE_KINDS = {"single": "SinglePeriod", "spread": "PeriodSpread", "range": "PeriodRange"}
 # Of so many trades, one is the key owner's own; one in three is on the second route, too.
 _OWN = 50
+# guide p. 34: venues where one's own trades come by a feed of their own, and so twice
+_SEPARATE_FEED = frozenset("EEX7 EEX NDAQ ICE GMEP GMEG IDEX IENX MIBG NODX EPEX".split())
 _SECOND_ROUTE = 3
 
 
@@ -42,17 +42,18 @@ _NO_ROWS = _Rows(np.zeros(0, dtype=np.int64), [])
 
 @frozen
 class Answers:
-    """Answers for one seed, at one moment, with the switches in one position."""
+    """Answers for one seed, with the switches in one position."""
 
     market: Market
     until: Until = "exclusive"
     order: Order = "sorted"
+    intraday: bool = False
 
     # --- trades --------------------------------------------------------------------------------------------------
 
     def trades(self, parameters: Parameters, now: datetime.datetime) -> bytes:
         """``/trades``."""
-        ask = rules.trades(parameters, now.date())
+        ask = rules.trades(parameters, now, intraday=self.intraday)
         end = min(ask.until + (self.until == "inclusive"), int(now.timestamp()) * rules.NS)
         contracts = [(item,) for item in ask.items] if ask.kind == "single" else [ask.items]
         parts = [self._rows(ask, member, items, end) for member in _members(ask.product) for items in contracts]
@@ -68,24 +69,12 @@ class Answers:
         if len(items) < (1 if ask.kind == "single" else 2):
             return _NO_ROWS
         first, last = ask.start // NS_PER_DAY, -(-end // NS_PER_DAY)
-        trades = self.market.trades(member, items, ask.kind, first, max(first, last)).between(ask.start, end)
+        days = self.market.trades(member, ask.sequence, items, ask.kind, first, max(first, last))
+        trades = days.between(ask.start, end)
         if not len(trades):
             return _NO_ROWS
-        tails = _flags(ask, trades)
-        if "contract" in ask.fields:
-            contract = _contract(ask, member, items)
-            tails = [tail + contract for tail in tails]
-        if ask.routes or "route" in ask.fields or "routeId" in ask.fields:
-            routes = _routes(ask, trades)
-            shown = [(row, tails[row] + text) for row, texts in enumerate(routes) for text in texts]
-        else:
-            shown = list(enumerate(tails))
-        if ask.include_private:
-            own = dice.below(dice.reroll(trades.chance, 21), _OWN) == 0
-            return _with_own(trades, shown, own)
-        heads = _heads(trades, trades.id)
-        numbers = [row for row, _ in shown]
-        return _Rows(trades.time[numbers], [f"{{{heads[row]}{tail}}}" for row, tail in shown])
+        rows = _heads(ask, trades, f"{_contract(ask, member, items)}" if "contract" in ask.fields else "")
+        return _Rows(trades.time[[row for row, _ in rows]], [text for _, text in rows])
 
     # --- reference data ------------------------------------------------------------------------------------------
 
@@ -105,17 +94,17 @@ class Answers:
         return _json([{"id": s.id, "name": s.name, "sequenceItems": f"/sequences/{s.id}/sequenceItems"} for s in found])
 
     def sequence_items(self, number: int, parameters: Parameters, now: datetime.datetime) -> bytes:
-        """``/sequences/{id}/sequenceItems``: from the period that ends on startDate or later."""
+        """``/sequences/{id}/sequenceItems``: from the period that ends after startDate."""
         ask = rules.sequence_items(parameters, now.date())
-        listed = _listed(number, now.date())
-        late = (item for item in listed if item.end is not None and item.end > ask.since)
-        return _json([_item(item) for item, _ in zip(late, range(ask.count), strict=False)])
+        late = [item for item in _listed(number, now.date()) if item.end is not None and item.end > ask.since]
+        tenor = catalogue.SEQUENCES[number].tenor
+        return _json([_item(item, tenor) for item in late[: ask.count]])
 
     def sequence_item(self, number: int, item_id: int, now: datetime.datetime) -> bytes:
         """``/sequences/{id}/sequenceItems/{itemId}``."""
         for item in _listed(number, now.date()):
             if item.id == item_id:
-                return _json(_item(item))
+                return _json(_item(item, catalogue.SEQUENCES[number].tenor))
         raise not_found(f"item {item_id} of sequence {number}")
 
 
@@ -124,6 +113,28 @@ class Answers:
 
 def _members(product: Product) -> tuple[Product, ...]:
     return catalogue.members(product.id) if product.kind == "market" else (product,)
+
+
+def _heads(ask: Ask, trades: Trades, contract: str) -> list[tuple[int, str]]:
+    """Each trade's number and object, once for every copy of it that the question shows."""
+    tails = [flags + contract for flags in _flags(ask, trades)]
+    if ask.routes or "route" in ask.fields or "routeId" in ask.fields:
+        shown = [(row, tails[row] + text) for row, texts in enumerate(_routes(ask, trades)) for text in texts]
+    else:
+        shown = list(enumerate(tails))
+    public = _columns(trades, trades.id)
+    if not ask.include_private:
+        return [(row, f"{{{public[row]}{tail}}}") for row, tail in shown]
+    # One's own trades come with what is known of their parties; twice where the venue has a feed of its own for them.
+    private = _columns(trades, tuple(trade_id.removesuffix(" Public") for trade_id in trades.id))
+    own = dice.below(dice.reroll(trades.chance, 21), _OWN) == 0
+    rows: list[tuple[int, str]] = []
+    for row, tail in shown:
+        if own[row]:
+            rows.append((row, f"{{{private[row]}{tail}{_parties(trades, row)}}}"))
+        if not own[row] or trades.venue[row] in _SEPARATE_FEED:
+            rows.append((row, f"{{{public[row]}{tail}}}"))
+    return rows
 
 
 def _routes(ask: Ask, trades: Trades) -> list[list[str]]:
@@ -147,22 +158,7 @@ def _routes(ask: Ask, trades: Trades) -> list[list[str]]:
     return [seen[both] for both in second.tolist()]
 
 
-def _with_own(trades: Trades, shown: list[tuple[int, str]], own: npt.NDArray[np.bool_]) -> _Rows:
-    """Own trades with what is known of their parties; twice where the owner has a feed of its own."""
-    heads = _heads(trades, trades.id)
-    own_heads = _heads(trades, tuple(trade_id.removesuffix(" Public") for trade_id in trades.id))
-    numbers, texts = [], []
-    for row, tail in shown:
-        if own[row]:
-            numbers.append(row)
-            texts.append(f"{{{own_heads[row]}{tail}{_parties(trades, row)}}}")
-        if not own[row] or VENUES[trades.venue[row]].separate_private_feed:
-            numbers.append(row)
-            texts.append(f"{{{heads[row]}{tail}}}")
-    return _Rows(trades.time[numbers], texts)
-
-
-def _heads(trades: Trades, ids: tuple[str, ...]) -> list[str]:
+def _columns(trades: Trades, ids: tuple[str, ...]) -> list[str]:
     """The columns that are always there."""
     buys = (trades.chance & np.uint64(1)).tolist()
     return [
@@ -188,15 +184,17 @@ def _decimal(thousandths: int) -> str:
     return f"-{text}" if thousandths < 0 else text
 
 
-# Each flag with how many trades there are to one that has it; sleeves are never set on public trades (guide p. 13).
-_FLAGS = {"fromBrokenSpread": 80, "initiatorOwnedSpread": 40, "aggressorOwnedSpread": 40}
+# Each flag with its bits, and how many trades there are to one that has it; sleeves are never set on public trades
+# (guide p. 13).
+_FLAGS = {"fromBrokenSpread": (31, 80), "initiatorOwnedSpread": (32, 40), "aggressorOwnedSpread": (33, 40)}
 
 
 def _flags(ask: Ask, trades: Trades) -> list[str]:
     texts = [""] * len(trades)
-    for salt, name in enumerate(ask.fields):
+    for name in ask.fields:
         if name in _FLAGS:
-            hits = dice.below(dice.reroll(trades.chance, 30 + len(name) + salt), _FLAGS[name]) == 0
+            salt, rarity = _FLAGS[name]
+            hits = dice.below(dice.reroll(trades.chance, salt), rarity) == 0
         elif name.endswith("Sleeve"):
             hits = np.zeros(len(trades), dtype=bool)
         else:
@@ -260,16 +258,15 @@ def _listed(number: int, today: datetime.date) -> tuple[Item, ...]:
     return catalogue.items(number, today)
 
 
-def _item(item: Item) -> dict[str, Any]:
+def _item(item: Item, tenor: str) -> dict[str, Any]:
     """An item with its dates; those of trading are absent where it rolls, and for emissions (guide p. 29)."""
     said: dict[str, Any] = {"id": item.id, "name": item.name}
-    rolls = item.first is None
-    expiry = catalogue.item(catalogue.SEQUENCES[10000400], item.id) == item
+    traded = tenor not in ("prompt", "expiry")
     dates = {
         "periodStart": item.start,
         "periodEnd": item.end,
-        "tradingStart": None if rolls or expiry else item.first,
-        "tradingEnd": None if rolls or expiry else item.last,
+        "tradingStart": item.first if traded else None,
+        "tradingEnd": item.last if traded else None,
     }
     return said | {name: f"{date}T00:00:00Z" for name, date in dates.items() if date is not None}
 

@@ -1,8 +1,10 @@
 """What the sandbox lists: the real products that are publicly known, fourteen thousand more, and their periods.
 
-Ids and names of real products and sequences come from public sources; ``id_known`` in the table says where an id
-was made up because none is public. The numbering of items follows the published ones: 232 is Apr-23 in gas
-months, 80 to 124 are Q4-23 to Q4-34 in power quarters, 710 is the EUA of Dec-23.
+Ids and names of real products and sequences come from public sources; where ``id_known`` in the table is false, the
+id was made up because none is public (with the instruments THE, PEG and Germany Peaks, the name too). Left out are ids
+without a name, "NBP ICE", whose two public ids contradict each other, and sequences whose items are unknown. The
+numbering of items follows the published ones: 232 is Apr-23 in gas months, 80 to 124 are Q4-23 to Q4-34 in power
+quarters, 710 is the EUA of Dec-23.
 """
 
 from __future__ import annotations
@@ -141,7 +143,7 @@ _AREAS = (
     "Ireland Kosovo Latvia Lithuania Macedonia Moldova Montenegro Nordic Norway Poland Portugal Romania Serbia "
     "Slovakia Slovenia Sweden Swiss Turkey Ukraine"
 ).split()
-_HUBS = "AOC AVB CEGH ETF Finnish GPL MGP NBPT PSV PVB TVB VOB VTP ZEE ZTP".split()
+_HUBS = "CEGH ETF PSV PVB VTP ZTP".split()
 _SHAPES = "Baseload Peaks Off-Peaks Overnight 0-6 6-8 8-12 12-16 16-20 20-24 Weekend-Base Weekend-Peaks".split()
 _QUALITIES = ("Hi Cal", "Low Cal", "Physical", "Financial", "Location Swap", "Storage", "Exit", "Entry")
 _DEALT = (
@@ -179,6 +181,11 @@ _UNITS = {
 }
 
 
+# No numbering goes so far, and dates have an end.
+_NO_ITEM = 100_000
+_LAST_YEAR = 2100
+
+
 # --- items -------------------------------------------------------------------------------------------------------
 
 
@@ -186,9 +193,11 @@ def item(sequence: Sequence, item_id: int) -> Item | None:
     """The item of this id, whether it is listed yet or not; None if the numbering has none."""
     if sequence.tenor == "prompt":
         return Item(item_id, PROMPT[item_id], None, None, None, None) if item_id in PROMPT else None
-    if item_id < 1 or (sequence.tenor == "expiry" and (item_id - 710) % 40):
+    if not 1 <= item_id < _NO_ITEM or (sequence.tenor == "expiry" and (item_id - 710) % 40):
         return None
     start = _STARTS[sequence.tenor](item_id)
+    if start.year >= _LAST_YEAR:
+        return None
     end = _ENDS[sequence.tenor](start)
     first, last = _TRADING[sequence.tenor](start)
     return Item(item_id, _NAMES[sequence.tenor](start), start, end, first, last)
@@ -199,7 +208,8 @@ def items(sequence_id: int, today: datetime.date) -> tuple[Item, ...]:
     """The items that are listed on a day, expired ones included, in order of delivery."""
     sequence = SEQUENCES[sequence_id]
     if sequence.tenor == "prompt":
-        return tuple(_rolling(number, name, today) for number, name in PROMPT.items())
+        rolling = [_rolling(number, name, today) for number, name in PROMPT.items()]
+        return tuple(sorted(rolling, key=lambda item: (item.start or today, item.end or today)))
     return tuple(_listed(sequence, today))
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from attrs import frozen
 
-from . import calendar, catalogue, dice
+from . import calendar, dice
 from .catalogue import Item, Product, Sequence
 from .dice import Integers
 
@@ -155,31 +155,35 @@ class Market:
 
     seed: int
 
-    def trades(self, product: Product, items: tuple[Item, ...], kind: str, first: int, last: int) -> Trades:
+    def trades(
+        self, product: Product, sequence: Sequence, items: tuple[Item, ...], kind: str, first: int, last: int
+    ) -> Trades:
         """What traded of an instrument's contract from the day ``first`` up to ``last``, itself left out.
 
         One item makes a single period, two of them a spread or a range.
         """
         days = np.arange(max(first, FIRST_DAY), last, dtype=np.int64)
-        name = (product.family, product.id, kind, *(item.id for item in items))
+        name = (product.family, product.id, sequence.id, kind, *(item.id for item in items))
         own = dice.key(self.seed, VERSION, "trades", *name)
-        counts = self._counts(product, items, kind, own, days)
+        counts = self._counts(product, sequence, items, kind, own, days)
         if not counts.any():
             return NO_TRADES
         day = np.repeat(days, counts)
         rank = np.arange(len(day), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
         chance = dice.roll(own, day * 1_000_003 + rank)
         time, venue = self._times(product, day, rank, chance)
-        price = self._prices(product, items, kind, time, chance)
+        price = self._prices(product, sequence, items, kind, time, chance)
         family = _FAMILIES[product.family]
         quantity = family.lot * (1 + dice.below(dice.reroll(chance, 5), family.lots))
         return Trades(time, price, quantity, venue, _ids(venue, items, own, day, rank), chance)
 
     # --- how many ------------------------------------------------------------------------------------------------
 
-    def _counts(self, product: Product, items: tuple[Item, ...], kind: str, own: int, days: Integers) -> Integers:
+    def _counts(
+        self, product: Product, sequence: Sequence, items: tuple[Item, ...], kind: str, own: int, days: Integers
+    ) -> Integers:
         """Trades on each day: busiest at the front, none outside of trading days."""
-        liquidity = np.minimum.reduce([self._liquidity(product, item, days) for item in items])
+        liquidity = np.minimum.reduce([_liquidity(sequence, item, days) for item in items])
         liquidity //= {"single": 1, "spread": 8, "range": 30}[kind]
         thousandths = liquidity * product.share // 1000 * _FAMILIES[product.family].liquidity // 1000
         chance = dice.roll(own ^ 0xA5A5, days)
@@ -188,17 +192,6 @@ class Market:
         counts: Integers = (thousandths * busy // 1024 + dither) // 1000 * calendar.is_open(days) * (thousandths > 0)
         return counts
 
-    def _liquidity(self, product: Product, item: Item, days: Integers) -> Integers:
-        """Thousandths of a trade a day, of all the family's instruments together."""
-        tenor = next(sequence.tenor for sequence in catalogue.sequences_of(product) if _has(sequence, item))
-        if tenor == "prompt":
-            return np.full(len(days), _PROMPT_LIQUIDITY.get(item.name, 5_000), dtype=np.int64)
-        base, days_a_rank, falloff = _LIQUIDITY[tenor]
-        start, first, last = (calendar.day_number(date) for date in (item.start, item.first, item.last) if date)
-        rank = np.maximum(start - days, 0) // days_a_rank
-        listed = (days >= first) & (days <= last)
-        return np.where(listed, base // (1 + rank + falloff * rank * rank // 2), 0)
-
     # --- when and where ------------------------------------------------------------------------------------------
 
     def _times(
@@ -206,7 +199,7 @@ class Market:
     ) -> tuple[Integers, tuple[str, ...]]:
         """Each trade's moment in order, to the precision of its venue."""
         part = dice.below(dice.reroll(chance, 2), 100)
-        within = dice.below(dice.reroll(chance, 3), SESSION_NS)
+        within = (dice.reroll(chance, 3) % np.uint64(SESSION_NS)).astype(np.int64)
         # Most of a day's trades come in its first and its last quarter.
         quarter = SESSION_NS // 4
         within = np.where(part < 35, within % quarter, np.where(part < 65, 3 * quarter + within % quarter, within))
@@ -225,10 +218,16 @@ class Market:
     # --- at what price -------------------------------------------------------------------------------------------
 
     def _prices(
-        self, product: Product, items: tuple[Item, ...], kind: str, time: Integers, chance: dice.Hashes
+        self,
+        product: Product,
+        sequence: Sequence,
+        items: tuple[Item, ...],
+        kind: str,
+        time: Integers,
+        chance: dice.Hashes,
     ) -> Integers:
         moments = time // NS_PER_MS
-        first, *others = (self._value(product, item, moments) for item in items)
+        first, *others = (self._value(product, sequence, item, moments) for item in items)
         if kind == "spread":
             first = first - others[0]
         elif kind == "range":
@@ -236,17 +235,16 @@ class Market:
         tick = _FAMILIES[product.family].tick
         return (first // tick + dice.below(dice.reroll(chance, 7), 5) - 2) * tick
 
-    def _value(self, product: Product, item: Item, moments: Integers) -> Integers:
+    def _value(self, product: Product, sequence: Sequence, item: Item, moments: Integers) -> Integers:
         """What an item is worth at each moment, in thousandths."""
-        group = catalogue.GROUPS[product.family]
+        group = sequence.group
         level = _anchored(group, moments)
         level += (level * dice.noise(dice.key(self.seed, VERSION, "level", group), moments, _WANDER)) >> 16
-        near, far = _weights(group, item, moments)
+        near, far = _weights(group, item, moments // _DAY)
         value = (level * near + _LONG_RUN[group] * far) >> 22
-        family = product.family
-        value = value * _FAMILIES[family].ratio // 1000
-        own = dice.noise(dice.key(self.seed, VERSION, "own", family, item.id, item.name), moments, _OWN)
-        return value + (value * own >> 16)
+        value = value * _FAMILIES[product.family].ratio // 1000
+        own_key = dice.key(self.seed, VERSION, "own", product.family, sequence.id, item.id)
+        return value + (value * dice.noise(own_key, moments, _OWN) >> 16)
 
 
 # base thousandths of trades a day at the front, days of distance that make a rank, how fast they thin out
@@ -261,6 +259,18 @@ _LIQUIDITY: dict[str, tuple[int, int, int]] = {
     "expiry": (900_000, 365, 8),
 }
 _PROMPT_LIQUIDITY = {"WD": 90_000, "DA": 250_000, "W/END": 50_000, "BOM": 60_000, "BOW": 20_000}
+
+
+def _liquidity(sequence: Sequence, item: Item, days: Integers) -> Integers:
+    """Thousandths of a trade a day, of all the family's instruments together."""
+    if sequence.tenor == "prompt":
+        return np.full(len(days), _PROMPT_LIQUIDITY.get(item.name, 5_000), dtype=np.int64)
+    base, days_a_rank, falloff = _LIQUIDITY[sequence.tenor]
+    start, first, last = (calendar.day_number(date) for date in (item.start, item.first, item.last) if date)
+    rank = np.maximum(start - days, 0) // days_a_rank
+    listed = (days >= first) & (days <= last)
+    return np.where(listed, base // (1 + rank + falloff * rank * rank // 2), 0)
+
 
 # Every venue that the model knows, with the grain of its clock in nanoseconds.
 _VENUES = ("EEX", "EEX7", "ICE", "NDAQ", "TFS", "ICAP", "SPEC", "PREB", "GRFN", "GFI", "42FS")
@@ -279,29 +289,21 @@ def _venue_numbers(product: Product, day: Integers, chance: dice.Hashes) -> Inte
 
 def _ids(venue: tuple[str, ...], items: tuple[Item, ...], own: int, day: Integers, rank: Integers) -> tuple[str, ...]:
     """Trade ids in each venue's own style; unique at a venue, and only there."""
-    code = own & 0xFFFFF
-    start = items[0].start
-    period = f"{start.month:02d}{start.year}" if start else items[0].name
-    dates = {int(number): f"{calendar.date_of(int(number)):%Y%m%d}" for number in np.unique(day)}
+    code = own & 0xFFFFFFFFFF
+    dates = {int(number): calendar.date_of(int(number)) for number in np.unique(day)}
     return tuple(
-        f"Eurex T7/{code:05X}{period}-{dates[number]}/{count + 1}/1 Public"
+        f"Eurex T7/{code:010X}{items[0].start or dates[number]:%m%Y}-{dates[number]:%Y%m%d}/{count + 1}/1 Public"
         if at == "EEX7"
-        else f"{number * 1_048_576 + code}{count:04d}"
+        else f"{number}{code:013d}{count:04d}"
         if at in ("EEX", "ICE", "NDAQ")
-        else f"{at[:2]}{number:05d}{code:05X}{count:04d}"
+        else f"{at[:2]}{number:05d}{code:010X}{count:04d}"
         for at, number, count in zip(venue, day.tolist(), rank.tolist(), strict=True)
     )
 
 
-def _has(sequence: Sequence, item: Item) -> bool:
-    return catalogue.item(sequence, item.id) == item
-
-
 def _anchored(group: str, moments: Integers) -> Integers:
     """Straight lines between the anchors, in thousandths."""
-    days = [calendar.day_number(datetime.date.fromisoformat(day)) for day, _ in _ANCHORS[group]]
-    times = np.array(days, dtype=np.int64) * _DAY
-    levels = np.array([level for _, level in _ANCHORS[group]], dtype=np.int64)
+    times, levels = _anchors(group)
     place = np.clip(np.searchsorted(times, moments, side="right") - 1, 0, len(times) - 2)
     since, span = moments - times[place], times[place + 1] - times[place]
     # In minutes, so that the product stays within 64 bits.
@@ -309,22 +311,33 @@ def _anchored(group: str, moments: Integers) -> Integers:
     return level
 
 
-def _weights(group: str, item: Item, moments: Integers) -> tuple[Integers, Integers]:
+@cache
+def _anchors(group: str) -> tuple[Integers, Integers]:
+    days = [calendar.day_number(datetime.date.fromisoformat(day)) for day, _ in _ANCHORS[group]]
+    return np.array(days, dtype=np.int64) * _DAY, np.array([level for _, level in _ANCHORS[group]], dtype=np.int64)
+
+
+def _weights(group: str, item: Item, days: Integers) -> tuple[Integers, Integers]:
     """How much of today's level and of the long run is in an item, in 4194304ths: its months', averaged."""
-    days = moments // _DAY
-    season = _SEASON[group]
+    if group == "emissions" and item.start is not None:
+        # What can be stored costs what it costs today, and the interest until delivery: about three per cent a year.
+        ahead = np.maximum(calendar.day_number(item.start) - days, 0)
+        near = 4_194_304 + 4_194_304 * 3 * ahead // 36_500
+        return near, np.zeros_like(near)
+    season = np.array(_SEASON[group], dtype=np.int64)
     if item.start is None or item.end is None or (item.end - item.start).days < 28:
         # Days, weeks and rolling items deliver at once: the season is that of the day they trade on.
-        near = np.array(season, dtype=np.int64)[_month_of(days) - 1] * 4096
+        month, day = _month_and_day(days)
+        here, there = season[month - 1], season[month % 12]
+        near = (here * np.maximum(30 - day, 0) + there * np.minimum(day, 30)) * 4096 // 30
         return near, np.zeros_like(near)
-    near = np.zeros(len(days), dtype=np.int64)
-    far = np.zeros(len(days), dtype=np.int64)
+    near, far = np.zeros_like(days), np.zeros_like(days)
     months = _months(item.start, item.end)
-    for start, month in months:
-        ahead: Integers = np.maximum(start - days, 0)
+    for start, month_number in months:
+        ahead = np.maximum(start - days, 0)
         weight = 4096 * _HALF_WEIGHT_DAYS // (_HALF_WEIGHT_DAYS + ahead)
-        near += weight * season[month - 1]
-        far += (4096 - weight) * season[month - 1]
+        near += weight * season[month_number - 1]
+        far += (4096 - weight) * season[month_number - 1]
     return near // len(months), far // len(months)
 
 
@@ -335,10 +348,8 @@ def _months(start: datetime.date, end: datetime.date) -> list[tuple[int, int]]:
     return [(calendar.day_number(date), date.month) for date in itertools.takewhile(lambda date: date < end, dates)]
 
 
-def _month_of(days: Integers) -> Integers:
-    return np.array([_month_number(int(day)) for day in days], dtype=np.int64)
-
-
-@lru_cache(maxsize=16_384)
-def _month_number(day: int) -> int:
-    return calendar.date_of(day).month
+def _month_and_day(days: Integers) -> tuple[Integers, Integers]:
+    """The month of each day from 1, and the days that have passed of it."""
+    dates = days.astype("datetime64[D]")
+    months = dates.astype("datetime64[M]")
+    return months.astype(np.int64) % 12 + 1, (dates - months.astype("datetime64[D]")).astype(np.int64)

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from . import catalogue
 from .catalogue import Item, Product, Sequence
+from .dice import key
 
 NS = 1_000_000_000
 _DAY = 86_400 * NS
@@ -45,30 +46,39 @@ ROUTES: tuple[Route, ...] = ((652, "House"), (904, "Desk"))
 
 
 class Refused(Exception):
-    """A request that gets something else than 200: the status, and the body as JSON."""
+    """A request that gets something else than 200: the status, and the body as JSON.
 
-    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        super().__init__(status, body)
+    The shape of a 400's body was seen by a user; that the others look alike is a guess.
+    """
+
+    def __init__(self, status: int, title: str, **more: Any) -> None:
+        super().__init__(status, title)
         self.status = status
-        self.body = body
+        # The trace is made of what it traces, so that the same request gets the same bytes.
+        trace = f"{key(status, title, more):016x}"
+        self.body = {
+            "type": f"https://httpstatuses.io/{status}",
+            "title": title,
+            "status": status,
+            "traceId": f"00-{trace}{trace}-{trace}-00",
+            **more,
+        }
 
 
 def bad_request(errors: Mapping[str, Iterable[str]]) -> Refused:
-    """400. The message of the range limit was seen by a user, as was the shape; the other texts are our own."""
-    return Refused(
-        400,
-        {
-            "type": "https://tools.ietf.org/html/rfc7231#section-6.5.1",
-            "title": "One or more validation errors occurred.",
-            "status": 400,
-            "errors": {name: list(messages) for name, messages in errors.items()},
-        },
-    )
+    """400. The message of the range limit was seen by a user; the other texts are our own."""
+    listed = {name: list(messages) for name, messages in errors.items()}
+    return Refused(400, "One or more validation errors occurred.", errors=listed)
 
 
 def not_found(what: str) -> Refused:
     """404, for ids and paths."""
-    return Refused(404, {"title": "Not Found", "status": 404, "detail": what})
+    return Refused(404, "Not Found", detail=what)
+
+
+def unauthorized() -> Refused:
+    """401, for a key that is not known, and for today's data without the right to them."""
+    return Refused(401, "Unauthorized")
 
 
 class Parameters:
@@ -107,10 +117,7 @@ class Parameters:
 
     def number(self, name: str) -> int | None:
         """The value of a parameter that takes one whole number."""
-        values = self.numbers(name)
-        if len(values) > 1:
-            raise bad_request({name: ["Only one value is allowed."]})
-        return values[0] if values else None
+        return None if self.one(name) is None else self.numbers(name)[0]
 
     def flag(self, name: str, default: bool) -> bool:
         """The value of a parameter that takes true or false."""
@@ -140,14 +147,17 @@ class Ask:
     until: int
     include_private: bool
     routes: tuple[Route, ...]
-    """None unless asked for."""
+    """Empty unless asked for."""
     deduplicate: bool
     fields: tuple[str, ...]
 
 
-def trades(parameters: Parameters, today: datetime.date) -> Ask:
-    """What a request for trades asks for, or ``Refused``."""
+def trades(parameters: Parameters, now: datetime.datetime, *, intraday: bool) -> Ask:
+    """What a request for trades asks for, or ``Refused``; without the right to today, an end in it is 401."""
     start, until = _range(parameters)
+    today = now.date()
+    if until > _nanoseconds(today) and not intraday:
+        raise unauthorized()
     product, sequence = _product(parameters)
     kind = _kind(parameters)
     return Ask(
@@ -180,8 +190,8 @@ def _product(parameters: Parameters) -> tuple[Product, Sequence]:
     instrument, market = parameters.number("instrumentId"), parameters.number("marketId")
     if (instrument is None) == (market is None):
         raise bad_request({"instrumentId": ["Exactly one of instrumentId and marketId is required."]})
-    kind, number = ("market", market) if instrument is None else ("instrument", instrument)
-    product = catalogue.products().get((kind, number or 0))
+    kind, number = ("instrument", instrument) if instrument is not None else ("market", market)
+    product = catalogue.products().get((kind, number)) if number is not None else None
     if product is None:
         raise not_found(f"{kind} {number}")
     sequence_id = parameters.number("sequenceId")
@@ -238,7 +248,7 @@ def _tradable(
         raise bad_request({"tradingItems": [f"Must be between 1 and {_MOST_ITEMS}."]})
     if sequence.tenor in ("prompt", "expiry"):
         raise bad_request({"tradingItems": ["Not supported for sequences without an end of trading."]})
-    first, last = (datetime.datetime.fromtimestamp(at // NS, datetime.UTC).date() for at in (start, until))
+    first, last = (_date(at) for at in (start, max(start, until - 1)))  # what trades at `until` is not asked for
     listed = catalogue.items(sequence.id, max(today, last))
     return tuple(item for item in listed if item.first and item.last and item.first <= last and item.last >= first)[
         :count
@@ -275,43 +285,55 @@ class Items:
 
 
 def sequence_items(parameters: Parameters, today: datetime.date) -> Items:
-    """What a request for items asks for; a time of day in startDate is ignored (guide p. 36)."""
+    """What a request for items asks for; a time and a zone in startDate are ignored (guide p. 36)."""
     count = parameters.number("count")
     if count is not None and count < 1:
         raise bad_request({"count": ["Must be at least 1."]})
-    start = parameters.moment("startDate")
-    since = today if start is None else datetime.datetime.fromtimestamp(start // NS, datetime.UTC).date()
+    text = parameters.one("startDate")
+    since = today if text is None else _date(_moment("startDate", text.upper().partition("T")[0]))
     return Items(100 if count is None else count, since)
 
 
 # ISO 8601 without fractions of a second; what is left out is the start of its unit (guide p. 6).
 _TIME = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
-    r"(?:T(?P<hour>\d\d)(?::(?P<minute>\d\d)(?::(?P<second>\d\d))?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?)?)?",
+    r"(?:T(?P<hour>\d\d)(?::(?P<minute>\d\d)(?::(?P<second>\d\d))?)?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?)?)?)?",
     re.IGNORECASE | re.ASCII,
 )
+_UNITS = (("year", 0), ("month", 1), ("day", 1), ("hour", 0), ("minute", 0), ("second", 0))
+_YEARS = range(1970, 2200)
+_WIDEST_OFFSET = 14 * 3600
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def _moment(name: str, text: str) -> int:
+    """A time in nanoseconds since 1970."""
     match = _TIME.fullmatch(text)
-    if match is None:
-        raise bad_request({name: [f"The value '{text}' is not valid."]})
-    parts = match.groupdict()
+    parts = match.groupdict() if match else {}
     try:
         numbers = [int(parts[unit] or least) for unit, least in _UNITS]
         moment = datetime.datetime(*numbers, tzinfo=datetime.UTC)  # type: ignore[arg-type, misc]
-        seconds = int((moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)).total_seconds())
-    except ValueError:
+        offset = _offset(parts["zone"])
+        if moment.year not in _YEARS:
+            raise ValueError
+    except (KeyError, ValueError):
         raise bad_request({name: [f"The value '{text}' is not valid."]}) from None
-    return (seconds - _offset(parts["zone"])) * NS
-
-
-_UNITS = (("year", 1970), ("month", 1), ("day", 1), ("hour", 0), ("minute", 0), ("second", 0))
+    return (int((moment - _EPOCH).total_seconds()) - offset) * NS
 
 
 def _offset(zone: str | None) -> int:
     if zone is None or zone in "Zz":
         return 0
-    sign, digits = zone[0], zone[1:].replace(":", "")
+    digits = zone[1:].replace(":", "").ljust(4, "0")
     seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
-    return seconds if sign == "+" else -seconds
+    if seconds > _WIDEST_OFFSET or int(digits[2:]) > 59:
+        raise ValueError(zone)
+    return seconds if zone[0] == "+" else -seconds
+
+
+def _date(nanoseconds: int) -> datetime.date:
+    return (_EPOCH + datetime.timedelta(seconds=nanoseconds // NS)).date()
+
+
+def _nanoseconds(date: datetime.date) -> int:
+    return (date - _EPOCH.date()).days * _DAY

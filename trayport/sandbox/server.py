@@ -5,14 +5,20 @@ from __future__ import annotations
 import datetime
 import gzip
 import json
+import logging
 import os
 import re
+import socket
 import threading
 import time
 import zlib
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from email.message import Message
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -21,9 +27,11 @@ from attrs import frozen
 
 from .answers import Answers, Order, Until
 from .model import Market
-from .rules import Parameters, Refused, not_found
+from .rules import Parameters, Refused, not_found, unauthorized
 
 __all__ = ["Asked", "Sandbox"]
+
+logger = logging.getLogger(__name__)
 
 KEY = "sandbox-key"
 ANALYTICS = "/api"
@@ -31,6 +39,8 @@ REFERENCE = "/reference"
 
 # guide p. 38; counted for both APIs together, which is the stricter reading
 _LIMITS = ((8, 1.0), (480, 60.0))
+# A server that runs for days must not grow with what it was asked.
+_REMEMBERED = 100_000
 # Nothing is gained by squeezing less than a packet.
 _WORTH_SQUEEZING = 1000
 
@@ -70,6 +80,8 @@ class Sandbox:
         Is ``until`` part of the range? The guide does not say; ``"exclusive"`` is the usual reading.
     order
         ``"sorted"`` by time, as every published sample is, or ``"shuffled"``, since no order is promised.
+    monotonic
+        What the limits count seconds by.
     """
 
     def __init__(
@@ -82,15 +94,18 @@ class Sandbox:
         now: datetime.datetime | None = None,
         until: Until = "exclusive",
         order: Order = "sorted",
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        if until not in ("exclusive", "inclusive") or order not in ("sorted", "shuffled"):
+            raise ValueError(f"until={until!r}, order={order!r}: no such switch")
         self.key = KEY
-        self.intraday = intraday
         self.now = now
         self.asked: list[Asked] = []
         """Every request since the start, in the order of the answers."""
-        self._answers = Answers(Market(seed), until, order)
+        self._answers = Answers(Market(seed), until, order, intraday)
         self._limits = _LIMITS if limits else ()
-        self._stamps: dict[str, deque[float]] = defaultdict(deque)
+        self._stamps: deque[float] = deque()
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self)
         self._thread = threading.Thread(
@@ -152,18 +167,23 @@ class Sandbox:
             status, body = 200, self._dispatch(api, route, parameters, key)
         except Refused as refused:
             status, body = refused.status, json.dumps(refused.body).encode()
+        except Exception:  # a fault of ours is an answer too, and is told to whoever runs the server
+            logger.exception("the sandbox failed at %s", path)
+            status, body = 500, json.dumps(Refused(500, "Internal Server Error").body).encode()
         ignored = frozenset(parameters.ignored) if status == 200 else frozenset()
         with self._lock:
             self.asked.append(Asked(api, route, pairs, status, ignored))
+            if len(self.asked) > _REMEMBERED:
+                del self.asked[: _REMEMBERED // 2]
         return status, body
 
     def _dispatch(self, api: str, route: str, parameters: Parameters, key: str | None) -> bytes:
-        if key != self.key:
-            raise Refused(401, {"title": "Unauthorized", "status": 401})
-        self._count(key)
+        if key is None or key.strip() != self.key:
+            raise unauthorized()
+        if self._limits:
+            self._count()
         now = self._clock()
         if api == ANALYTICS and route == "/trades":
-            self._check_intraday(parameters, now)
             return self._answers.trades(parameters, now)
         if api == REFERENCE:
             for pattern, act in _ROUTES:
@@ -172,25 +192,20 @@ class Sandbox:
         raise not_found(f"no such path: {api}{route}")
 
     def _clock(self) -> datetime.datetime:
+        """The present moment in UTC, which a clock without a zone is taken to show."""
         now = self.now or datetime.datetime.now(datetime.UTC)
-        return now if now.tzinfo else now.replace(tzinfo=datetime.UTC)
+        return now.astimezone(datetime.UTC) if now.tzinfo else now.replace(tzinfo=datetime.UTC)
 
-    def _check_intraday(self, parameters: Parameters, now: datetime.datetime) -> None:
-        midnight = int(now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()) * 1_000_000_000
-        until = parameters.moment("until")
-        if until is not None and until > midnight and not self.intraday:
-            raise Refused(401, {"title": "Unauthorized", "status": 401})
-
-    def _count(self, key: str) -> None:
+    def _count(self) -> None:
         """Take note of a request, or refuse it: so many in any window of so many seconds."""
         with self._lock:
-            now, stamps = time.monotonic(), self._stamps[key]
-            while stamps and stamps[0] <= now - _LIMITS[-1][1]:
-                stamps.popleft()
+            now = self._monotonic()
+            while self._stamps and self._stamps[0] <= now - _LIMITS[-1][1]:
+                self._stamps.popleft()
             for count, seconds in self._limits:
-                if sum(stamp > now - seconds for stamp in stamps) >= count:
-                    raise Refused(429, {"title": "Too Many Requests", "status": 429})
-            stamps.append(now)
+                if sum(stamp > now - seconds for stamp in self._stamps) >= count:
+                    raise Refused(429, "Too Many Requests")
+            self._stamps.append(now)
 
 
 _Act = Callable[..., bytes]
@@ -199,17 +214,20 @@ _ROUTES: tuple[tuple[re.Pattern[str], _Act], ...] = tuple(
     (re.compile(pattern), act)
     for pattern, act in (
         (r"/(instrument|market)s", lambda answers, _, __, kind: answers.products(kind)),
-        (r"/(instrument|market)s/(\d+)", lambda answers, _, __, kind, number: answers.product(kind, int(number))),
         (
-            r"/(instrument|market)s/(\d+)/sequences",
+            r"/(instrument|market)s/([0-9]{1,18})",
+            lambda answers, _, __, kind, number: answers.product(kind, int(number)),
+        ),
+        (
+            r"/(instrument|market)s/([0-9]{1,18})/sequences",
             lambda answers, _, __, kind, number: answers.sequences(kind, int(number)),
         ),
         (
-            r"/sequences/(\d+)/sequenceItems",
+            r"/sequences/([0-9]{1,18})/sequenceItems",
             lambda answers, parameters, now, number: answers.sequence_items(int(number), parameters, now),
         ),
         (
-            r"/sequences/(\d+)/sequenceItems/(\d+)",
+            r"/sequences/([0-9]{1,18})/sequenceItems/([0-9]{1,18})",
             lambda answers, _, now, number, item: answers.sequence_item(int(number), int(item), now),
         ),
     )
@@ -217,8 +235,8 @@ _ROUTES: tuple[tuple[re.Pattern[str], _Act], ...] = tuple(
 
 
 def _split(path: str) -> tuple[str, str]:
-    """The prefix that tells the two APIs apart, and the path below it."""
-    decoded = unquote(path)
+    """The prefix that tells the two APIs apart, and the path below it; a whole URL is taken for its path."""
+    decoded = unquote(re.sub(r"^https?://[^/]*", "", path))
     for prefix in (ANALYTICS, REFERENCE):
         if decoded == prefix or decoded.startswith(prefix + "/"):
             return prefix, decoded.removeprefix(prefix)
@@ -236,6 +254,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     # On Windows the option would let two servers share a port.
     allow_reuse_address = os.name != "nt"
+    allow_reuse_port = False
 
     def __init__(self, address: tuple[str, int], sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -247,6 +266,11 @@ class _Server(ThreadingHTTPServer):
     def open(self) -> int:
         """Connections that are open now."""
         return len(self._open)
+
+    def server_bind(self) -> None:
+        """Without the look-up of this machine's own name, which can take seconds where there is no network."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.accepted += 1
@@ -263,7 +287,8 @@ class _Server(ThreadingHTTPServer):
     def hang_up(self) -> None:
         """End every connection that is kept open."""
         for request in list(self._open):
-            self.shutdown_request(request)
+            with suppress(OSError):  # wakes the thread that reads from it, which then lets go of it itself
+                request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -271,30 +296,40 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: _Server
     protocol_version = "HTTP/1.1"
-    server_version = "trayport-sandbox"
-    sys_version = ""
     wbufsize = 1 << 16
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         """The only method that the APIs know."""
+        if self.headers.get("Content-Length") or self.headers.get("Transfer-Encoding"):
+            self.close_connection = True  # a body follows, which nobody reads
         status, body = self.server.sandbox.answer(self.path, self.headers.get("X-API-KEY"))
-        kind = "application/json; charset=utf-8" if status == 200 else "application/problem+json; charset=utf-8"
-        self._send(status, body, kind)
+        self._send(status, body)
 
     def _refuse(self) -> None:
-        self.close_connection = True  # a body may follow, which nobody reads
-        self._send(405, b'{"title":"Method Not Allowed","status":405}', "application/problem+json", Allow="GET")
+        self.close_connection = True
+        self._send(405, json.dumps(Refused(405, "Method Not Allowed").body).encode(), Allow="GET")
 
-    do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = do_CONNECT = _refuse
 
-    def _send(self, status: int, body: bytes, kind: str, **headers: str) -> None:
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class finds wrong with a request, in the words of the others."""
+        self.close_connection = True
+        if code == HTTPStatus.NOT_IMPLEMENTED:  # a method that it has never heard of
+            code = HTTPStatus.METHOD_NOT_ALLOWED
+        self.headers = getattr(self, "headers", Message())
+        self._send(code, json.dumps(Refused(int(code), HTTPStatus(code).phrase).body).encode())
+
+    def _send(self, status: int, body: bytes, **headers: str) -> None:
         encoding, packed = _squeezed(body, self.headers.get("Accept-Encoding"))
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        kind = "application/json" if status == 200 else "application/problem+json"
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(packed)))
         if encoding:
             self.send_header("Content-Encoding", encoding)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -302,16 +337,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(packed)
         self.wfile.flush()
 
+    def version_string(self) -> str:
+        """What the Server header says."""
+        return "trayport-sandbox"
+
     def log_message(self, format: str, *args: Any) -> None:
         """Silence: what was asked is in ``Sandbox.asked``."""
 
 
 def _squeezed(body: bytes, accepted: str | None) -> tuple[str | None, bytes]:
-    """The body in the first encoding that the client takes; Brotli if it does not say (guide p. 38)."""
-    offers = ["br"] if accepted is None else [part.partition(";")[0].strip().lower() for part in accepted.split(",")]
+    """The body in the encoding that the client likes best; Brotli if it does not say (guide p. 38)."""
     if len(body) < _WORTH_SQUEEZING and accepted is not None:
         return None, body
-    for offer in offers:
+    for offer in ["br"] if accepted is None else _liked(accepted):
         if offer == "br":
             import brotli
 
@@ -321,3 +359,16 @@ def _squeezed(body: bytes, accepted: str | None) -> tuple[str | None, bytes]:
         if offer == "deflate":
             return "deflate", zlib.compress(body, 1)
     return None, body
+
+
+def _liked(accepted: str) -> list[str]:
+    """The encodings of an Accept-Encoding header, best first, without those that it forbids."""
+    offers = []
+    for part in accepted.lower().split(","):
+        name, _, options = part.partition(";")
+        quality = re.search(r"q=([0-9.]+)", options)
+        try:
+            offers.append((float(quality[1]) if quality else 1.0, name.strip()))
+        except ValueError:
+            continue
+    return [name for quality, name in sorted(offers, key=lambda offer: -offer[0]) if quality > 0]
