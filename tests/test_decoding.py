@@ -156,7 +156,7 @@ def test_white_space_order_of_keys_and_a_bom_make_no_difference(indent: int | No
         (b'[{"price":1}]', "$[0]"),
         (b'[{"dealDate":1,"price":"1"}]', "$[0].price"),
         (b'[{"dealDate":1,"aggressorBuy":1}]', "$[0].aggressorBuy"),
-        (b'[{"dealDate":1},{"dealDate":9223372036854775808}]', "$[1].dealDate"),
+        (json.dumps([trade(), trade(dealDate=2**63)]).encode(), "$[1].dealDate"),
         (b"[3]", "$[0]"),
     ],
 )
@@ -165,6 +165,14 @@ def test_what_the_guide_does_not_promise_is_an_error_with_its_place(payload: byt
         decode(payload, PLAIN, "TTF* Apr-23")
 
     assert path == caught.value.path
+
+
+@pytest.mark.parametrize("wire", ["tradeId", "venueCode", "price", "quantity", "aggressorBuy"])
+def test_a_column_that_no_row_has_is_no_gap_but_another_api(wire: str) -> None:
+    rows = [{name: cell for name, cell in trade().items() if name != wire}] * 3
+
+    with pytest.raises(DecodeError, match=f"no row has the field `{wire}`"):
+        read(rows)
 
 
 def test_an_id_beyond_64_bits_is_an_error_with_its_place() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import pickle
 import signal
@@ -150,11 +151,18 @@ def test_an_answer_that_cannot_be_read_is_a_failure_like_others(relay: Relay, we
         weak_client.trades(**QUESTION)
 
 
+def row(time: int, **more: Any) -> bytes:
+    """An answer of one trade."""
+    cells = {"tradeId": "x", "venueCode": "ICE", "price": 1, "quantity": 1, "aggressorBuy": True}
+    return json.dumps([{"dealDate": time, **cells, **more}]).encode()
+
+
 @pytest.mark.parametrize(
     "body, match",
     [
-        (b'[{"dealDate":1,"tradeId":"x"}]', r"at \$\[0\].dealDate: 1970-01-01 .* lies outside of 2024-02-05"),
-        (b'[{"dealDate":1707177601000000000,"tradeId":"x"}]', "lies outside"),
+        (row(1), r"at \$\[0\].dealDate: 1970-01-01 .* lies outside of 2024-02-05"),
+        (row(1707177601000000000), "lies outside"),
+        (row(-(2**63)), "lies outside"),  # which numpy takes for "not a time"
     ],
 )
 def test_a_trade_that_was_not_asked_for_is_an_error(relay: Relay, weak_client: Client, body: bytes, match: str) -> None:
@@ -164,8 +172,8 @@ def test_a_trade_that_was_not_asked_for_is_an_error(relay: Relay, weak_client: C
 
 
 def test_a_contract_that_was_not_asked_for_is_an_error(relay: Relay, weak_client: Client) -> None:
-    body = (b'[{"dealDate":1707123601000000000,"tradeId":"x","contract":{"contractType":"SinglePeriod",'
-            b'"sequenceId":10000305,"sequenceItemId":999}}]')  # fmt: skip
+    contract = {"contractType": "SinglePeriod", "sequenceId": 10000305, "sequenceItemId": 999}
+    body = row(1707123601000000000, contract=contract)
     relay.rule = lambda line, count: http(200, body) if "/trades" in line else None
     with pytest.raises(tp.DecodeError, match=r"at \$\[0\].contract: .*999.* was not asked for"):
         weak_client.trades(["TTF Apr-24", "TTF May-24"], "2024-02-05", "2024-02-06")

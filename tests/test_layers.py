@@ -14,7 +14,7 @@ HOUSE = Path(trayport.__file__).parent
 
 LAYERS = [
     {"errors", "typing", "_version"},
-    {"_time", "hooks", "config", "venues", "endpoints"},
+    {"_time", "_parallel", "hooks", "config", "venues", "endpoints"},
     {"contracts"},
     {"queries", "decoding"},
     {"planner", "transport"},

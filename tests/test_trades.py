@@ -50,10 +50,11 @@ def test_a_long_window_is_eight_requests_and_every_row_comes_once(client: Client
     assert ["TTF Hi Cal 51.6* Apr-24"] == frame["contract"].unique().tolist()
 
     # The model is asked directly, past the server, the wire and the client.
-    market, item = lists.products()["market", 10000065], lists.item(lists.SEQUENCES[10000305], 244)
+    sequence = lists.SEQUENCES[10000305]
+    item = lists.item(sequence, 244)
     assert item is not None
     first, last = (int(pd.Timestamp(day).timestamp()) // 86_400 for day in ("2023-06-01", "2024-02-10"))
-    traded = [Model(1).trades(member, (item,), "single", first, last) for member in lists.members(market.id)]
+    traded = [Model(1).trades(member, sequence, (item,), "single", first, last) for member in lists.members(10000065)]
     expected = np.sort(np.concatenate([trades.time for trades in traded]))
     assert expected.tolist() == pd.DatetimeIndex(frame.index).asi8.tolist()
     assert sum(int(trades.price.sum()) for trades in traded) == round(frame["price"].sum() * 1000)
@@ -131,7 +132,7 @@ def test_a_front_of_quarters_has_the_guides_number_of_contracts(client: Client) 
 
     assert (45, "Q423", "Q434") == (len(quarters), quarters[0].name, quarters[-1].name)
     frame = client.trades(Front(product, "Quarters", 50), "2023-08-10", "2023-08-12")
-    assert set(frame["contract"]) <= {f"Germany Baseload {item.name[:2]}-{item.name[2:]}" for item in quarters}
+    assert set(frame["contract"]) <= {f"{product.label} {item.name[:2]}-{item.name[2:]}" for item in quarters}
 
 
 @pytest.mark.parametrize(

@@ -109,11 +109,8 @@ def _reader(columns: tuple[Column, ...], nested: tuple[Column, ...], with_contra
     import msgspec  # only when there is something to read
 
     def struct(name: str, members: Sequence[Column]) -> Any:
-        fields: list[Any] = []
-        for column in sorted(members, key=lambda column: column.dtype != "time"):  # those without a default first
-            kind = _READ_AS[column.dtype]
-            fields.append((column.name, kind) if column.dtype == "time" else (column.name, kind, None))
-        return msgspec.defstruct(name, fields, rename={c.name: c.wire for c in members}, gc=False)
+        first = sorted(members, key=lambda column: column.dtype != "time")  # those without a default come first
+        return msgspec.defstruct(name, map(_field, first), rename={c.name: c.wire for c in members}, gc=False)
 
     row = struct("Row", [column for column in columns if column not in nested])
     extra: list[Any] = []
@@ -123,6 +120,17 @@ def _reader(columns: tuple[Column, ...], nested: tuple[Column, ...], with_contra
         extra.append(("private", struct("PrivateFields", nested) | None, None))
     whole = msgspec.defstruct("Row", extra, bases=(row,), rename={"private": "privateFields"}, gc=False, kw_only=True)
     return msgspec.json.Decoder(list[whole])  # type: ignore[valid-type]
+
+
+def _field(column: Column) -> tuple[Any, ...]:
+    import msgspec
+
+    kind = _READ_AS[column.dtype]
+    if column.dtype == "time":
+        return column.name, kind
+    if column.group == "always":  # left out and null are told apart: see `_cells`
+        return column.name, kind | msgspec.UnsetType, msgspec.UNSET
+    return column.name, kind, None
 
 
 @lru_cache(maxsize=1)
@@ -163,7 +171,7 @@ def _frame(rows: list[Any], contracts: pd.api.extensions.ExtensionArray, schema:
     for column in others:
         if column in schema.nested:
             continue
-        data[column.name] = _array([getattr(row, column.name) for row in rows], column, schema)
+        data[column.name] = _array(_cells(rows, column, schema), column, schema)
     index = _times([getattr(row, time.name) for row in rows], time, schema)
     if schema.include_private:
         data["is_private"] = pd.array([own is not None for own in private], dtype="boolean")
@@ -172,6 +180,18 @@ def _frame(rows: list[Any], contracts: pd.api.extensions.ExtensionArray, schema:
             cells = [None if own is None else getattr(own, column.name) for own in private]
             data[column.name] = _array(cells, column, schema)
     return pd.DataFrame(data, index=index, copy=False)
+
+
+def _cells(rows: list[Any], column: Column, schema: Schema) -> list[Any]:
+    """A column's cells; one that no row has at all is no gap but another API."""
+    from msgspec import UNSET
+
+    cells = [getattr(row, column.name) for row in rows]
+    if not any(cell is UNSET for cell in cells):
+        return cells
+    if all(cell is UNSET for cell in cells):
+        raise DecodeError(schema.endpoint.name, "$[0]", f"no row has the field `{column.wire}`")
+    return [None if cell is UNSET else cell for cell in cells]
 
 
 def _times(values: list[int], column: Column, schema: Schema) -> pd.DatetimeIndex:

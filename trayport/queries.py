@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from ._time import Window, window
 from .contracts import Contract, ContractLike, Front
+from .contracts.contract import whole
 from .endpoints import TRADES, Column, Endpoint
 from .errors import ContractError, QueryError
 from .typing import When
@@ -215,7 +216,7 @@ def _unknown_field(name: object, endpoint: Endpoint, optional: Sequence[Column])
 
 
 def _routes(asked: Iterable[str | int]) -> tuple[str, ...]:
-    routes = _listed(asked, "routes")
+    routes = tuple(whole(route) for route in _listed(asked, "routes"))
     for route in routes:
         good = (isinstance(route, str) and route.strip() and "," not in route) or (
             isinstance(route, int) and not isinstance(route, bool) and route > 0

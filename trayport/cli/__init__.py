@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import sys
 from collections.abc import Sequence
 
@@ -17,14 +19,21 @@ OK, FAILED, REFUSED, PARTIAL, NOT_ALLOWED = 0, 1, 2, 3, 5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers with the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # old consoles and pipes know few letters; a folder may have others
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except TrayportError as error:
         print(f"trayport: {error}", file=sys.stderr)
         return exit_code(error)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        sys.stdout = None
+    except OSError as error:
+        sys.stdout = None  # what is left in it has nowhere to go
+        if not isinstance(error, BrokenPipeError) and error.errno != errno.EINVAL:  # Windows' word for a broken pipe
+            print(f"trayport: the output cannot be written: {error.strerror}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("trayport: interrupted", file=sys.stderr)

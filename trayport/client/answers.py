@@ -46,6 +46,8 @@ class Answers:
     progress: Progress
     _order: dict[str, tuple[Any, ...]] = field(factory=dict, init=False, repr=False)
     """Names that were met in a ``Front``, with what orders them."""
+    _engine: tuple[Session, Catalogue] | None = field(default=None, init=False, repr=False)
+    """What the question began with, so that ``configure`` in the middle of it does not send the rest elsewhere."""
 
     @classmethod
     def of(cls, plan: Plan, owner: Owner) -> Answers:
@@ -56,8 +58,11 @@ class Answers:
 
     def ready(self, plan: Plan) -> None:
         """Raise ``ConfigError`` without a key, and ``CircuitOpen`` while the API is left alone."""
-        if len(plan):
-            self.owner.session.ready(plan.requests[0])
+        if not len(plan):
+            return
+        if self._engine is None:
+            self._engine = self.owner.session, self.owner.catalogue
+        self._engine[0].ready(plan.requests[0])
 
     def fetch(self, piece: Piece, stop: threading.Event) -> pd.DataFrame:
         """The rows of one piece, by time and contract.
@@ -65,11 +70,12 @@ class Answers:
         Whether the server takes ``until`` as inclusive is not documented, so a row on the piece's end is left to
         the next piece; a row beyond that was not asked for at all, which is a ``DecodeError``.
         """
-        payload = self.owner.session.send(piece.request, stop)
+        session, _ = self._running()
+        payload = session.send(piece.request, stop)
         frame = decoding.decode(payload, self.schema, self._naming(piece))
         moments = pd.DatetimeIndex(frame.index)
         start, end = piece.window.start, piece.window.end
-        strays = (moments < start) | (moments >= end + SECOND)
+        strays = ~((moments >= start) & (moments < end + SECOND))  # so said, NaT is one too
         if strays.any():
             row = int(strays.argmax())
             time = self.schema.columns[0].wire
@@ -82,6 +88,8 @@ class Answers:
         """The rows of several pieces as one frame, with what was asked in its ``attrs``."""
         names = [name for piece in plan.pieces for name in piece.names]
         frame = decoding.join(list(frames), self.schema, self._ranked(names))
+        if failures:  # what its reader does to it must not be found again in the resumed one
+            frame = frame.copy()
         frame.attrs = {"trayport": _said(plan, failures)}
         return frame
 
@@ -95,9 +103,13 @@ class Answers:
 
     def _met(self, piece: Piece, ids: Ids) -> str:
         contract = Contract(piece.product, ids.sequence_id, ids.item_id, ids.second_item_id, ids.kind)
-        named = self.owner.catalogue.complete(contract, since=piece.window.start.date())
+        _, catalogue = self._running()
+        named = catalogue.complete(contract, since=piece.window.start.date())
         self._order[named.label] = (named.period_start is None, named.period_start, named.label)
         return named.label
+
+    def _running(self) -> tuple[Session, Catalogue]:
+        return self._engine or (self.owner.session, self.owner.catalogue)
 
     def _ranked(self, names: Iterable[str]) -> list[str]:
         """The names in the order of ties: as asked, and those of a ``Front`` by delivery."""
@@ -109,7 +121,7 @@ class Answers:
     def __setstate__(self, state: dict[str, Any]) -> None:
         from .client import DEFAULT  # where an error is unpickled, its own client is far away
 
-        self.owner = DEFAULT
+        self.owner, self._engine = DEFAULT, None
         self.schema, self.workers = state["schema"], state["workers"]
         self.progress, self._order = state["progress"], state["order"]
 

@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import pandas as pd
-from attrs import define, evolve, field
+from attrs import define, evolve
 
+from .._parallel import aside
 from .._time import Clock, utc_now
 from ..config import Config
 from ..contracts import Front
 from ..endpoints import Request
-from ..errors import QueryError
+from ..errors import ConfigError, QueryError
 from ..hooks import Hook
 from ..planner import Plan, plan
 from ..queries import Queries, Query, Scene
@@ -37,7 +39,6 @@ class _Engine:
 
     config: Config
     catalogue: Catalogue
-    pid: int = field(factory=os.getpid)
     session: Session | None = None
 
 
@@ -79,11 +80,14 @@ class Client(Queries[pd.DataFrame], References):
         self.plan = Plans(self)
         self.stream = Streams(self)
         self._api_key = None if api_key is None else Config(api_key).api_key
+        if config is not None and not isinstance(config, Config):
+            raise ConfigError(f"config={config!r} is no Config: write Config(...) or Config.load(...)")
         self._config = config
         self._clock = clock
         self._engine: _Engine | None = None
         self._closed = False
         self._lock = threading.Lock()
+        _clients.add(self)
 
     # --- questions: they are signed in `queries` and in `reference` ----------------------------------------------
 
@@ -122,19 +126,23 @@ class Client(Queries[pd.DataFrame], References):
     @property
     def session(self) -> Session:
         """What sends, made at the first request: until then no key is needed."""
-        engine = self._running()
-        if engine.session is None:
-            from ..transport import Session
+        from ..transport import Session
 
+        while True:
+            engine = self._running()
             with self._lock:
+                if engine is not self._engine:
+                    continue  # closed or configured meanwhile
                 if engine.session is None:
                     engine.session = Session(engine.config, self.hooks, now=self._clock)
-        return engine.session
+                return engine.session
 
-    def _look_up(self, request: Request) -> bytes:
+    def _look_up(self, request: Request, stop: threading.Event | None) -> bytes:
         session = self.session
         session.ready(request)
-        return session.send(request)
+        if stop is not None:  # asked by a thread of ours
+            return session.send(request, stop)
+        return aside(lambda stop: session.send(request, stop))
 
     # --- its life ------------------------------------------------------------------------------------------------
 
@@ -157,16 +165,19 @@ class Client(Queries[pd.DataFrame], References):
         return f"Client({engine.config if engine else '...'})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revived, (type(self), self._config)
+        engine = self._engine
+        return _revived, (type(self), engine.config if engine else self._config)
+
+    def __copy__(self) -> Client:
+        return self  # one set of connections; only what leaves the process goes without the key
+
+    def __deepcopy__(self, _: object) -> Client:
+        return self
 
     def _running(self) -> _Engine:
         engine = self._engine
-        if engine is not None and engine.pid == os.getpid():
-            return engine
         if engine is not None:
-            # A forked child: the parent's sockets are not its own, and a lock may have been held at the fork.
-            self._lock = threading.Lock()
-            self._engine = None
+            return engine
         with self._lock:
             if self._closed:
                 raise QueryError("this client is closed; make a new one")
@@ -180,13 +191,32 @@ class Client(Queries[pd.DataFrame], References):
         config = self._config or Config.load()
         if self._api_key is not None:
             config = evolve(config, api_key=self._api_key)
-        cache = Cache(config.cache_dir)
-        return _Engine(config, Catalogue(self._look_up, cache, config.reference_url, config.aliases, config.workers))
+        # What one key may see is not what another may, so they share nothing.
+        place = f"{config.reference_url} {config.api_key.digest if config.api_key else ''}"
+        catalogue = Catalogue(self._look_up, Cache(config.cache_dir), place, config.aliases, config.workers)
+        return _Engine(config, catalogue)
 
     def _let_go(self) -> None:
         engine, self._engine = self._engine, None
-        if engine is not None and engine.session is not None and engine.pid == os.getpid():
+        if engine is not None and engine.session is not None:
             engine.session.close()
+
+    def _begin_anew(self) -> None:
+        """In a forked child: the parent's sockets are not its own, and a lock may have been held at the fork."""
+        self._lock = threading.Lock()
+        self._engine = None
+
+
+_clients: WeakSet[Client] = WeakSet()
+
+
+def _begin_all_anew() -> None:
+    for client in list(_clients):
+        client._begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_all_anew)
 
 
 def _revived(kind: type[Client], config: Config | None) -> Client:
@@ -227,6 +257,8 @@ class _DefaultClient(Client):
 
     def __init__(self) -> None:
         super().__init__()
+        self._lending = threading.RLock()
+        self._base: Config | None = None
         self._settings: dict[str, Any] = {}
 
     def __reduce__(self) -> Any:
@@ -239,35 +271,41 @@ class _DefaultClient(Client):
         """Set up the client behind the flat functions.
 
         What is given is added to what earlier calls gave; the rest comes from the environment and the settings
-        file, as in ``Config.load``. ``config=`` replaces everything.
+        file, as in ``Config.load``, or from ``config`` if that was given, which replaces all of it.
 
         Raises ``ConfigError`` for a setting that does not exist or is out of its bounds, and leaves all as it was.
 
         >>> import trayport as tp
-        >>> tp.configure(tz="Europe/Amsterdam", progress=False)     # doctest: +SKIP
+        >>> tp.configure(tz="Europe/Amsterdam", progress=False)
         """
-        given = {**({"api_key": api_key} if api_key is not None else {}), **settings}
-        kept = {} if config is not None else self._settings
-        merged = {**kept, **given}
-        made = Config.load(**merged) if config is None else evolve(config, **given)
+        # Wrapped at once, so that the key stands in no frame and no table as it is.
+        given = {**({"api_key": Config(api_key).api_key} if api_key is not None else {}), **settings}
+        base = config or self._base
+        merged = given if config is not None else {**self._settings, **given}
+        made = Config.load(**merged) if base is None else base.having(**merged)
         with self._lock:
-            self._settings = merged
-            self._config = made
+            self._base, self._settings, self._config = base, merged, made
             self.hooks = self.hooks if hooks is None else tuple(hooks)
             self._closed = False
             self._let_go()
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Whatever is configured meanwhile, it is as before afterwards."""
-        kept = self._settings, self._config, self.hooks
-        self._settings = {}
+        """Whatever is configured meanwhile, it is as before afterwards; to one thread at a time."""
+        if not self._lending.acquire(blocking=False):
+            raise ConfigError("another thread has the flat functions in a sandbox: use a Client of its own in each")
+        kept = self._base, self._settings, self._config, self.hooks, self._closed
         try:
             yield
         finally:
             with self._lock:
-                self._settings, self._config, self.hooks = kept
+                self._base, self._settings, self._config, self.hooks, self._closed = kept
                 self._let_go()
+            self._lending.release()
+
+    def _begin_anew(self) -> None:
+        super()._begin_anew()
+        self._lending = threading.RLock()
 
 
 DEFAULT = _DefaultClient()

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pandas as pd
 from attrs import define, evolve, field
 
+from .._parallel import Stopped, ended, pool
 from ..config import Progress
-from ..errors import Failure, Interrupted, IntradayNotAllowed, NotAllowed, PartialDataError, TrayportError
+from ..errors import (
+    CircuitOpen,
+    ConfigError,
+    Failure,
+    Interrupted,
+    IntradayNotAllowed,
+    NotAllowed,
+    PartialDataError,
+    QueryError,
+    TrayportError,
+)
 from ..planner import Piece, Plan
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 __all__ = ["Gathering", "Source"]
-
-# Waits are cut to this, since on Windows Ctrl-C does not end a wait for a lock.
-_GLANCE = 0.2
 
 
 class Source(Protocol):
@@ -59,23 +68,25 @@ class Gathering:
         ``Interrupted``.
         """
         missing = [number for number in range(len(self.plan)) if number not in self.arrived]
-        failed: dict[int, TrayportError] = {}
-        if missing:
-            self.source.ready(self.plan)
+        refused = self._refused() if missing else None
+        failed: dict[int, Exception] = dict.fromkeys(missing, refused) if refused else {}
+        interrupted = False
         try:
-            with self._progress() as advance, closing(self._outcomes(missing)) as outcomes:
+            with self._progress() as advance, closing(self._outcomes([] if refused else missing)) as outcomes:
                 for number, outcome in outcomes:
-                    if isinstance(outcome, TrayportError):
+                    if isinstance(outcome, Exception):
                         failed[number] = outcome
                     else:
                         self.arrived[number] = outcome
                     advance(number)
         except KeyboardInterrupt:
-            failures = self._failures({number: None for number in missing if number not in self.arrived})
-            raise Interrupted(self._whole(failures), failures, self.frame) from None
+            interrupted = True
+        if interrupted:  # raised out here, without the frames in which the interruption found the key
+            failures = self._failures({n: failed.get(n) for n in missing if n not in self.arrived})
+            raise Interrupted(self._whole(failures), failures, self.frame)
+        if failed and len(self.plan) == 1:
+            raise failed[0]
         if failed:
-            if len(self.plan) == 1:
-                raise failed[0]
             failures = self._failures(failed)
             raise PartialDataError(self._whole(failures), failures, self.frame)
         return self._whole(())
@@ -86,69 +97,94 @@ class Gathering:
         Never more of them are under way or waiting to be taken than there are workers. A piece that fails for
         good raises ``PartialDataError`` in its place, whose ``resume()`` goes on from there.
         """
-        if first < len(self.plan):
-            self.source.ready(self.plan)
-        number = first
+        refused = self._refused() if first < len(self.plan) else None
+        if refused:
+            raise self._broken_off(first, refused)
+        expected, interrupted = first, False
         try:
             with self._progress(first) as advance, closing(self._in_order(first)) as outcomes:
                 for number, outcome in outcomes:
-                    if isinstance(outcome, TrayportError):
+                    if isinstance(outcome, Exception):
                         raise self._broken_off(number, outcome)
                     advance(number)
-                    yield self.source.whole([outcome], self._part(number), ())
+                    frame = self.source.whole([outcome], self._part(number), ())
+                    expected = number + 1
+                    yield frame
         except KeyboardInterrupt:
-            failures = self._failures({number: None})
-            raise Interrupted(self._whole(failures), failures, _From(self, number)) from None
+            interrupted = True
+        if interrupted:
+            failures = self._failures({expected: None})
+            raise Interrupted(self.source.whole([], self.plan, failures), failures, _From(self, expected))
 
-    def _broken_off(self, number: int, error: TrayportError) -> TrayportError:
+    def _refused(self) -> TrayportError | None:
+        """What keeps the whole question from being asked now; a missing key is said as it is."""
+        try:
+            self.source.ready(self.plan)
+        except ConfigError:
+            raise
+        except TrayportError as error:
+            return error
+        return None
+
+    def _broken_off(self, number: int, error: Exception) -> Exception:
         if len(self.plan) == 1:
             return error
         failures = self._failures({number: error})
         return PartialDataError(self.source.whole([], self.plan, failures), failures, _From(self, number))
 
     def _outcomes(self, numbers: list[int]) -> Generator[tuple[int, _Outcome]]:
-        """Every piece, as it comes."""
-        stop = threading.Event()
-        if len(numbers) < 2:  # no thread for a single request
-            for number in numbers:
-                yield number, self._outcome(number, stop)
+        """Every piece, as it comes; those that would meet the same refusal are not asked any more."""
+        if not numbers:
             return
-        with _pool(min(self.source.workers, len(numbers)), stop) as pool:
-            futures = {pool.submit(self._outcome, number, stop): number for number in numbers}
+        stop = threading.Event()
+        with pool(min(self.source.workers, len(numbers)), stop) as threads:
+            futures = {threads.submit(self._outcome, number, stop): number for number in numbers}
             pending = set(futures)
-            refused: TrayportError | None = None
+            refused: dict[int, _Outcome] = {}
             while pending:
-                done, pending = wait(pending, timeout=_GLANCE, return_when=FIRST_COMPLETED)
+                done = ended(pending)
+                pending -= done
                 for future in done:
-                    outcome = refused if future.cancelled() else future.result()
-                    if outcome is not None:
-                        yield futures[future], outcome
-                    if refused is None and isinstance(outcome, TrayportError) and _key_is_refused(outcome):
-                        refused = outcome
-                        for other in pending:
-                            other.cancel()
+                    number = futures[future]
+                    outcome = refused[number] if future.cancelled() else future.result()
+                    yield number, outcome
+                    for other in pending:
+                        if self._shares(number, outcome, futures[other]) and other.cancel():
+                            refused[futures[other]] = outcome
+
+    def _shares(self, number: int, outcome: _Outcome, other: int) -> bool:
+        """Would the other piece meet the same answer? Then asking would only draw attention to the key."""
+        if isinstance(outcome, CircuitOpen):
+            return True  # waited for as long as a piece may wait
+        if not isinstance(outcome, NotAllowed) or isinstance(outcome, IntradayNotAllowed):
+            return False
+        pieces = self.plan.pieces
+        return outcome.status == 401 or pieces[number].product == pieces[other].product
 
     def _in_order(self, first: int) -> Generator[tuple[int, _Outcome]]:
         """The pieces from ``first`` on in their order, with the next ones under way."""
-        stop = threading.Event()
-        if len(self.plan) - first < 2:
-            for number in range(first, len(self.plan)):
-                yield number, self._outcome(number, stop)
+        numbers = range(first, len(self.plan))
+        if not numbers:
             return
-        with _pool(self.source.workers, stop) as pool:
+        stop, process = threading.Event(), os.getpid()
+        with pool(min(self.source.workers, len(numbers)), stop) as threads:
             ahead: deque[Future[_Outcome]] = deque()
-            following = iter(range(first, len(self.plan)))
-            for number in range(first, len(self.plan)):
+            following = iter(numbers)
+            for number in numbers:
+                if os.getpid() != process:
+                    raise QueryError("a stream cannot be continued in a forked process: ask for it there")
                 while len(ahead) < self.source.workers and (new := next(following, None)) is not None:
-                    ahead.append(pool.submit(self._outcome, new, stop))
-                while not ahead[0].done():
-                    wait([ahead[0]], timeout=_GLANCE)
+                    ahead.append(threads.submit(self._outcome, new, stop))
+                ended([ahead[0]])
                 yield number, ahead.popleft().result()
 
     def _outcome(self, number: int, stop: threading.Event) -> _Outcome:
+        """The rows of a piece, or what went wrong with it; only a missing setting ends the whole question."""
         try:
             return self.source.fetch(self.plan.pieces[number], stop)
-        except TrayportError as error:
+        except (ConfigError, Stopped):
+            raise
+        except Exception as error:
             return error
 
     def _whole(self, failures: tuple[Failure, ...]) -> pd.DataFrame:
@@ -158,9 +194,12 @@ class Gathering:
     def _part(self, number: int) -> Plan:
         """The plan of one piece alone."""
         piece = self.plan.pieces[number]
-        return evolve(self.plan, query=evolve(self.plan.query, window=piece.window), pieces=(piece,))
+        contracts = piece.contracts or self.plan.query.contracts
+        return evolve(
+            self.plan, query=evolve(self.plan.query, window=piece.window, contracts=contracts), pieces=(piece,)
+        )
 
-    def _failures(self, failed: Mapping[int, TrayportError | None]) -> tuple[Failure, ...]:
+    def _failures(self, failed: Mapping[int, Exception | None]) -> tuple[Failure, ...]:
         pieces = self.plan.pieces
         return tuple(
             Failure(
@@ -196,7 +235,7 @@ class Gathering:
             bar.close()
 
 
-_Outcome: TypeAlias = pd.DataFrame | TrayportError
+_Outcome: TypeAlias = pd.DataFrame | Exception
 
 
 @define(eq=False)
@@ -208,24 +247,6 @@ class _From:
 
     def __call__(self) -> Iterator[pd.DataFrame]:
         return self.gathering.frames(self.number)
-
-
-@contextmanager
-def _pool(workers: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
-    """Threads that are told to stop, and not waited for, when the question is given up."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="trayport")
-    try:
-        yield pool
-    except BaseException:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
-def _key_is_refused(error: TrayportError) -> bool:
-    """Will every other piece meet the same answer? Then asking would only draw attention to the key."""
-    return isinstance(error, NotAllowed) and error.status == 401 and not isinstance(error, IntradayNotAllowed)
 
 
 def _wanted(progress: Progress) -> bool:

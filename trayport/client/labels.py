@@ -10,7 +10,7 @@ import pandas as pd
 from ..contracts import Contract, Instrument, Market
 from ..contracts.contract import kind_of
 from ..decoding import STRING
-from ..errors import ContractError, QueryError, TrayportWarning
+from ..errors import ContractError, NotFound, QueryError, TrayportWarning
 
 if TYPE_CHECKING:
     from ..refdata import Catalogue
@@ -24,16 +24,8 @@ _COLUMNS = (*_PRODUCT, *_NEEDED, "second_sequence_item_id", "contract_type")
 
 def label(frame: pd.DataFrame, catalogue: Catalogue) -> pd.DataFrame:
     """``frame`` with a first column ``contract``; see ``Client.label``."""
-    missing = [name for name in _NEEDED if name not in frame]
-    if missing or not any(name in frame for name in _PRODUCT):
-        raise QueryError(
-            f"label needs the columns instrument_id or market_id, and {' and '.join(_NEEDED)}; the frame has "
-            f"{', '.join(map(str, frame.columns)) or 'none'}"
-        )
-    if "contract_type" not in frame and frame.get("second_sequence_item_id", pd.Series(dtype=object)).notna().any():
-        raise QueryError("label needs the column contract_type to tell spreads from ranges")
-    ids = frame.reindex(columns=list(_COLUMNS)).astype(object).where(lambda cells: cells.notna(), None)
-    rows = list(ids.itertuples(index=False, name=None))
+    columns = _columns(frame)
+    rows = list(zip(*columns, strict=True)) if len(frame) else []
     names = {row: _name(row, catalogue) for row in dict.fromkeys(rows)}
     unknown = sum(name is None for name in names.values())
     if unknown:
@@ -47,17 +39,43 @@ def label(frame: pd.DataFrame, catalogue: Catalogue) -> pd.DataFrame:
     return labelled
 
 
+def _columns(frame: pd.DataFrame) -> list[list[Any]]:
+    """The id columns, each as a list with None for gaps; all gaps where the frame has no such column."""
+    if not isinstance(frame, pd.DataFrame):
+        raise QueryError(f"label takes a DataFrame, not {type(frame).__name__}")
+    missing = [name for name in _NEEDED if name not in frame]
+    if missing or not any(name in frame for name in _PRODUCT):
+        raise QueryError(
+            f"label needs the columns instrument_id or market_id, and {' and '.join(_NEEDED)}; the frame has "
+            f"{', '.join(map(str, frame.columns)) or 'none'}"
+        )
+    if any(list(frame.columns).count(name) > 1 for name in _COLUMNS):
+        raise QueryError("label needs each id column once; the frame has one of them twice")
+    cells = [_cells(frame[name]) if name in frame else [None] * len(frame) for name in _COLUMNS]
+    second, kind = cells[-2:]
+    if "contract_type" not in frame and any(cell is not None for cell in second):
+        raise QueryError("label needs the column contract_type to tell spreads from ranges")
+    return [*cells[:-2], second, kind]
+
+
+def _cells(column: pd.Series[Any]) -> list[Any]:
+    gaps = column.isna().tolist()
+    return [None if gap else cell for gap, cell in zip(gaps, column.tolist(), strict=True)]
+
+
 def _name(row: tuple[Any, ...], catalogue: Catalogue) -> str | None:
+    """The name of a row's contract; None where its ids are no ids, or nobody knows them."""
     instrument, market, sequence, item, second, kind = row
     try:
-        product = Instrument(int(instrument)) if instrument is not None else Market(int(market))
-        contract = Contract(
-            product,
-            int(sequence),
-            int(item),
-            None if second is None else int(second),
-            "single" if kind is None else kind_of(kind),
-        )
-        return catalogue.complete(contract).label
-    except (ContractError, TypeError):
+        product = Instrument(_id(instrument)) if instrument is not None else Market(_id(market))
+        kind = "single" if kind is None else kind_of(kind)
+        return catalogue.complete(
+            Contract(product, _id(sequence), _id(item), None if second is None else _id(second), kind)
+        ).label
+    except (ContractError, NotFound):
         return None
+
+
+def _id(cell: Any) -> Any:
+    """An id as it is, or out of a column that gaps have turned into floats."""
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell

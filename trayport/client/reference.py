@@ -12,6 +12,7 @@ import pandas as pd
 from .. import venues
 from .._time import instant
 from ..contracts import Contract, ProductLike
+from ..contracts.contract import whole
 from ..decoding import STRING
 from ..errors import QueryError
 from ..queries import Scene
@@ -73,8 +74,7 @@ class References(ABC):
         """
         if not isinstance(text, str) or not text.strip():
             raise QueryError(f"search text {text!r} is empty: give a part of a name, such as 'TTF'")
-        _check_count("limit", limit)
-        found = self.catalogue.products().search(text, limit)
+        found = self.catalogue.products().search(text, _count("limit", limit))
         return pd.DataFrame(
             {
                 "kind": _strings([product.kind for _, product in found]),
@@ -108,10 +108,11 @@ class References(ABC):
         Parameters
         ----------
         sequence
-            Its id, or a product and its name or last word: ``"TTF Months"``. The name alone will do for
-            sequences of products that this client has looked at.
+            Its id, or a product and the sequence's name or last word: ``"TTF Months"``. The name alone,
+            ``"Gas - NG Months"``, will do once its product has been looked at: the API lists no sequences but
+            those of a product.
         start
-            Periods that end after this moment; today unless given. An expired one needs it.
+            Periods that end on this UTC day or later; today unless given. An expired one needs it.
         count
             At most so many.
 
@@ -121,9 +122,8 @@ class References(ABC):
         ``period_start``, ``period_end``, ``trading_start``, ``trading_end`` (``datetime64[ns, tz]``; NaT where
         the API gives none, as for rolling periods and emissions).
         """
-        _check_count("count", count)
         since = None if start is None else instant(start, self._scene().tz, "start").date()
-        items = self.catalogue.items(sequence, since, count)
+        items = self.catalogue.items(sequence, since, _count("count", count))
         index = pd.Index([item.id for item in items], dtype="int64", name="sequence_item_id")
         times = ("period_start", "period_end", "trading_start", "trading_end")
         columns: dict[str, Any] = {"name": _strings([item.name for item in items])}
@@ -216,6 +216,8 @@ def _moments(values: Sequence[datetime.datetime | None], tz: str) -> pd.Datetime
     return pd.DatetimeIndex(pd.Series(list(values), dtype="datetime64[ns, UTC]")).tz_convert(tz)
 
 
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+def _count(name: str, value: object) -> int:
+    number = whole(value)
+    if type(number) is not int or number < 1:
         raise QueryError(f"{name}={value!r} must be a whole number from 1 up")
+    return number
