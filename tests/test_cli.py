@@ -28,7 +28,16 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert (0, f"trayport {trayport.__version__}\n") == (ended.value.code, capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["sandbox", "--port", "http"]])
+def test_without_a_command_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+
+    assert 0 == ended.value.code
+    text = capsys.readouterr().out
+    assert all(f"\n    {command} " in text for command in ["sandbox", "demo"])
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["sandbox", "--port", "http"]])
 def test_a_wrong_command_is_refused_with_the_right_ones(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import trayport as tp
@@ -202,6 +203,37 @@ class TestConfigure:
 
         assert ("UTC", "other") == (DEFAULT.config.tz, DEFAULT.config.require_key().reveal())
 
+    def test_what_is_given_later_is_added_to_a_whole_config_too(self) -> None:
+        tp.configure(config=Config("other", tz="Europe/Paris"))
+        tp.configure(per_second=2)
+
+        assert ("Europe/Paris", 2, "other") == (
+            DEFAULT.config.tz,
+            DEFAULT.config.per_second,
+            DEFAULT.config.require_key().reveal(),
+        )
+
+    def test_a_question_goes_on_as_it_began(self, sandbox: Sandbox, cache_dir: Path) -> None:
+        settings = {"limiter": "off", "cache_dir": cache_dir, "workers": 1, "progress": False}
+        tp.configure(config=Config().having(**sandbox.settings, **settings))
+        whole = tp.trades("TTF Apr-24", "2023-11-01", "2024-03-01")
+        pieces = tp.stream.trades("TTF Apr-24", "2023-11-01", "2024-03-01")
+        first = next(pieces)
+        with Sandbox(limits=False, seed=2) as other:
+            tp.configure(**other.settings, tz="Europe/Paris")
+            rest = list(pieces)
+
+            assert [] == other.asked
+        pd.testing.assert_frame_equal(whole, pd.concat([first, *rest]))
+
+    def test_a_sandbox_for_the_flat_functions_is_one_threads_alone(self) -> None:
+        def borrow() -> None:
+            with pytest.raises(ConfigError, match="another thread has the flat functions"), DEFAULT.lent():
+                raise AssertionError
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(borrow).result()
+
     def test_a_wrong_setting_leaves_all_as_it_was(self) -> None:
         tp.configure(tz="Europe/Paris")
         with pytest.raises(ConfigError, match="per_second"):
@@ -222,8 +254,6 @@ class TestConfigure:
 
 
 def test_the_clock_is_the_callers(make_client: MakeClient) -> None:
-    import pandas as pd
-
     client = make_client(clock=lambda: pd.Timestamp("2024-02-07T10:00", tz="UTC"))
 
     assert "2024-02-07" == client.plan.trades("TTF Apr-24", "2024-02-01").pieces[0].window.end.strftime("%Y-%m-%d")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,6 +136,17 @@ def test_joined_names_keep_one_qualifier_at_the_end() -> None:
     one, other = (evolve(contract, name=f"{contract.name} [10000305]") for contract in (APRIL, MAY))
 
     assert "TTF Hi Cal 51.6* Apr-23/May-23 [10000305]" == one.spread(other).name
+
+
+@pytest.mark.parametrize("other", [APRIL, "TTF Apr-23", None])
+def test_a_contract_is_not_joined_with_itself_nor_with_a_name(other: Any) -> None:
+    with pytest.raises(ContractError, match=r"Apr-23 comes twice|trayport.resolve\("):
+        APRIL.spread(other)
+
+
+def test_a_contract_prints_as_its_name() -> None:
+    assert "TTF Hi Cal 51.6* Apr-23" == str(APRIL)
+    assert "datetime" not in repr(evolve(APRIL, period_start=datetime.datetime(2023, 4, 1, tzinfo=datetime.UTC)))
 
 
 def test_a_spread_of_a_spread_is_refused() -> None:

@@ -19,11 +19,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import requests
-from support.wire import Wire, http
+from support.wire import Wire, hang, http
 
 import trayport as tp
 from conftest import MakeClient
 from trayport import (
+    CircuitOpen,
     Client,
     Config,
     ConfigError,
@@ -33,6 +34,7 @@ from trayport import (
     PartialDataError,
     ServerError,
     TrayportError,
+    TrayportWarning,
 )
 from trayport.sandbox import Sandbox
 
@@ -189,6 +191,84 @@ def test_a_key_that_is_refused_is_not_tried_on_every_piece(relay: Relay, weak_cl
     assert {NotAllowed} == {type(each.error) for each in caught.value.failures}
 
 
+def test_a_product_that_the_key_may_not_see_is_asked_for_once_and_the_others_still_arrive(
+    relay: Relay, weak_client: Client, client: Client
+) -> None:
+    relay.rule = lambda line, count: http(403) if "marketId=10000065" in line else None
+    with pytest.raises(PartialDataError, match="403") as caught:
+        weak_client.trades(["TTF Apr-24", "EUA Dec-24"], "2020-01-01", "2024-02-01")
+
+    assert {("TTF Hi Cal 51.6* Apr-24",)} == {each.contracts for each in caught.value.failures}
+    assert sum("marketId=10000065" in line for line in relay.trades()) < 12
+    pd.testing.assert_frame_equal(
+        client.trades("EUA Dec-24", "2020-01-01", "2024-02-01"), caught.value.frame, check_flags=False
+    )
+
+
+def test_what_a_reader_does_to_the_part_is_not_in_the_whole(relay: Relay, weak_client: Client, client: Client) -> None:
+    relay.rule = breaks("2023-12-03")
+    with pytest.raises(PartialDataError) as caught:
+        weak_client.trades(**QUESTION)
+    caught.value.frame["price"] *= 0
+    del caught.value.frame["venue_code"]
+    relay.rule = breaks()
+
+    pd.testing.assert_frame_equal(client.trades(**QUESTION), caught.value.resume())
+
+
+def test_resuming_takes_what_has_been_configured_meanwhile(relay: Relay, weak_client: Client, client: Client) -> None:
+    relay.rule = lambda line, count: http(401)
+    with default(weak_client), pytest.raises(PartialDataError) as caught:
+        tp.trades(**QUESTION)
+    relay.rule = breaks()
+    relay.asked.clear()
+    with default(client):
+        frame = caught.value.resume()
+
+    assert [] == relay.trades()
+    pd.testing.assert_frame_equal(client.trades(**QUESTION), frame)
+
+
+class TestAnApiThatKeepsFailing:
+    """It is left alone, and what was not asked for says so."""
+
+    @pytest.fixture
+    def impatient(self, relay: Relay, make_client: MakeClient, sandbox: Sandbox) -> Client:
+        """A client that waits for nothing, and has found the API failing."""
+        made = make_client(
+            sandbox, analytics_url=f"{relay.wire.url}/api", attempts=1, workers=2, retry_budget=0.1, progress=False
+        )
+        relay.rule = lambda line, count: http(503)
+        opened = pytest.warns(TrayportWarning, match="503 Service Unavailable; the API keeps failing")
+        with opened as told, pytest.raises(PartialDataError) as caught:
+            made.trades("TTF Apr-24", "2015-01-01", "2024-02-01")
+        assert (1, 104) == (len(told), len(caught.value.failures))
+        assert {ServerError, CircuitOpen} == {type(each.error) for each in caught.value.failures}
+        assert len(relay.trades()) <= 5 + 1
+        self.partial = caught.value
+        relay.rule = breaks()
+        relay.asked.clear()
+        return made
+
+    def test_a_question_of_several_requests_says_so_for_each(self, impatient: Client, relay: Relay) -> None:
+        for ask in (
+            self.partial.resume,
+            lambda: impatient.trades(**QUESTION),
+            lambda: next(impatient.stream.trades(**QUESTION)),
+        ):
+            with pytest.raises(PartialDataError, match="trades: 503 .*ask again in") as caught:
+                ask()
+            assert {CircuitOpen} == {type(each.error) for each in caught.value.failures}
+        assert [] == relay.trades()
+
+    def test_a_question_of_one_request_says_so_itself(self, impatient: Client, relay: Relay) -> None:
+        with pytest.raises(CircuitOpen, match="503 Service Unavailable") as caught:
+            impatient.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+
+        assert 0 < caught.value.retry_in <= 30
+        assert [] == relay.trades()
+
+
 def test_a_missing_key_is_said_before_anything_is_sent(make_client: MakeClient, sandbox: Sandbox) -> None:
     client = make_client(sandbox)
     client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
@@ -271,7 +351,7 @@ class TestStreams:
 
 
 INTERRUPT = """
-import _thread, sys, threading, trayport as tp
+import sys, pandas as pd, trayport as tp
 from trayport.sandbox import Sandbox
 
 with Sandbox(limits=False) as sandbox:
@@ -279,15 +359,16 @@ with Sandbox(limits=False) as sandbox:
     config = tp.Config(analytics_url=url, reference_url=sandbox.reference_url, api_key=sandbox.key, limiter="off",
                        cache_dir=cache, workers=2, progress=False)
     client = tp.Client(config=config)
-    ask = client.trades if mode != "stream" else lambda *args: list(client.stream.trades(*args))
+    taken = []
+    ask = client.trades if mode != "stream" else lambda *args: [taken.append(f) for f in client.stream.trades(*args)]
     start = "2023-11-01" if mode != "one" else "2024-02-28"
     try:
         ask("TTF Apr-24", start, "2024-03-01")
     except KeyboardInterrupt as error:
         print(type(error).__name__, len(error.frame) > 0, len(error.failures), error.failures[0].error, flush=True)
         resumed = error.resume()
-        frame = resumed if mode != "stream" else next(resumed)
-        print(type(frame).__name__, len(frame) > 0, flush=True)
+        whole = pd.concat([*taken, *resumed]) if mode == "stream" else resumed
+        print(len(taken), whole.equals(client.trades("TTF Apr-24", start, "2024-03-01")), flush=True)
 """
 
 
@@ -295,9 +376,9 @@ with Sandbox(limits=False) as sandbox:
 @pytest.mark.parametrize(
     "mode, expected",
     [
-        ("all", ["Interrupted True 2 interrupted before it arrived", "DataFrame True"]),
-        ("one", ["Interrupted False 1 interrupted before it arrived", "DataFrame True"]),
-        ("stream", ["Interrupted False 1 interrupted before it arrived", "DataFrame True"]),
+        ("all", ["Interrupted True 2 interrupted before it arrived", "0 True"]),
+        ("one", ["Interrupted False 1 interrupted before it arrived", "0 True"]),
+        ("stream", ["Interrupted False 2 interrupted before it arrived", "2 True"]),
     ],
 )
 def test_ctrl_c_keeps_what_arrived_and_can_be_resumed(
@@ -325,6 +406,31 @@ def test_ctrl_c_keeps_what_arrived_and_can_be_resumed(
     assert expected == output.splitlines()
 
 
+LOOK_UP = """
+import sys, trayport as tp
+config = tp.Config("key", analytics_url=sys.argv[1], reference_url=sys.argv[1], limiter="off", cache_dir=sys.argv[2])
+try:
+    tp.Client(config=config).resolve("TTF Apr-24")
+except KeyboardInterrupt as error:
+    print(type(error).__name__, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent to a process by a signal")
+def test_ctrl_c_ends_a_look_up_at_once(tmp_path: Path) -> None:
+    with Wire(hang(30)) as wire:
+        command = [sys.executable, "-c", LOOK_UP, wire.url, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            deadline = time.monotonic() + 20
+            while not wire.heads and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            assert process.stdout is not None
+            assert "KeyboardInterrupt\n" == process.stdout.readline()
+            assert time.monotonic() < deadline
+            process.kill()  # at its end, Python waits for the thread that the server keeps waiting
+
+
 def test_an_interruption_is_no_error_of_ours() -> None:
     assert issubclass(Interrupted, KeyboardInterrupt)
     assert not issubclass(Interrupted, TrayportError)
@@ -340,7 +446,7 @@ def test_a_bar_is_shown_for_several_requests_and_says_what_came(
 
     assert "trades:" in text
     assert "/16" in text
-    assert "TTF Hi Cal 51.6* Apr-24" in text
+    assert "2024-01-24 to 2024-02-01" in text
 
 
 @pytest.mark.parametrize("progress", ["auto", False])

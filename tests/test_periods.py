@@ -18,9 +18,9 @@ def day(text: str) -> datetime.date:
 
 
 SPELLINGS = {
-    "Apr-23": ["Apr-23", "Apr 2023", "2023-04", "April 23", "APR23", "apr 23", "April-2023", "  Apr   2023 "],
-    "Q4-24": ["Q4-24", "Q424", "Q4 2024", "2024-Q4", "q4 24", "2024 Q4"],
-    "Win-25": ["Win-25", "Winter 25", "Win 25", "win25", "WINTER 2025"],
+    "Apr-23": ["Apr-23", "Apr 2023", "2023-04", "April 23", "APR23", "apr 23", "April-2023", "  Apr   2023 ", "Apr'23"],
+    "Q4-24": ["Q4-24", "Q424", "Q4 2024", "2024-Q4", "q4 24", "2024 Q4", "Q4'24"],
+    "Win-25": ["Win-25", "Winter 25", "Win 25", "win25", "WINTER 2025", "Winter 25/26", "Win-2025/26"],
     "Sum-26": ["Sum-26", "Summer 26", "Sum 2026", "summer26"],
     "Cal-26": ["Cal-26", "2026", "Y-26", "Cal 26", "CAL26", "cal-2026", "Y26"],
     "GY25": ["GY25", "GY-25", "GY 2025", "Gas Year 25"],
@@ -31,7 +31,7 @@ SPELLINGS = {
     "BOM": ["BOM", "BalMo", "balance of month", "bal-month"],
     "Week 12-24": ["Week 12-24", "wk 12-24", "Week 12 2024", "Wk12-24"],
     "2024-01-15": ["2024-01-15", "Mon 15-Jan-24", "15-Jan-24", "15 Jan 2024", "Monday 2024-01-15", "Mon 15/01/24"],
-    "W/END 2024-01-20": ["W/END 2024-01-20", "Weekend 20-Jan-24"],
+    "W/END 2024-01-20": ["W/END 2024-01-20", "Weekend 20-Jan-24", "WE 20-Jan-24"],
     "Dec-26": ["Dec-26"],
 }
 
@@ -72,6 +72,8 @@ def test_a_period_knows_its_first_day_and_the_day_after_its_last(text: str, star
         ("S+1", "Win-23"),
         ("Y+1", "Cal-24"),
         ("D+1", "2023-06-16"),
+        ("W+1", "Week 25-23"),
+        ("Cal+1", "Cal-24"),
     ],
 )
 def test_relative_periods_count_from_a_date(text: str, name: str) -> None:
@@ -86,7 +88,8 @@ def test_a_relative_period_without_a_date_says_what_is_missing() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "foo", "Q5-24", "Apr", "1999", "Apr-1", "12-24", "0-6", "51.6", "2024-02-31", "2024-13", "Week 54-24",
-     "Tue 15-Jan-24", "18/03/21", "21-Aug", "W/END 2024-01-19", "M+1x"],
+     "Tue 15-Jan-24", "18/03/21", "21-Aug", "W/END 2024-01-19", "M+1x",
+     "Winter 24/26", "Summer 24/25"],
 )  # fmt: skip
 def test_what_no_grammar_reads_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ContractError, match="write it like 'Apr-23'"):

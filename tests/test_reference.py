@@ -214,6 +214,34 @@ class TestLabel:
         assert (1, True) == (len(told), labelled["contract"].isna().all())
 
     @pytest.mark.parametrize(
+        "change",
+        [
+            {"market_id": [1.5, None, "x"], "instrument_id": None},
+            {"sequence_item_id": [-1, 0, True]},
+            {"contract_type": ["Strip", 3, object()]},
+            {"second_sequence_item_id": [None, None, 234]},
+        ],
+    )
+    def test_what_cannot_be_a_contract_is_left_empty(self, client: Client, change: dict[str, Any]) -> None:
+        frame = self.FRAME.astype(object).assign(**change)
+        with pytest.warns(TrayportWarning, match="are not in the reference data"):
+            labelled = client.label(frame)
+
+        assert labelled["contract"].isna().any()
+        assert list(frame.index) == list(labelled.index)
+
+    def test_ids_that_gaps_turned_into_floats_are_ids(self, client: Client) -> None:
+        columns = ["market_id", "instrument_id", "sequence_item_id", "second_sequence_item_id"]
+        floats = self.FRAME.astype(dict.fromkeys(columns, "float64"))
+
+        assert client.label(self.FRAME)["contract"].tolist() == client.label(floats)["contract"].tolist()
+
+    @pytest.mark.parametrize("frame", [[1], FRAME["market_id"], pd.concat([FRAME, FRAME[["sequence_id"]]], axis=1)])
+    def test_what_is_no_frame_of_ids_is_refused(self, client: Client, frame: Any) -> None:
+        with pytest.raises(QueryError, match="label (takes a DataFrame|needs)"):
+            client.label(frame)
+
+    @pytest.mark.parametrize(
         "columns, match",
         [
             (["instrument_id", "sequence_id"], "needs the columns"),

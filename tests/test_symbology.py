@@ -221,7 +221,8 @@ def test_an_ambiguous_product_lists_whole_names() -> None:
         ("TTF Q3-23", "TTF Hi Cal 51.6* Q4-23"),
         ("TTF Aprl-23", "TTF Hi Cal 51.6* Apr-23"),
         ("TTF BOW", "TTF Hi Cal 51.6* BOM"),
-        ("TFT Apr-23", "TTF Hi Cal 51.6*"),
+        ("TFT Apr-23", "TTF Hi Cal 51.6* Apr-23"),
+        ("TTF EEX Apr-23/May-23", "TTF Hi Cal 51.6* Apr-23/May-23"),
         ("nonsense", "TTF Hi Cal 51.6*"),
     ],
 )
@@ -238,9 +239,22 @@ def test_a_product_alone_asks_for_a_period() -> None:
         find("TTF")
 
 
-def test_periods_of_different_sequences_make_no_spread() -> None:
-    with pytest.raises(ContractError, match="must belong to one sequence"):
-        find("TTF Apr-23/Q4-23")
+def test_a_period_alone_asks_for_a_product() -> None:
+    with pytest.raises(ContractError, match="without a product; write it like 'TTF Apr-23'"):
+        find("Apr-23")
+
+
+@pytest.mark.parametrize(
+    "joint, remedy", [("/", "ask for the two and take the difference"), ("..", "ask for each of its periods")]
+)
+@pytest.mark.parametrize("second, rule", [("Q4-23", "must belong to one sequence"), ("EUA Dec-23", "of one product")])
+def test_periods_of_two_sequences_or_products_make_no_contract(joint: str, remedy: str, second: str, rule: str) -> None:
+    with pytest.raises(ContractError, match=f"{rule}.*{remedy}"):
+        find(f"TTF Apr-23{joint}{second}")
+
+
+def test_the_product_may_stand_before_both_periods() -> None:
+    assert find("TTF Apr-23/May-23") == find("TTF Apr-23/ttf May-23") == find("TTF Apr-23 x TTF May-23")
 
 
 def test_a_product_without_sequences_has_no_contracts() -> None:

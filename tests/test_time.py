@@ -56,7 +56,13 @@ def test_anything_else_is_refused_by_its_name(when: object) -> None:
 
 @pytest.mark.parametrize("when", ["2024-01-31T09:30:00.5", pd.Timestamp("2024-01-31 09:30:00.000000001")])
 def test_fractions_of_a_second_are_refused_not_rounded(when: object) -> None:
-    with pytest.raises(QueryError, match="not a whole second"):
+    with pytest.raises(QueryError, match="not a whole second.*floor"):
+        instant(when, "UTC")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("when", ["20240131", 20240131])
+def test_a_date_without_dashes_is_refused_with_them(when: object) -> None:
+    with pytest.raises(QueryError, match="such as '2024-01-31', "):
         instant(when, "UTC")  # type: ignore[arg-type]
 
 

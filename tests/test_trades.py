@@ -283,6 +283,10 @@ def test_a_stream_gives_the_same_rows_a_piece_at_a_time(client: Client) -> None:
     assert len(client.plan.trades(**question)) == len(pieces) == 3
     pd.testing.assert_frame_equal(whole, pd.concat(pieces))
     assert ["2023-12-01", "2024-01-02", "2024-02-03"] == [piece.attrs["trayport"]["start"][:10] for piece in pieces]
+    assert [(1, True)] * 3 == [
+        (piece.attrs["trayport"]["requests"], piece.attrs["trayport"]["complete"]) for piece in pieces
+    ]
+    assert whole.attrs["trayport"]["contract"] == pieces[0].attrs["trayport"]["contract"]
 
 
 def test_nothing_that_was_sent_was_ignored(client: Client, asked: Asked) -> None:

@@ -31,6 +31,8 @@ _ISO_8601 = re.compile(
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 
+_DIGITS = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
+
 
 def utc_now() -> pd.Timestamp:
     """The present moment in UTC."""
@@ -49,7 +51,10 @@ def instant(when: When, tz: str, name: str = "time") -> pd.Timestamp:
     """
     read = _timestamp(when, name)
     if read.nanosecond or read.microsecond:
-        raise QueryError(f"{name} {when!r} is not a whole second, the finest that the API takes")
+        raise QueryError(
+            f"{name} {when!r} is not a whole second, the finest that the API takes: leave the fraction out, as "
+            "Timestamp.floor('s') does"
+        )
     try:
         return _localized(read, tz, when, name).tz_convert("UTC")
     except pd.errors.OutOfBoundsDatetime:
@@ -60,8 +65,10 @@ def _timestamp(when: When, name: str) -> pd.Timestamp:
     # NaT is a datetime to isinstance, and no moment to anybody else.
     known = isinstance(when, str | datetime.date) and not pd.isna(when)
     if not known or (isinstance(when, str) and not _ISO_8601.fullmatch(when)):
+        digits = _DIGITS.fullmatch(str(when))
+        meant = f"{'-'.join(digits.groups())}" if digits else "2024-01-31"
         raise QueryError(
-            f"{name} {when!r} is not a time: write ISO 8601, such as '2024-01-31', '2024-01-31T09:30' or "
+            f"{name} {when!r} is not a time: write ISO 8601, such as {meant!r}, '2024-01-31T09:30' or "
             "'2024-01-31T09:30:00+01:00', or pass a date, a datetime or a Timestamp"
         )
     try:

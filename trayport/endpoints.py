@@ -48,7 +48,7 @@ class Endpoint:
         return tuple(column for column in self.columns if column.group in groups)
 
 
-@frozen
+@frozen(repr=False)
 class Request:
     """One HTTP ask: an endpoint, what fills its path, its parameters, and the moment that it reaches up to."""
 
@@ -65,6 +65,9 @@ class Request:
     def __str__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in self.params)
         return f"{self.path}?{query}" if query else self.path
+
+    def __repr__(self) -> str:
+        return f"<Request {self}>"
 
 
 _PARTY: tuple[tuple[str, str, DType], ...] = (

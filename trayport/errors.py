@@ -91,14 +91,14 @@ class ContractError(TrayportError, ValueError):
 
 @define
 class UnknownContract(ContractError):
-    """No contract, product or sequence goes by this name; ``near`` holds the nearest ones that exist."""
+    """No contract, product or sequence goes by this name; ``near`` holds what may be meant."""
 
     name: str
     near: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        hint = f"; the nearest are {_listed(self.near)}" if self.near else ""
-        return f"nothing is named {self.name!r}{hint}"
+        hint = f"the nearest are {_listed(self.near)}" if self.near else "trayport.search finds products by half a name"
+        return f"nothing is named {self.name!r}; {hint}"
 
 
 @define
@@ -110,7 +110,7 @@ class AmbiguousContract(ContractError):
 
     def __str__(self) -> str:
         more = len(self.candidates) - 8
-        rest = f" and {more} more" if more > 0 else ""
+        rest = f" and {more} more, which trayport.search lists" if more > 0 else ""
         return f"{self.name!r} may mean {_listed(self.candidates[:8])}{rest}; write one of them"
 
 
@@ -162,8 +162,9 @@ class CircuitOpen(TransportError):
     transient: ClassVar[bool] = True
 
     def __str__(self) -> str:
+        last = f", at last with {self.detail!r}" if self.detail else ""
         return (
-            f"{self.endpoint}: the API failed several times in a row, so it is left alone for a while; "
+            f"{self.endpoint}: the API failed several times in a row{last}, so it is left alone for a while; "
             f"ask again in {self.retry_in:.0f} seconds"
         )
 
@@ -182,7 +183,8 @@ class APIError(TrayportError):
             phrase = f"{self.status} {HTTPStatus(self.status).phrase}"
         except ValueError:
             phrase = str(self.status)
-        sentence = f"{self.endpoint}: {phrase}{self.detail and ': ' + self.detail}"
+        more = "" if self.detail.lower() in phrase.lower() else f": {self.detail}"
+        sentence = f"{self.endpoint}: {phrase}{more}"
         return f"{sentence}. {self.advice}" if self.advice else sentence
 
 
@@ -246,7 +248,7 @@ class DecodeError(TrayportError):
         return f"{self.endpoint}: cannot read the answer at {self.path}: {self.detail}"
 
 
-@frozen
+@frozen(repr=False)
 class Failure:
     """One planned request that failed for good: its window, its contracts, and the error that ended it."""
 
@@ -259,13 +261,16 @@ class Failure:
         more = f" and {len(self.contracts) - 1} more" if len(self.contracts) > 1 else ""
         return f"{self.contracts[0]}{more}, {self.start} to {self.end}: {self.error}"
 
+    def __repr__(self) -> str:
+        return f"<Failure {self}>"
+
 
 @define(slots=False)  # slots of two bases cannot be laid out beside an exception's
 class _Partial:
     """What arrived of a question, and how to ask for the rest."""
 
     frame: pd.DataFrame = field(repr=lambda frame: f"<{len(frame)} rows>")
-    failures: tuple[Failure, ...]
+    failures: tuple[Failure, ...] = field(repr=lambda failures: f"<{len(failures)}>")
     _rest: Callable[[], Any] = field(repr=False)
 
     def resume(self) -> Any:
@@ -275,6 +280,9 @@ class _Partial:
         that goes on from the piece that failed. May be called again and again.
         """
         return self._rest()
+
+    def _kept(self) -> str:
+        return ", what arrived in .frame" if len(self.frame) else ""
 
 
 @define
@@ -290,7 +298,7 @@ class PartialDataError(_Partial, TrayportError):
         count = "1 request" if len(self.failures) == 1 else f"{len(self.failures)} requests"
         return (
             f"{count} failed for good, the first for {first}. "
-            "What arrived is in .frame, all that failed in .failures; .resume() asks for the rest"
+            f"All that failed is in .failures{self._kept()}; .resume() asks for the rest"
         )
 
 
@@ -301,5 +309,5 @@ class Interrupted(_Partial, KeyboardInterrupt):
     def __str__(self) -> str:
         return (
             f"interrupted with {len(self.failures)} of the planned requests missing. "
-            "What arrived is in .frame; .resume() asks for the rest"
+            f"They are in .failures{self._kept()}; .resume() asks for them"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
@@ -169,7 +169,9 @@ def _contracts(asked: ContractLike, endpoint: Endpoint) -> tuple[str | Contract,
                 "for: name the contracts instead, as many as you like"
             )
         return asked
-    several = (asked,) if isinstance(asked, str | Contract) else _listed(asked, "contract")
+    if isinstance(asked, Mapping | pd.DataFrame | bytes):
+        raise ContractError(f"contract is a {type(asked).__name__}: give a name, a Contract, or a list of them")
+    several = (asked,) if isinstance(asked, str | Contract) else _listed(asked)
     if not several:
         raise QueryError("contract is empty: name at least one, such as 'TTF Apr-24'")
     return tuple(_contract(each) for each in several)
@@ -178,7 +180,7 @@ def _contracts(asked: ContractLike, endpoint: Endpoint) -> tuple[str | Contract,
 def _contract(each: object) -> str | Contract:
     if isinstance(each, Contract) or (isinstance(each, str) and each.strip()):
         return each
-    if isinstance(each, int):
+    if isinstance(whole(each), int):
         raise ContractError(
             f"contract {each!r} is a bare id: name the contract, as in 'TTF Apr-24', or give its typed ids, as in "
             "Contract(Market(10000065), 10000305, 232)"
@@ -186,7 +188,7 @@ def _contract(each: object) -> str | Contract:
     raise ContractError(f"contract {each!r} is neither a name, such as 'TTF Apr-24', nor a Contract")
 
 
-def _listed(values: object, name: str) -> tuple[Any, ...]:
+def _listed(values: object) -> tuple[Any, ...]:
     """Whatever can be walked, walked once; a word on its own is a list of one."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         return (values,)
@@ -198,7 +200,7 @@ def _fields(asked: Iterable[str], endpoint: Endpoint, *, with_route: bool) -> tu
     optional = endpoint.of("optional")
     known = {name: column for column in endpoint.columns for name in (column.name, column.wire)}
     wanted = {"route"} if with_route else set()
-    for name in _listed(asked, "fields"):
+    for name in _listed(asked):
         column = known.get(name) if isinstance(name, str) else None
         if column is None and name == "contract":
             continue
@@ -216,7 +218,7 @@ def _unknown_field(name: object, endpoint: Endpoint, optional: Sequence[Column])
 
 
 def _routes(asked: Iterable[str | int]) -> tuple[str, ...]:
-    routes = tuple(whole(route) for route in _listed(asked, "routes"))
+    routes = tuple(whole(route) for route in _listed(asked))
     for route in routes:
         good = (isinstance(route, str) and route.strip() and "," not in route) or (
             isinstance(route, int) and not isinstance(route, bool) and route > 0

@@ -48,7 +48,7 @@ def _show(client: Client) -> None:
     print(f"\n>>> frame = trayport.trades({list(CONTRACTS)}, {START!r}, {END!r})")
     frame = client.trades(CONTRACTS, START, END)
     width = shutil.get_terminal_size((120, 24)).columns
-    with pd.option_context("display.width", width, "display.max_columns", None):
+    with pd.option_context("display.width", width, "display.max_columns", None, "display.max_colwidth", 24):
         print(">>> frame.head()")
         print(frame.head())
         daily = daily_vwap(frame)

@@ -47,7 +47,7 @@ class Answers:
     _order: dict[str, tuple[Any, ...]] = field(factory=dict, init=False, repr=False)
     """Names that were met in a ``Front``, with what orders them."""
     _engine: tuple[Session, Catalogue] | None = field(default=None, init=False, repr=False)
-    """What the question began with, so that ``configure`` in the middle of it does not send the rest elsewhere."""
+    """What the question, or its resumption, began with: ``configure`` in the middle sends nothing elsewhere."""
 
     @classmethod
     def of(cls, plan: Plan, owner: Owner) -> Answers:
@@ -60,8 +60,7 @@ class Answers:
         """Raise ``ConfigError`` without a key, and ``CircuitOpen`` while the API is left alone."""
         if not len(plan):
             return
-        if self._engine is None:
-            self._engine = self.owner.session, self.owner.catalogue
+        self._engine = self.owner.session, self.owner.catalogue
         self._engine[0].ready(plan.requests[0])
 
     def fetch(self, piece: Piece, stop: threading.Event) -> pd.DataFrame:

@@ -287,7 +287,7 @@ class _DefaultClient(Client):
             self._base, self._settings, self._config = base, merged, made
             self.hooks = self.hooks if hooks is None else tuple(hooks)
             self._closed = False
-            self._let_go()
+            self._engine = None  # not closed: a question that is under way goes on with it
 
     @contextmanager
     def lent(self) -> Iterator[None]:

@@ -113,7 +113,7 @@ class Gathering:
         except KeyboardInterrupt:
             interrupted = True
         if interrupted:
-            failures = self._failures({expected: None})
+            failures = self._failures(dict.fromkeys(range(expected, len(self.plan))))
             raise Interrupted(self.source.whole([], self.plan, failures), failures, _From(self, expected))
 
     def _refused(self) -> TrayportError | None:
@@ -226,7 +226,7 @@ class Gathering:
 
         def advance(number: int) -> None:
             piece = self.plan.pieces[number]
-            bar.set_postfix_str(f"{piece.label}, {piece.window}", refresh=False)
+            bar.set_postfix_str(str(piece.window), refresh=False)
             bar.update()
 
         try:

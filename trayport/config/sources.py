@@ -22,7 +22,8 @@ def check_names(values: Mapping[str, Any], names: tuple[str, ...], source: str) 
 
 def _nearest(name: str, names: tuple[str, ...]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; the settings are {', '.join(names)}"
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"; {hint}the settings are {', '.join(names)}"
 
 
 # --- the environment -----------------------------------------------------------------------------------------

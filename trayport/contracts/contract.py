@@ -86,12 +86,17 @@ Product: TypeAlias = Instrument | Market
 ProductLike: TypeAlias = str | Instrument | Market
 
 
+def typed(value: Any) -> str:
+    """What to write instead of a bare id, which two products may have; nothing for what is no id."""
+    number = whole(value)
+    if not isinstance(number, int) or isinstance(number, bool):
+        return ""
+    return f"; ids are typed, since both kinds have eight digits: write Market({number}) or Instrument({number})"
+
+
 def _product(_: Any, __: Any, value: Any) -> None:
     if not isinstance(value, Instrument | Market):
-        raise ContractError(
-            f"product {value!r} is neither an Instrument nor a Market; ids are typed, since both kinds have eight "
-            f"digits: write Market({value!r}) or Instrument({value!r})"
-        )
+        raise ContractError(f"product {value!r} is neither an Instrument nor a Market{typed(value)}")
 
 
 @frozen
@@ -114,8 +119,8 @@ class Contract:
     second_item_id: int | None = field(default=None, converter=whole)
     kind: Kind = field(default="single")
     name: str | None = field(default=None, eq=False, kw_only=True)
-    period_start: datetime | None = field(default=None, eq=False, kw_only=True)
-    period_end: datetime | None = field(default=None, eq=False, kw_only=True)
+    period_start: datetime | None = field(default=None, eq=False, repr=False, kw_only=True)
+    period_end: datetime | None = field(default=None, eq=False, repr=False, kw_only=True)
 
     @kind.validator
     def _fits(self, _: object, kind: object) -> None:
@@ -137,13 +142,17 @@ class Contract:
         return self._with(other, "range")
 
     def _with(self, other: Contract, kind: Kind) -> Contract:
+        if not isinstance(other, Contract):
+            raise ContractError(f"a {kind} joins two contracts, not {other!r}: write trayport.resolve({other!r})")
         if self.kind != "single" or other.kind != "single":
             raise ContractError(f"a {kind} joins two single periods, not {self.label} and {other.label}")
         if (self.product, self.sequence_id) != (other.product, other.sequence_id):
             raise ContractError(
                 f"a {kind} joins two periods of one product and one sequence; {self.label} and {other.label} differ "
-                "there. The API has no such contract: ask for the two and take the difference"
+                f"there. The API has no such contract: {instead(kind)}"
             )
+        if self.item_id == other.item_id:
+            raise ContractError(f"a {kind} needs two different periods; {self.label} comes twice")
         if kind == "range" and self._follows(other):
             raise ContractError(f"a range runs forward in time: write {_joined(other, self, kind)!r}")
         return evolve(
@@ -153,6 +162,9 @@ class Contract:
             name=_joined(self, other, kind),
             period_end=self.period_end if kind == "spread" else other.period_end,
         )
+
+    def __str__(self) -> str:
+        return self.label
 
     def _follows(self, other: Contract) -> bool:
         return bool(self.period_start and other.period_start and self.period_start > other.period_start)
@@ -191,6 +203,11 @@ def _joined(first: Contract, second: Contract, kind: Kind) -> str | None:
     return name + (qualifier[0] if qualifier else "")
 
 
+def instead(kind: Kind) -> str:
+    """What to do where the API has no such spread or range."""
+    return "ask for the two and take the difference" if kind == "spread" else "ask for each of its periods"
+
+
 def kind_of(wire: str) -> Kind:
     """The kind that a contract type of an answer means; both spellings of each are in use."""
     try:
@@ -212,11 +229,12 @@ class Front:
     count: int = field(converter=whole)
 
     @product.validator
-    def _named(self, attribute: Any, product: Any) -> None:
-        if not isinstance(product, str):
-            _product(self, attribute, product)
-        elif not product.strip():
-            raise ContractError(f"Front product {product!r} is empty: name one, such as 'TTF'")
+    def _named(self, _: Any, product: Any) -> None:
+        if isinstance(product, Instrument | Market) or (isinstance(product, str) and product.strip()):
+            return
+        raise ContractError(
+            f"Front product {product!r} is neither a name, such as 'TTF', nor an Instrument or a Market{typed(product)}"
+        )
 
     @sequence.validator
     def _called(self, _: Any, sequence: Any) -> None:

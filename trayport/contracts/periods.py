@@ -38,7 +38,7 @@ _PROMPT_NAMES = {spelling: name for name, others in _PROMPT.items() for spelling
 
 SPELLINGS = (
     "'Apr-23' 'Q4-24' 'Win-25' 'Cal-26' 'GY25' 'Week 12-24' '2024-01-15' 'DA' 'BOM' or, counted from a date, "
-    "'M+1' 'Q+2' 'S+1' 'Y+1' 'D+1'"
+    "'D+1' 'W+1' 'M+1' 'Q+2' 'S+1' 'Y+1'"
 )
 
 
@@ -184,17 +184,16 @@ _NAMES: dict[str, Callable[[datetime.date], str]] = {
 
 _CENTURY = range(2000, 2100)
 _YEAR = r"(?P<year>\d{4}|\d{2})"
-_GAP = r"[ -]?"
+_GAP = r"[ '’-]?"
 _MONTH = (
     r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
 _WEEKDAY = r"(?:(?P<weekday>mon|tue|wed|thu|fri|sat|sun)[a-z]* )"
 
-_WEEKEND = r"(?:w/?end|w/e|wkend|weekend) "
+_WEEKEND = r"(?:w/?end|w/?e|wkend|weekend) "
 
-_RELATIVE = re.compile(r"(?P<unit>[DMQSY])\+(?P<n>\d{1,3})", re.IGNORECASE | re.ASCII)
-
+_RELATIVE = re.compile(r"(?P<unit>[DWMQSY]|Cal)\+(?P<n>\d{1,3})", re.IGNORECASE | re.ASCII)
 
 _SPELLED: tuple[tuple[Tenor, str], ...] = (
     ("month", _MONTH + _GAP + _YEAR),
@@ -202,6 +201,7 @@ _SPELLED: tuple[tuple[Tenor, str], ...] = (
     ("quarter", r"q(?P<number>[1-4])" + _GAP + _YEAR),
     ("quarter", r"(?P<year>\d{4})[ -]?q(?P<number>[1-4])"),
     ("season", r"(?P<season>win(?:ter)?|sum(?:mer)?)" + _GAP + _YEAR),
+    ("season", r"(?P<season>win(?:ter)?)" + _GAP + _YEAR + r"/(?P<until>\d{4}|\d{2})"),
     ("gas_year", r"(?:gy|gas ?year)" + _GAP + _YEAR),
     ("year", r"(?:cal|y)" + _GAP + _YEAR),
     ("year", r"(?P<year>20\d{2})"),
@@ -234,7 +234,7 @@ def _read(words: str) -> Period | None:
 
 def _period(tenor: str, facts: dict[str, str]) -> Period | None:
     year = int(facts["year"]) + (2000 if len(facts["year"]) == 2 else 0)
-    if year not in _CENTURY:
+    if year not in _CENTURY or int(facts.get("until", year + 1)) % 100 != (year + 1) % 100:
         return None
     try:
         day = _FIRST_DAY[tenor](year, facts)
@@ -268,7 +268,7 @@ _FIRST_DAY: dict[str, Callable[[int, dict[str, str]], datetime.date]] = {
     "gas_year": lambda year, _: datetime.date(year, 10, 1),
 }
 
-_UNITS = {"D": "day", "M": "month", "Q": "quarter", "S": "season", "Y": "year"}
+_UNITS = {"D": "day", "W": "week", "M": "month", "Q": "quarter", "S": "season", "Y": "year", "CAL": "year"}
 
 
 def _counted(unit: str, n: int, at: datetime.date) -> Period:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 from attrs import evolve, frozen
 
 from ..errors import AmbiguousContract, ContractError, UnknownContract
-from .contract import JOINTS, QUALIFIER, Contract, Kind, Product
+from .contract import JOINTS, QUALIFIER, Contract, Kind, Product, instead
 from .listing import Listing, SequenceItem
 from .periods import Period
 
@@ -56,6 +56,11 @@ class _Reading:
     terms: tuple[_Term, ...]
 
     @property
+    def periods(self) -> str:
+        """Its periods as a name spells them."""
+        return JOINTS.get(self.kind, "").join(term.text for term in self.terms)
+
+    @property
     def since(self) -> datetime.date | None:
         starts = [term.period.start for term in self.terms if term.period and term.period.start]
         return min(starts, default=None)
@@ -86,8 +91,7 @@ def resolve(name: str, lookup: Lookup, at: datetime.date, since: datetime.date |
             return _choose(name, reading, product, lookup.listings(product, reading.since), sequence_id)
         if ambiguous is not None:
             raise ambiguous
-    asked = readings[0].product if readings else text
-    return _by_item_name(name, text, asked, lookup, sequence_id)
+    return _by_item_name(name, text, readings, lookup, sequence_id, at)
 
 
 def earliest(names: Iterable[str], at: datetime.date) -> datetime.date | None:
@@ -120,10 +124,16 @@ def _qualified(name: str) -> tuple[str, int | None]:
 def _readings(text: str, at: datetime.date) -> Iterator[_Reading]:
     """Every way to read ``text`` as a product and periods of a known spelling, longest period first."""
     for product, rest in _splits(text):
-        for kind, parts in _shapes(rest):
-            terms = tuple(_term(part, at) for part in parts)
+        for kind, (first, *others) in _shapes(rest):
+            # Some write the product before both periods: 'TTF Apr-23/TTF May-23'.
+            terms = tuple(_term(part, at) for part in (first, *(_without(product, other) for other in others)))
             if all(term.period for term in terms):
                 yield _Reading(product, kind, terms)
+
+
+def _without(product: str, text: str) -> str:
+    """``text`` without ``product`` before it."""
+    return text[len(product) + 1 :] if text.casefold().startswith(f"{product} ".casefold()) else text
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:
@@ -171,9 +181,8 @@ def _products(
 
 def _whole(reading: _Reading, error: AmbiguousContract) -> AmbiguousContract:
     """What a product may be, as what the contract may be."""
-    periods = JOINTS.get(reading.kind, "").join(term.text for term in reading.terms)
-    candidates = tuple(f"{candidate} {periods}" for candidate in error.candidates)
-    return AmbiguousContract(f"{reading.product} {periods}", candidates)
+    candidates = tuple(f"{candidate} {reading.periods}" for candidate in error.candidates)
+    return AmbiguousContract(f"{reading.product} {reading.periods}", candidates)
 
 
 def _choose(
@@ -191,7 +200,7 @@ def _choose(
             raise UnknownContract(name, _near_items(term, product, listings))
     raise ContractError(
         f"{name!r}: the two periods of a {reading.kind} must belong to one sequence, and no sequence of "
-        f"{product.label} has both; ask for the two contracts and take the difference"
+        f"{product.label} has both; {instead(reading.kind)}"
     )
 
 
@@ -255,25 +264,47 @@ def _distance(period: Period, tenor: str, start: datetime.date) -> tuple[bool, i
     return period.tenor != tenor, abs(((period.start or start) - start).days)
 
 
-def _by_item_name(name: str, text: str, asked: str, lookup: Lookup, sequence_id: int | None) -> Contract:
+def _by_item_name(
+    name: str, text: str, readings: Sequence[_Reading], lookup: Lookup, sequence_id: int | None, at: datetime.date
+) -> Contract:
     """For items whose names no grammar reads: the vendor's own spelling, to the letter."""
     if product := _found(text, lookup):
         example = f"{product.label} Apr-23"
         raise ContractError(f"{name!r} names a product without a delivery period; add one, as in {example!r}")
+    if _term(text, at).period:
+        raise ContractError(f"{name!r} names a delivery period without a product; write it like {f'TTF {text}'!r}")
     for product_text, rest in reversed(list(_splits(text))):
         product = _found(product_text, lookup)
         if product is None:
             continue
-        readings = [
+        literal = [
             _Reading(product_text, kind, tuple(_Term(part, None) for part in parts)) for kind, parts in _shapes(rest)
         ]
         for since in (None, _FIRST):  # current items first: only then is the whole past worth a request
             listings = lookup.listings(product, since)
-            for reading in readings:
+            for reading in literal:
                 if _matches(reading.terms, listings, sequence_id):
                     return _choose(name, reading, product, listings, sequence_id)
-        raise UnknownContract(name, _near_items(readings[0].terms[0], product, listings))
-    raise UnknownContract(name, lookup.near(asked))
+        _refuse_two_products(name, text, at)
+        # Where the end of the name is a period, it is the words before it that are not understood.
+        near = _near_products(readings, lookup) or _near_items(literal[0].terms[0], product, listings)
+        raise UnknownContract(name, near)
+    raise UnknownContract(name, _near_products(readings, lookup) or lookup.near(text))
+
+
+def _refuse_two_products(name: str, text: str, at: datetime.date) -> None:
+    for kind, parts in _shapes(text):
+        if len(parts) > 1 and all(any(_readings(part, at)) for part in parts):
+            raise ContractError(
+                f"{name!r}: a {kind} joins two periods of one product. The API has no such contract: {instead(kind)}"
+            )
+
+
+def _near_products(readings: Sequence[_Reading], lookup: Lookup) -> tuple[str, ...]:
+    """The products nearest to what stands before the periods, with these."""
+    for reading in readings:
+        return tuple(f"{product} {reading.periods}" for product in lookup.near(reading.product))
+    return ()
 
 
 def _found(text: str, lookup: Lookup) -> Product | None:

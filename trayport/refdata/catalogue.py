@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 
 from .._parallel import side_by_side
 from ..contracts import Contract, Front, Instrument, Listing, Market, Product, ProductLike, SequenceItem
-from ..contracts.contract import whole
+from ..contracts.contract import typed, whole
 from ..contracts.listing import normal
 from ..contracts.symbology import earliest, name_of, resolve
 from ..endpoints import REFERENCE, Request
@@ -97,9 +97,7 @@ class Catalogue:
     def product(self, like: ProductLike) -> Product:
         """The product that a caller means, with its name."""
         if not isinstance(like, str | Instrument | Market):
-            raise ContractError(
-                f"product {like!r} is neither a name nor a typed id: write Market({like!r}) or Instrument({like!r})"
-            )
+            raise ContractError(f"product {like!r} is neither a name, an Instrument nor a Market{typed(like)}")
         return self._recent(lambda: self._known_product(like))
 
     def _known_product(self, like: ProductLike) -> Product:
@@ -288,7 +286,14 @@ class Catalogue:
         if listing.items and all(item.trading_end is None for item in listing.items):
             raise ContractError(
                 f"Front needs items with an end of trading, which {entry.name} has not (guide p. 29): "
-                f"name the contracts instead, such as '{product.label} {listing.items[0].label}'"
+                f"name the contracts instead, such as '{product.label} {_soonest(listing, at).label}'"
+            )
+        if any(_is_short(item) for item in listing.items):
+            warnings.warn(
+                f"{front.label}: what is tradable is looked at once a calendar month, at its start, and these "
+                "contracts are over before the month is: there will be gaps. Name the contracts instead",
+                TrayportWarning,
+                stacklevel=2,
             )
         return evolve(front, product=product, sequence=entry.id)
 
@@ -308,6 +313,18 @@ class Catalogue:
         return self._store.load(
             name, lambda: parse(self.send(request, None), endpoint), lambda document: read(document, kind, endpoint)
         )
+
+
+def _soonest(listing: Listing, at: datetime.date) -> SequenceItem:
+    """The first item that begins to deliver after ``at``; the last one if none does."""
+    later = (item for item in listing.items if item.period_start and item.period_start.date() > at)
+    return next(later, listing.items[-1])
+
+
+def _is_short(item: SequenceItem) -> bool:
+    """Is it over before a month is?"""
+    start, end = item.period_start, item.period_end
+    return start is not None and end is not None and end - start < datetime.timedelta(days=28)
 
 
 def _items(sequence_id: int) -> str:

@@ -24,6 +24,8 @@ class Breaker:
     _failed: set[object] = field(factory=set, init=False)
     _probe_at: float | None = field(default=None, init=False)
     """When open: the moment at which one request may try."""
+    cause: str = field(default="", init=False)
+    """What went wrong the last time."""
 
     @property
     def is_open(self) -> bool:
@@ -61,9 +63,13 @@ class Breaker:
             self._failed.clear()
             self._probe_at = None
 
-    def failed(self, key: object) -> None:
-        """The request of this key got no answer, or a 5xx."""
+    def failed(self, key: object, cause: str = "") -> bool:
+        """The request of this key got no answer, or a 5xx; did that open it?"""
         with self._lock:
+            self.cause = cause
             self._failed.add(key)
-            if len(self._failed) >= self.threshold:
-                self._probe_at = self.clock() + self.cooldown
+            if len(self._failed) < self.threshold:
+                return False
+            opened = self._probe_at is None
+            self._probe_at = self.clock() + self.cooldown
+            return opened

@@ -105,9 +105,10 @@ class Session:
 
     def ready(self, request: Request) -> None:
         """Raise ``CircuitOpen`` while the request's API is left alone, for questions that have not begun."""
-        seconds = self.breakers[request.endpoint.api].retry_in()
+        breaker = self.breakers[request.endpoint.api]
+        seconds = breaker.retry_in()
         if seconds > 0:
-            raise CircuitOpen(request.endpoint.name, 0, retry_in=seconds)
+            raise CircuitOpen(request.endpoint.name, 0, breaker.cause, retry_in=seconds)
 
     def send(self, request: Request, stop: threading.Event | None = None) -> bytes:
         """The body of the answer to ``request``, decompressed.
@@ -140,7 +141,7 @@ class Session:
         while (seconds := breaker.admit()) > 0:
             slice_ = min(seconds, 1.0)  # short, since the probe may be back any moment
             if not trial.wait_for_probe(slice_):
-                raise CircuitOpen(request.endpoint.name, attempt, retry_in=seconds)
+                raise CircuitOpen(request.endpoint.name, attempt, breaker.cause, retry_in=seconds)
             self._sleep(slice_, stop)
 
     def _pause(self, request: Request, answer: _Answer, seconds: float, stop: threading.Event) -> None:
@@ -171,8 +172,12 @@ class Session:
         elapsed = self.clock() - began
         if answer.status is not None and answer.status < 500:
             breaker.succeeded()
-        elif answer.error is not None and answer.error.transient:
-            breaker.failed(request)
+        elif answer.error is not None and answer.error.transient and breaker.failed(request, str(answer.error)):
+            warnings.warn(
+                f"{answer.error}; the API keeps failing, so it is left alone for {breaker.cooldown:.0f} seconds",
+                TrayportWarning,
+                stacklevel=2,
+            )
         self._tell(request, attempt, waited, elapsed, answer)
         return answer
 
@@ -336,7 +341,7 @@ def _detail(text: str) -> str:
         # HTML comes from a gateway or a proxy; its markup helps nobody.
         return "an HTML page instead of an answer" if text.startswith("<") else text[:_MOST_OF_A_REASON]
     if not isinstance(said, dict):
-        return str(said)[:_MOST_OF_A_REASON]
+        return str(said)[:_MOST_OF_A_REASON] if said else ""
     if isinstance(said.get("errors"), dict):
         listed = (f"{name}: {_sentences(messages)}" for name, messages in said["errors"].items())
         return "; ".join(listed)[:_MOST_OF_A_REASON]
