@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from . import verdict
+
 TARGET = 1.3
 
 
@@ -24,4 +26,5 @@ def measure(*, quick: bool) -> Iterator[str]:
     pairs = [(seconds("pandas"), seconds("trayport")) for _ in range(rounds)]
     alone, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
     yield f"import pandas    {alone * 1000:7.1f} ms   median of {rounds}"
-    yield f"import trayport  {ours * 1000:7.1f} ms   {ours / alone:.2f} x pandas alone (target: at most {TARGET})"
+    met = verdict(ours / alone <= TARGET)
+    yield f"import trayport  {ours * 1000:7.1f} ms   {ours / alone:.2f} x pandas alone ({met}: at most {TARGET})"

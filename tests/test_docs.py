@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 
 import trayport
+from trayport import Config
+from trayport.config import settings_file
 from trayport.testing import sandboxed
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +32,18 @@ def test_every_piece_of_python_in_the_readme_runs(code: str, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     with sandboxed():
         exec(compile(code, "README.md", "exec"), {})
+
+
+def test_the_settings_file_in_the_readme_can_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = settings_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(blocks("toml")[0], encoding="utf-8")
+    try:
+        config = Config.load(profile="night")
+    finally:
+        path.unlink()
+
+    assert ("Europe/Amsterdam", 2, {"Power": "Germany Baseload*"}) == (config.tz, config.per_second, config.aliases)
 
 
 def test_the_readme_begins_with_the_two_commands_and_their_windows_twins() -> None:

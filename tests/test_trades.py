@@ -68,6 +68,8 @@ def test_seventy_five_contracts_over_sixty_days_are_four_requests(client: Client
     assert all(("optionalFields", "contract") in request.params for request in asked())
     assert 30 < frame["contract"].nunique()
     assert 4 == frame.attrs["trayport"]["requests"]
+    apart = pd.concat([client.trades(some, "2023-06-01", "2023-07-31") for some in (names[:33], names[33:])])
+    assert rows(apart) == rows(frame)
 
 
 def test_contracts_of_several_products_are_one_group_each(client: Client, asked: Asked) -> None:
@@ -308,6 +310,7 @@ POOL = [
     "TTF Apr-24/May-24",
     "NBP Sum-24",
     "TTF Hi Cal 51.6 EEX Apr-24",
+    "Germany Baseload Mar-24..May-24",
 ]
 
 

@@ -94,12 +94,14 @@ class Queries(ABC, Generic[T_co]):
         Parameters
         ----------
         contract
-            A name such as ``"TTF Apr-24"``, a ``Contract``, several of either, or a ``Front``. Spreads
-            (``"TTF Apr-24/May-24"``) and ranges (``"TTF Apr-24..Jun-24"``) count as one contract each.
+            A name such as ``"TTF Apr-24"``, in any spelling that ``resolve`` reads, a ``Contract``, several of
+            either, or a ``Front``. Spreads (``"TTF Apr-24/May-24"``) and ranges (``"TTF Apr-24..Jun-24"``) count as
+            one contract each. ``"TTF M+1"`` is one contract too, counted from the UTC date of ``start``; what
+            rolls from month to month is a ``Front``.
         start, end
             Half-open, ``[start, end)``, on whole seconds; naive times are read in ``Config.tz``, and a date
             alone is its first instant there. ``end=None`` is the last moment that there are data for: 00:00
-            UTC of today, or now with ``Config.intraday``.
+            UTC of today, or now with ``Config.intraday``. With ``end`` at ``start`` the answer is empty.
         include_private
             Mark your own trades and append what is known of their parties. On venues with a separate
             private feed each comes twice, once as a ``public_copy``: keep one of the two when adding up.
@@ -116,7 +118,8 @@ class Queries(ABC, Generic[T_co]):
         -------
         DataFrame (trades × 6 and what was appended), indexed by ``timestamp``, ``datetime64[ns, tz]``,
         ascending; trades of one instant in the order of the contracts as asked, then as answered.
-        ``contract``, ``trade_id`` and ``venue_code`` (string), ``price`` in the product's price currency and
+        ``contract`` (string, the canonical name, as in ``resolve("TTF Apr-24").name``), ``trade_id`` and
+        ``venue_code`` (string), ``price`` in the product's price currency and
         ``quantity`` in its quantity unit (float64; see ``specification``), ``aggressor_buy`` (boolean). A
         trade is identified by contract, venue and trade id together. No trade: the same columns, no rows.
         ``attrs["trayport"]`` says what was asked and that it is complete.

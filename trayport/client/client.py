@@ -237,9 +237,11 @@ class Plans(Queries[Plan]):
 
 
 class Streams(Queries[Iterator[pd.DataFrame]]):
-    """The questions, answered a piece at a time, in time order and bounded memory.
+    """The questions, answered a piece at a time, in bounded memory.
 
-    The question is checked and planned at once; requests begin with the first piece that is taken.
+    A piece is one planned request's rows: window by window, and within each by group of contracts, as ``plan`` shows
+    them. One without rows comes too. The question is checked and planned at once; requests begin with the first
+    piece that is taken.
     """
 
     def __init__(self, client: Client) -> None:

@@ -177,7 +177,11 @@ class References(ABC):
         ----------
         name
             A product and a period, as in ``"TTF Apr-24"``; with two periods a spread (``"TTF Apr-24/May-24"``)
-            or a range (``"TTF Apr-24..Jun-24"``).
+            or a range (``"TTF Apr-24..Jun-24"``). The product is a name, an alias or the beginning of one name
+            only; a star behind it means the market, ``instrument:`` before it the instrument. Periods are spelled
+            as in ``Apr-24``, ``Apr 2024``, ``2024-04``; ``Q4-24``, ``Q424``; ``Win-25``, ``Summer 26``; ``Cal-26``,
+            ``2026``; ``GY25``; ``Week 12-24``; ``2024-01-15``, ``Mon 15-Jan-24``; ``DA``, ``WD``, ``W/END``,
+            ``BOW``, ``BOM``; or counted from a day: ``D+1``, ``W+1``, ``M+1``, ``Q+2``, ``S+1``, ``Y+1``.
         at
             The day from which ``M+1`` and its like count; today unless given.
 

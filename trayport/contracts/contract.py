@@ -220,6 +220,9 @@ def kind_of(wire: str) -> Kind:
 class Front:
     """The first ``count`` tradable items of a sequence: at the start of each calendar month of a window.
 
+    They stay the same until the next month begins: one that expires before that is not replaced by another, and
+    for days, weekends and weeks, which come and go within a month, it is better to name the contracts.
+
     ``product`` is a name, a ``Market`` or an ``Instrument``; ``sequence`` an id, a full name or a last word
     that only one of the product's sequences has, such as ``"Months"``.
     """
