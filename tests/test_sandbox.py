@@ -9,15 +9,19 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import brotli
 import pytest
 import requests
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
 from trayport.sandbox import Sandbox
@@ -32,6 +36,7 @@ TRADES = {
     "sequenceItemId": 244,
     "contractType": "SinglePeriod",
 }
+FIELDS = DOCUMENT["components"]["parameters"]["TradeOptionalFields"]["schema"]["items"]["enum"]
 TRADE = {"tradeId", "venueCode", "dealDate", "price", "quantity", "aggressorBuy"}
 
 
@@ -64,15 +69,47 @@ def test_trades_are_what_the_document_promises(sandbox: Sandbox) -> None:
 
 
 def test_every_optional_field_is_there_when_asked_for(sandbox: Sandbox) -> None:
-    fields = DOCUMENT["components"]["parameters"]["TradeOptionalFields"]["schema"]["items"]["enum"]
-    answer = ask(sandbox, params={**TRADES, "optionalFields": fields, "includePrivate": "true"}).json()
+    answer = ask(sandbox, params={**TRADES, "optionalFields": FIELDS, "includePrivate": "true"}).json()
 
     for trade in answer:
         check("Trade", trade)
-        assert set(trade) - {"privateFields"} == TRADE | set(fields)
+        assert set(trade) - {"privateFields"} == TRADE | set(FIELDS)
     assert any("privateFields" in trade for trade in answer)
     assert not any(trade["aggressorSleeve"] for trade in answer)
     assert any(trade["fromBrokenSpread"] for trade in answer)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_field_alone_says_what_it_says_among_all(sandbox: Sandbox, field: str) -> None:
+    among, alone = (
+        ask(sandbox, params={**TRADES, "until": "2024-02-10", "optionalFields": fields}).json()
+        for fields in (FIELDS, field)
+    )
+
+    assert [{name: row[name] for name in (*TRADE, field)} for row in among] == alone
+    if field.endswith("Spread"):
+        assert {True, False} == {row[field] for row in alone}
+
+
+@pytest.mark.parametrize(
+    "instrument, others, own",
+    [
+        pytest.param(10002806, [(" Public", False)], [("", True), (" Public", False)], id="eex7"),
+        pytest.param(10002228, [("", False)], [("", False), ("", True)], id="ice"),
+        pytest.param(10002096, [("", False)], [("", True)], id="brokers"),
+    ],
+)
+def test_own_trades_come_twice_where_they_have_a_feed_of_their_own(
+    sandbox: Sandbox, instrument: int, others: list[tuple[str, bool]], own: list[tuple[str, bool]]
+) -> None:
+    params = {**TRADES, "marketId": None, "instrumentId": instrument, "until": "2024-03-01"}
+    copies: dict[tuple[str, ...], list[tuple[str, bool]]] = defaultdict(list)
+    for row in ask(sandbox, params={**params, "includePrivate": "true"}).json():
+        name, public, _ = row["tradeId"].partition(" Public")
+        copies[row["venueCode"], name, row["dealDate"], row["price"]].append((public, "privateFields" in row))
+
+    assert {tuple(others), tuple(own)} == {tuple(sorted(each)) for each in copies.values()}
+    assert len(copies) == len(ask(sandbox, params=params).json())
 
 
 @pytest.mark.parametrize(
@@ -108,11 +145,15 @@ def test_links_lead_on_from_the_base(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "params, first, count",
     [
-        ({}, "Nov-26", 36),
+        ({}, "Nov-26", 37),
         ({"count": 3}, "Nov-26", 3),
         ({"StartDate": "2010-01-01T00:00:00Z", "Count": "10"}, "Jan-10", 10),
         ({"startDate": "2010-02-01"}, "Feb-10", 100),
         ({"startDate": "2010-01-31T23:00"}, "Jan-10", 100),
+        # guide p. 36: time and zone are ignored, although it is February in UTC.
+        ({"startDate": "2010-01-31T23:00:00-05:00"}, "Jan-10", 100),
+        ({"startDate": "2010-01-01", "count": 1}, "Jan-10", 1),
+        ({"startDate": "2010-01-01", "count": 150}, "Jan-10", 150),
     ],
 )
 def test_items_begin_with_the_period_that_ends_after_the_start_date(params: Any, first: str, count: int) -> None:
@@ -120,7 +161,19 @@ def test_items_begin_with_the_period_that_ends_after_the_start_date(params: Any,
     with Sandbox(limits=False, now=now) as sandbox:
         items = ask(sandbox, "/reference/sequences/10000305/sequenceItems", params=params).json()
 
-        assert (first, count) == (items[0]["name"], len(items) if count == 100 else min(len(items), count))
+        assert (first, count) == (items[0]["name"], len(items))
+
+
+@pytest.mark.parametrize("today, last, status", [("2024-02-29", "Feb-27", 404), ("2024-03-01", "Mar-27", 200)])
+def test_an_item_is_listed_from_its_first_trading_day_on(today: str, last: str, status: int) -> None:
+    items, march_27 = "/reference/sequences/10000305/sequenceItems", 279
+    now = datetime.datetime.fromisoformat(today).replace(tzinfo=datetime.UTC)
+    with Sandbox(limits=False, now=now) as sandbox:
+        assert last == ask(sandbox, items, params=None).json()[-1]["name"]
+        assert status == ask(sandbox, f"{items}/{march_27}", params=None).status_code
+        # A contract that nobody can trade yet is no mistake: it has no trades.
+        trades = ask(sandbox, params={**TRADES, "sequenceItemId": march_27})
+        assert (200, []) == (trades.status_code, trades.json())
 
 
 def test_a_spread_is_answered_in_the_answers_own_words(sandbox: Sandbox) -> None:
@@ -230,6 +283,7 @@ def test_the_house_route_is_the_one_with_the_lowest_id() -> None:
         ({"from": "05/02/2024"}, "from"),
         ({"from": "2024-02-31"}, "from"),
         ({"from": "now"}, "from"),
+        ({"from": "0001-01-01", "until": "0001-01-02"}, "from"),
         ({"until": "2024-02-04"}, "until"),
         ({"until": "2024-03-08T00:00:01"}, "until"),
         ({"from": ["2024-02-05", "2024-02-06"]}, "from"),
@@ -241,6 +295,8 @@ def test_the_house_route_is_the_one_with_the_lowest_id() -> None:
         ({"sequenceItemId": "abc"}, "sequenceItemId"),
         ({"sequenceItemId": "-1"}, "sequenceItemId"),
         ({"sequenceItemId": "9" * 30}, "sequenceItemId"),
+        ({"sequenceItemId": "２４４"}, "sequenceItemId"),
+        ({"sequenceItemId": "²"}, "sequenceItemId"),
         ({"tradingItems": 3}, "sequenceItemId"),
         ({"sequenceItemId": list(range(200, 251))}, "sequenceItemId"),
         ({"contractType": None}, "contractType"),
@@ -284,7 +340,9 @@ def test_thirty_two_days_and_fifty_items_are_just_allowed(sandbox: Sandbox) -> N
     assert 200 == ask(sandbox, params=params).status_code
 
 
-@pytest.mark.parametrize("name, value", [("count", 0), ("count", "x"), ("startDate", "soon")])
+@pytest.mark.parametrize(
+    "name, value", [("count", 0), ("count", "x"), ("startDate", "soon"), ("startDate", "2010-01-31Tsoon")]
+)
 def test_what_breaks_a_rule_of_items_is_400(sandbox: Sandbox, name: str, value: object) -> None:
     answer = ask(sandbox, "/reference/sequences/10000305/sequenceItems", params={name: value})
 
@@ -333,6 +391,48 @@ def test_reaching_into_today_is_401_without_the_right(until: str, intraday: bool
             assert max(trade["dealDate"] for trade in answer.json()) < noon
 
 
+@pytest.mark.parametrize("now", ["2024-02-08T03:00+05:00", "2024-02-06T21:00-05:00"])
+def test_today_is_the_day_in_utc_whatever_the_zone_of_the_clock(now: str) -> None:
+    with Sandbox(limits=False, now=datetime.datetime.fromisoformat(now)) as sandbox:
+        ends = ("2024-02-07", "2024-02-07T00:00:01")
+
+        assert [200, 401] == [ask(sandbox, params={**TRADES, "until": end}).status_code for end in ends]
+
+
+KNOWN = st.sampled_from([10000302, 10000305, 10000309, 10002096, 244])
+NUMBERS = st.integers(0, 10**6) | st.integers(-(10**20), 10**20)
+VALUES: st.SearchStrategy[Any] = st.one_of(
+    KNOWN,
+    NUMBERS,
+    st.text(max_size=10),
+    st.text("٣１²Ⅷ", min_size=1, max_size=3),
+    st.binary(max_size=6),
+    st.datetimes().map(datetime.datetime.isoformat),
+    st.dates().map(str),
+    st.sampled_from(["", ",", "-1", "1e9", "nan", "true", "Spread", "Range", "all", "House", "contract"]),
+    st.sampled_from(["1970", "1970-01-01T00:00+14:00", "2199-12-31T23:59:59-14:00", "2024-02-06T24:00", "0000-00"]),
+)
+MORE = "instrumentId secondSequenceItemId tradingItems includePrivate routes deduplicateRoutes optionalFields".split()
+ODDITIES = st.dictionaries(
+    st.sampled_from([*TRADES, *MORE, "count", "startDate"]), VALUES | st.lists(VALUES, max_size=3), max_size=3
+)
+GARBAGE = st.dictionaries(st.text(max_size=8), VALUES, max_size=1)
+REFERENCES = st.sampled_from(
+    "{} instruments/{} markets/{}/sequences sequences/{}/sequenceItems sequences/10000305/sequenceItems/{}".split()
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(odd=ODDITIES, garbage=GARBAGE, reference=REFERENCES, segment=KNOWN | NUMBERS | st.text(max_size=8))
+def test_odd_input_is_answered_and_never_500(
+    sandbox: Sandbox, odd: dict[str, Any], garbage: dict[str, Any], reference: str, segment: int | str
+) -> None:
+    path = "/reference/" + reference.format(quote(str(segment), safe=""))
+
+    assert ask(sandbox, params={**TRADES, **odd, **garbage}).status_code in (200, 400, 401, 404)
+    assert ask(sandbox, path, params=odd | garbage).status_code in (200, 400, 404)
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
 def test_only_get_is_known(sandbox: Sandbox, method: str) -> None:
     answer = requests.request(method, sandbox.url + "/api/trades", data=b"x" * 10, timeout=30)
@@ -349,6 +449,37 @@ def test_the_ninth_request_in_a_second_is_429() -> None:
         assert 200 == ask(sandbox).status_code
 
 
+Burst = Callable[..., list[int]]
+
+
+@pytest.fixture
+def burst() -> Iterator[Burst]:
+    """Asks a sandbox with limits so many times at a moment of its clock; what the answers' statuses are."""
+    clock = [0.0]
+    with Sandbox(monotonic=lambda: clock[0]) as sandbox:
+
+        def ask_at(moment: float, count: int, **headers: str) -> list[int]:
+            clock[0] = moment
+            path = "/reference/markets/10000065"
+            return [ask(sandbox, path, params=None, headers=headers).status_code for _ in range(count)]
+
+        yield ask_at
+
+
+def test_eight_a_second_may_be_kept_up_for_a_minute_and_on(burst: Burst) -> None:
+    assert [[200] * 8] * 60 == [burst(second, 8) for second in range(60)]
+    # The 481st would be the ninth of its second in any case: one limit is sixty times the other.
+    assert [429] == burst(59.99, 1)
+    assert [200] * 8 + [429] == burst(60, 9)
+
+
+def test_what_is_refused_does_not_count(burst: Burst) -> None:
+    assert [401] * 10 == burst(0, 10, **{"x-api-key": "wrong"})
+    assert [200] * 8 + [429] * 10 == burst(0, 18)
+    assert [429] * 10 == burst(0.99, 10)
+    assert [200] * 8 + [429] == burst(1, 9)
+
+
 def test_without_limits_there_is_no_429(sandbox: Sandbox) -> None:
     assert {200} == {ask(sandbox, "/reference/markets", params=None).status_code for _ in range(30)}
 
@@ -356,26 +487,38 @@ def test_without_limits_there_is_no_429(sandbox: Sandbox) -> None:
 # --- the wire ------------------------------------------------------------------------------------------------
 
 
+def connected(sandbox: Sandbox) -> socket.socket:
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
 @pytest.fixture
 def line(sandbox: Sandbox) -> Iterator[socket.socket]:
-    host, port = sandbox.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with connected(sandbox) as connection:
         yield connection
 
 
-def raw(line: socket.socket, target: str, *headers: str) -> tuple[dict[str, str], bytes]:
+def request(target: str, *headers: str, body: str = "") -> bytes:
+    return "\r\n".join([f"GET {target} HTTP/1.1", "Host: x", "X-API-KEY: sandbox-key", *headers, "", body]).encode()
+
+
+def raw(line: socket.socket, target: str, *headers: str, body: str = "") -> tuple[dict[str, str], bytes]:
     """One request on an open connection: the answer's headers and its body as it came."""
-    line.sendall(
-        "\r\n".join([f"GET {target} HTTP/1.1", "Host: x", "X-API-KEY: sandbox-key", *headers, "", ""]).encode()
-    )
+    line.sendall(request(target, *headers, body=body))
     received = b""
     while b"\r\n\r\n" not in received:
-        received += line.recv(65536)
+        received += more(line)
     head, _, body = received.partition(b"\r\n\r\n")
     fields = dict(text.split(": ", 1) for text in head.decode().splitlines()[1:])
     while len(body) < int(fields["Content-Length"]):
-        body += line.recv(65536)
+        body += more(line)
     return fields, body
+
+
+def more(line: socket.socket) -> bytes:
+    received = line.recv(65536)
+    assert received, "the sandbox hung up"
+    return received
 
 
 @pytest.mark.parametrize(
@@ -387,8 +530,12 @@ def raw(line: socket.socket, target: str, *headers: str) -> tuple[dict[str, str]
         (("Accept-Encoding: deflate",), "deflate", zlib.decompress),
         (("Accept-Encoding: identity",), None, bytes),
         (("Accept-Encoding: zstd",), None, bytes),
+        (("Accept-Encoding: br;q=0, gzip",), "gzip", gzip.decompress),
+        (("Accept-Encoding: BR; Q=0.000, deflate;q=0.001, gzip; q=0",), "deflate", zlib.decompress),
+        (("Accept-Encoding: br;q=0, *;q=0",), None, bytes),
+        (("Accept-Encoding: ,;q=,br;q=1.2.3,gzip;q=0.5",), "gzip", gzip.decompress),
     ],
-    ids=["nothing-said", "br", "gzip", "deflate", "identity", "unknown"],
+    ids=["nothing-said", "br", "gzip", "deflate", "identity", "unknown", "no-br", "one-left", "nothing", "garbage"],
 )
 def test_a_body_is_encoded_as_the_client_takes_it_and_in_brotli_unasked(
     line: socket.socket, headers: tuple[str, ...], encoding: str | None, unpack: Any
@@ -405,6 +552,40 @@ def test_a_connection_is_kept_for_the_next_request(line: socket.socket) -> None:
         assert 10000065 == json.loads(body)["id"]
 
 
+def test_a_session_of_many_requests_opens_one_connection() -> None:
+    with Sandbox(limits=False) as sandbox, requests.Session() as session:
+        for _ in range(20):
+            session.get(sandbox.url + "/reference/markets", headers={"X-API-KEY": sandbox.key}, timeout=10)
+
+        assert (20, (1, 1)) == (len(sandbox.asked), sandbox.connections)
+
+
+def ended(line: socket.socket) -> bool:
+    """Does nothing more come, because the other side has hung up?"""
+    try:
+        return line.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+SECOND = request("/reference/markets/10000016").decode()
+
+
+@pytest.mark.parametrize(
+    "header, body",
+    [
+        (f"Content-Length: {len(SECOND)}", SECOND),
+        ("Transfer-Encoding: chunked", f"{len(SECOND):x}\r\n{SECOND}\r\n0\r\n\r\n"),
+    ],
+    ids=["length", "chunked"],
+)
+def test_a_body_is_not_taken_for_the_next_request(line: socket.socket, header: str, body: str) -> None:
+    fields, answer = raw(line, "/reference/markets/10000065", "Accept-Encoding: identity", header, body=body)
+
+    assert (10000065, "close") == (json.loads(answer)["id"], fields["Connection"])
+    assert ended(line)
+
+
 def test_what_it_was_asked_is_written_down(sandbox: Sandbox) -> None:
     ask(sandbox, params={**TRADES, "sequenceItemId": [244, 245]})
     asked = sandbox.asked[-1]
@@ -416,6 +597,7 @@ def test_what_it_was_asked_is_written_down(sandbox: Sandbox) -> None:
 
 
 def test_two_sandboxes_stand_side_by_side_and_closing_one_ends_its_connections() -> None:
+    before = set(threading.enumerate())
     with Sandbox(limits=False) as one, Sandbox(limits=False) as other:
         assert one.url != other.url
         session = requests.Session()
@@ -425,7 +607,21 @@ def test_two_sandboxes_stand_side_by_side_and_closing_one_ends_its_connections()
             session.get(one.url + "/reference/markets", timeout=1)
         assert 200 == ask(other).status_code
         session.close()
-    assert "trayport-sandbox" not in {thread.name for thread in threading.enumerate() if not thread.is_alive()}
+    assert "trayport-sandbox" not in {thread.name for thread in set(threading.enumerate()) - before}
+
+
+def test_closing_hangs_up_and_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    with Sandbox(limits=False) as sandbox, connected(sandbox) as line:
+        raw(line, "/reference/markets/10000065")
+        threads = set(threading.enumerate()) - before
+        sandbox.close()
+
+        assert ended(line)
+        assert 2 == len(threads)  # one that listens, and the connection's
+        for thread in threads:
+            thread.join(2)
+            assert not thread.is_alive()
 
 
 def test_a_port_that_is_taken_is_an_os_error(sandbox: Sandbox) -> None:

@@ -268,6 +268,10 @@ class TestNumbering:
     def test_numbers_between_are_nothing(self, sequence: int, number: int) -> None:
         assert catalogue.item(SEQUENCES[sequence], number) is None
 
+    @pytest.mark.parametrize("sequence", [10000305, 10000306, 10000307, 10000309])
+    def test_numbers_beyond_the_calendar_are_nothing(self, sequence: int) -> None:
+        assert catalogue.item(SEQUENCES[sequence], 99_999) is None
+
     def test_the_first_tradable_month_is_the_guides(self) -> None:
         # guide p. 25: on 15 August it is September.
         today = datetime.date(2023, 8, 15)

@@ -181,8 +181,7 @@ _UNITS = {
 }
 
 
-# No numbering goes so far, and dates have an end.
-_NO_ITEM = 100_000
+# No numbering goes so far.
 _LAST_YEAR = 2100
 
 
@@ -193,9 +192,12 @@ def item(sequence: Sequence, item_id: int) -> Item | None:
     """The item of this id, whether it is listed yet or not; None if the numbering has none."""
     if sequence.tenor == "prompt":
         return Item(item_id, PROMPT[item_id], None, None, None, None) if item_id in PROMPT else None
-    if not 1 <= item_id < _NO_ITEM or (sequence.tenor == "expiry" and (item_id - 710) % 40):
+    if item_id < 1 or (sequence.tenor == "expiry" and (item_id - 710) % 40):
         return None
-    start = _STARTS[sequence.tenor](item_id)
+    try:
+        start = _STARTS[sequence.tenor](item_id)
+    except (ValueError, OverflowError):  # later than any date
+        return None
     if start.year >= _LAST_YEAR:
         return None
     end = _ENDS[sequence.tenor](start)

@@ -289,9 +289,13 @@ def sequence_items(parameters: Parameters, today: datetime.date) -> Items:
     count = parameters.number("count")
     if count is not None and count < 1:
         raise bad_request({"count": ["Must be at least 1."]})
-    text = parameters.one("startDate")
-    since = today if text is None else _date(_moment("startDate", text.upper().partition("T")[0]))
+    moment = parameters.moment("startDate")  # refuses what is no time, though only its date counts
+    since = today if moment is None else _date_of(parameters.all("startDate")[0])
     return Items(100 if count is None else count, since)
+
+
+def _date_of(text: str) -> datetime.date:
+    return _date(_moment("startDate", text.upper().partition("T")[0]))
 
 
 # ISO 8601 without fractions of a second; what is left out is the start of its unit (guide p. 6).

@@ -350,6 +350,8 @@ def _squeezed(body: bytes, accepted: str | None) -> tuple[str | None, bytes]:
     if len(body) < _WORTH_SQUEEZING and accepted is not None:
         return None, body
     for offer in ["br"] if accepted is None else _liked(accepted):
+        if offer == "identity":
+            return None, body
         if offer == "br":
             import brotli
 
