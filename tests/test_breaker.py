@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from support.fake import Clock
 
@@ -71,3 +73,41 @@ def test_a_probe_that_fails_opens_it_for_another_cooldown(breaker: Breaker, cloc
     fail(breaker, "a")
 
     assert 30.0 == breaker.retry_in()
+
+
+def test_a_probe_that_gave_up_leaves_the_try_to_one_other(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, "a", "b", "c")
+    clock.now += 30
+    breaker.admit()
+    breaker.gave_up()
+
+    assert (0.0, 30.0) == (breaker.admit(), breaker.admit())
+
+
+def test_only_the_probe_can_leave_its_try_to_others(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, "a", "b", "c")
+    breaker.gave_up()  # let through while it was closed, and stopped since
+    assert 30.0 == breaker.retry_in()
+
+    clock.now += 30
+    with ThreadPoolExecutor(1) as another:
+        another.submit(breaker.admit).result()
+    breaker.gave_up()
+    assert 30.0 == breaker.retry_in()
+
+
+def test_giving_up_is_no_failure(breaker: Breaker) -> None:
+    fail(breaker, "a", "b")
+    breaker.gave_up()
+
+    assert (False, 0.0) == (breaker.is_open, breaker.admit())
+
+
+def test_the_failures_before_a_success_are_forgotten_with_it(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, "a", "b", "c")
+    clock.now += 30
+    breaker.admit()
+    breaker.succeeded()
+    fail(breaker, "d", "e")
+
+    assert breaker.is_open is False

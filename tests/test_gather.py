@@ -153,6 +153,17 @@ def test_an_answer_that_cannot_be_read_is_a_failure_like_others(relay: Relay, we
         weak_client.trades(**QUESTION)
 
 
+@pytest.mark.parametrize("body", [b"no such key as %s", b"<html>%s</html>", b'[{"%s":', b'{"key":"%s"}'])
+def test_an_answer_that_repeats_the_key_is_shown_without_it(relay: Relay, weak_client: Client, body: bytes) -> None:
+    key = weak_client.config.require_key().reveal()
+    relay.rule = lambda line, count: http(200, body % key.encode()) if "/trades" in line else None
+    with pytest.raises(tp.DecodeError) as caught:
+        weak_client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+
+    assert key not in f"{caught.value} {caught.value!r}"
+    assert (b"html" in body) == ("HTML page" in str(caught.value))
+
+
 def row(time: int, **more: Any) -> bytes:
     """An answer of one trade."""
     cells = {"tradeId": "x", "venueCode": "ICE", "price": 1, "quantity": 1, "aggressorBuy": True}

@@ -6,13 +6,14 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.fake import Clock
 
 from trayport import Config
+from trayport._parallel import Stopped
 from trayport.config import Rate
-from trayport.transport.limits import Gate, Stopped, gate
+from trayport.transport.limits import Gate, gate
 
 RATES = Config().rates
 
@@ -47,6 +48,21 @@ def test_no_window_ever_holds_more_than_its_rate_allows(limits: tuple[int, int],
         assert worst(taken, rate) >= rate.seconds
 
 
+@given(st.lists(st.tuples(st.floats(0.0, 30.0), st.integers(1, 150)), min_size=1, max_size=8))
+def test_crowds_that_come_whenever_they_like_stay_within_every_window(crowds: list[tuple[float, int]]) -> None:
+    clock, stop, taken = Clock(), threading.Event(), list[float]()
+    gate, arrival = Gate(clock=clock), clock.now
+    for gap, count in crowds:
+        arrival += gap
+        clock.now = max(clock.now, arrival)
+        for _ in range(count):
+            gate.acquire(RATES, stop, clock.wait)
+            taken.append(clock.now)
+
+    assert (Rate(6, 1.0), Rate(360, 60.0)) == RATES[1:]
+    assert all(worst(taken, rate) >= rate.seconds for rate in RATES)
+
+
 def test_a_thread_that_never_works_uses_nearly_all_of_the_limit() -> None:
     taken = stamps(RATES, 361)
 
@@ -70,7 +86,35 @@ def test_a_pause_holds_everybody_back() -> None:
     assert 12.0 == gate.acquire(RATES, threading.Event(), clock.wait)
 
 
+def test_a_pause_holds_back_those_who_wait_already_and_those_at_other_rates() -> None:
+    clock, stop = Clock(), threading.Event()
+    gate, slow, fast = Gate(clock=clock), (Rate(1, 5.0),), (Rate(100, 1.0),)
+    gate.acquire(slow, stop, clock.wait)
+
+    def wait(stop: threading.Event, seconds: float) -> None:
+        if not clock.waits:
+            gate.pause(40.0)
+        clock.wait(stop, seconds)
+
+    assert 40.0 == gate.acquire(slow, stop, wait)
+    gate.pause(7.0)
+    assert 7.0 == gate.acquire(fast, stop, clock.wait)
+
+
+FEW, MANY = (Rate(2, 10.0),), (Rate(5, 10.0),)
+
+
+@pytest.mark.parametrize("rates", [FEW, MANY], ids=["few", "many"])
+def test_permits_taken_at_one_rate_count_at_another(rates: tuple[Rate, ...]) -> None:
+    clock, stop = Clock(), threading.Event()
+    gate = Gate(clock=clock)
+
+    assert [0.0] * 5 == [gate.acquire(each, stop, clock.wait) for each in (FEW, MANY, MANY, MANY, MANY)]
+    assert gate.acquire(rates, stop, clock.wait) >= 10.0
+
+
 @given(st.lists(st.sampled_from([(1, 360), (2, 20), (6, 360), (8, 480)]), min_size=1, max_size=40))
+@example([(1, 360)] * 25 + [(2, 20)] * 3)  # the first keeps no minute of its own
 def test_clients_that_share_a_gate_each_keep_to_their_own_rates_over_all_permits(turns: list[tuple[int, int]]) -> None:
     clock, stop, taken = Clock(), threading.Event(), list[float]()
     gate = Gate(clock=clock)
@@ -84,14 +128,22 @@ def test_clients_that_share_a_gate_each_keep_to_their_own_rates_over_all_permits
             assert len(recent) <= rate.count
 
 
-def test_giving_up_takes_no_permit_and_lets_the_next_one_pass() -> None:
-    gate, stop, rates = Gate(), threading.Event(), (Rate(1, 0.5),)
-    gate.acquire(rates, threading.Event())
-    stop.set()
-    with pytest.raises(Stopped):
-        gate.acquire(rates, stop)
+@pytest.mark.parametrize("taken", [0, 3], ids=["before-it-asks", "while-it-waits"])
+def test_who_gives_up_takes_no_permit_and_lets_the_next_one_pass(taken: int) -> None:
+    clock, stop, rates = Clock(), threading.Event(), (Rate(3, 1.0),)
+    gate = Gate(clock=clock)
 
-    assert gate.acquire(rates, threading.Event()) < 0.6
+    def permits(count: int) -> list[float]:
+        return [gate.acquire(rates, threading.Event(), clock.wait) for _ in range(count)]
+
+    permits(taken)
+    if not taken:
+        stop.set()
+    with pytest.raises(Stopped):
+        gate.acquire(rates, stop, lambda stop, seconds: stop.set())
+    clock.now += 1.1 if taken else 0.0
+
+    assert [0.0, 0.0, 0.0] == permits(3)
 
 
 def test_a_thread_in_the_queue_can_be_stopped_too() -> None:

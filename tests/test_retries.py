@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import email.utils
+import math
 import time
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from trayport import (
     APIError,
@@ -32,6 +35,11 @@ def waits(error: TrayportError, header: str | None = None, **settings: float) ->
     while (seconds := attempts.wait_after(error, header)) is not None:
         found.append(seconds)
     return found
+
+
+def short(header: str | None) -> str:
+    """A test's id: a header of thousands of digits is not one."""
+    return str(header)[:24]
 
 
 BROKEN = ConnectionFailed("trades", 1)
@@ -86,14 +94,34 @@ def test_a_date_in_retry_after_is_understood() -> None:
     assert 15 < (trial().wait_after(RateLimited("trades", 429), header) or 0) <= 20
 
 
-def test_a_wait_beyond_the_budget_ends_it() -> None:
-    assert trial().wait_after(RateLimited("trades", 429), "3600") is None
+@pytest.mark.parametrize("header", ["3600", "9" * 20, "9" * 4000, "Fri, 31 Dec 9999 23:59:59 GMT"], ids=short)
+def test_a_wait_beyond_the_budget_ends_it(header: str) -> None:
+    assert trial().wait_after(RateLimited("trades", 429), header) is None
 
 
-@pytest.mark.parametrize("header", [None, "soon", ""])
+@pytest.mark.parametrize(
+    "header",
+    [None, "soon", "", "-5", "1.5", "1e400", "nan", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 5000],
+    ids=short,
+)
 def test_a_header_that_says_nothing_leaves_it_to_us(header: str | None) -> None:
     assert asked_wait(policy(Config()), header) is None
     assert 1.0 == trial().wait_after(RateLimited("trades", 429), header)
+
+
+@pytest.mark.parametrize("header", ["0", "Mon, 01 Jan 2001 00:00:00 GMT"])
+def test_a_moment_that_has_passed_leaves_it_to_us_too(header: str) -> None:
+    assert 1.0 == trial().wait_after(RateLimited("trades", 429), header)
+
+
+@given(
+    st.text(max_size=40) | st.from_regex(r"(Mon, )?\d{1,3} (Jan|Feb) \d{1,6} [\d:]{0,12} ?[+-]?\w{0,8}", fullmatch=True)
+)
+@example("Fri, 31 Dec 2100 23:59:59 +" + "9" * 400)
+def test_no_header_makes_a_wait_that_is_no_time(header: str) -> None:
+    asked = asked_wait(policy(Config()), header)
+
+    assert asked is None or 0 <= asked < math.inf
 
 
 def test_jitter_takes_anything_up_to_the_bound() -> None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import gzip
 import logging
 import pickle
+import shutil
+import socket
+import ssl
+import subprocess
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import brotli
@@ -25,6 +31,7 @@ from trayport import (
     BadRequest,
     CircuitOpen,
     Config,
+    ConfigError,
     ConnectionFailed,
     IntradayNotAllowed,
     NotAllowed,
@@ -33,6 +40,7 @@ from trayport import (
     RequestEvent,
     ServerError,
     TimedOut,
+    TransportError,
     TrayportWarning,
 )
 from trayport._parallel import Stopped
@@ -43,6 +51,8 @@ KEY = "canary-7d2f"
 ASK = Request(TRADES, (("from", "2023-01-01T00:00:00Z"), ("sequenceItemId", "1"), ("sequenceItemId", "2")))
 LIST = Request(REFERENCE["instruments"])
 NOW = pd.Timestamp("2026-11-20T10:00", tz="UTC")
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 
 
 class Bench:
@@ -108,6 +118,16 @@ def test_every_encoding_is_decoded(bench: MakeBench, name: str, squeeze: Callabl
     assert body == bench(http(200, squeeze(body), Content_Encoding=name)).send()
 
 
+def chunked(rest: bytes) -> Answer:
+    """Begins an answer in chunks, goes on with ``rest``, and hangs up."""
+
+    def answer(connection: socket.socket, head: str) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n" + rest)
+        connection.close()
+
+    return answer
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -115,7 +135,13 @@ def test_every_encoding_is_decoded(bench: MakeBench, name: str, squeeze: Callabl
         pytest.param(http(429), id="429"),
         pytest.param(reset, id="reset"),
         pytest.param(cut(), id="cut"),
+        pytest.param(chunked(b""), id="cut-between-chunks"),
+        pytest.param(chunked(b"what?\r\n"), id="no-chunk"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", id="no-http"),
         pytest.param(http(200, b"not brotli at all", Content_Encoding="br"), id="corrupt"),
+        pytest.param(http(200, b"not gzip at all", Content_Encoding="gzip"), id="corrupt-gzip"),
+        pytest.param(http(200, gzip.compress(b"[1]")[:-8] + bytes(8), Content_Encoding="gzip"), id="wrong-checksum"),
+        pytest.param(http(200, b"\xff\xff\xff", Content_Encoding="deflate"), id="corrupt-deflate"),
         pytest.param(http(200, brotli.compress(b"[1]")[:1], Content_Encoding="br"), id="cut-to-nothing"),
         pytest.param(http(200, b""), id="empty"),
         pytest.param(http(408), id="408"),
@@ -214,6 +240,28 @@ def test_a_retry_after_date_leaves_the_number_open(bench: MakeBench) -> None:
     assert caught.value.retry_after is None
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    "said",
+    ["", "soon", "-5", "1e400", "Mon, 01 Jan 2001 00:00:00 GMT", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 5000],
+    ids=lambda said: said[:20],
+)
+def test_an_odd_retry_after_is_no_reason_to_fail_or_to_wait_for_long(bench: MakeBench, status: int, said: str) -> None:
+    made = bench(http(status, b"", Retry_After=said), http(200, b"[1]"))
+
+    assert b"[1]" == made.send()
+    assert 0 <= sum(made.waits) <= 1
+
+
+@pytest.mark.parametrize("status, error", [(429, RateLimited), (503, ServerError)])
+def test_a_retry_after_of_ages_ends_it_at_once(bench: MakeBench, status: int, error: type[APIError]) -> None:
+    made = bench(http(status, b"", Retry_After="9" * 20))
+    with pytest.raises(error):
+        made.send()
+
+    assert [] == made.waits
+
+
 def test_a_403_is_waited_out_three_times_and_then_taken_for_what_it_says(bench: MakeBench) -> None:
     made = bench(http(403, b"no"))
     with pytest.warns(TrayportWarning) as told, pytest.raises(NotAllowed, match="no; waiting did not help"):
@@ -250,16 +298,91 @@ def test_redirects_are_not_followed_and_only_their_host_is_named(bench: MakeBenc
         made.send()
 
     assert (1, 302) == (made.wire.connections, caught.value.status)
+    assert KEY not in str(caught.value).lower()
+
+
+@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"x" * 999)[:20]], ids=["corrupt", "cut"])
+@pytest.mark.parametrize("status, error", [(400, BadRequest), (401, NotAllowed), (404, NotFound)])
+def test_a_refusal_whose_reason_cannot_be_read_is_one_all_the_same(
+    bench: MakeBench, status: int, error: type[APIError], body: bytes
+) -> None:
+    made = bench(http(status, body, Content_Encoding="gzip"))
+    with pytest.raises(error):
+        made.send()
+
+    assert 1 == len(made.wire.heads)
+
+
+@pytest.mark.parametrize("said", ["1e400", "nan", "-5", "soon", "9" * 5000])
+def test_a_wait_that_is_no_number_of_seconds_is_not_told(bench: MakeBench, said: str) -> None:
+    with pytest.raises(RateLimited) as caught:
+        bench(http(429, b"", Retry_After=said), attempts=1).send()
+
+    assert None is caught.value.retry_after
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    "location",
+    [
+        pytest.param(None, id="absent"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"http://[::1", id="no-url"),
+        pytest.param(b"/elsewhere", id="path"),
+        pytest.param(f"/elsewhere?key={KEY}".encode(), id="path-with-the-key"),
+        pytest.param(f"https://user:{KEY}@{KEY.upper()}.example/{KEY}".encode(), id="host-with-the-key"),
+        pytest.param(b"http://\xff\xfe.example/\xe9", id="not-ascii"),
+    ],
+)
+def test_a_redirect_is_an_error_wherever_it_leads(bench: MakeBench, status: int, location: bytes | None) -> None:
+    header = b"" if location is None else b"\r\nLocation: " + location
+    made = bench(http(status, b"").replace(b" X", b" X" + header))
+    with pytest.raises(APIError, match="redirects to .* not followed") as caught:
+        made.send()
+
+    assert (status, 1) == (caught.value.status, len(made.wire.heads))
     assert KEY not in str(caught.value)
 
 
-def test_every_attempt_takes_a_permit(bench: MakeBench) -> None:
-    made = bench(*[http(503)] * 4, http(), limiter="memory", per_second=1)
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(http(503), id="503"),
+        pytest.param(http(429), id="429"),
+        pytest.param(reset, id="reset"),
+        pytest.param(cut(), id="cut"),
+        pytest.param(hang(0.5), id="slow"),
+    ],
+)
+def test_every_attempt_takes_a_permit(bench: MakeBench, trouble: Answer) -> None:
+    made = bench(trouble, trouble, http(), limiter="memory", per_minute=5, timeout=(0.5, 0.1))
     made.send()
+    gate, rates = made.session.gate, made.session.config.rates
+    waits = [gate.acquire(rates, threading.Event(), made.clock.wait) for _ in range(3)]
 
-    assert 5 == len(made.wire.heads)
-    assert made.clock.now - 1000.0 >= 4.0
-    assert sum(event.waited > 0 for event in made.events) >= 1
+    assert [True, True, False] == [seconds < 30 for seconds in waits]
+
+
+@pytest.mark.parametrize("limiter", ["memory", "off"])
+def test_a_stop_before_the_beginning_sends_nothing_and_takes_no_permit(bench: MakeBench, limiter: str) -> None:
+    made, stop = bench(http(), limiter=limiter, per_minute=3), threading.Event()
+    stop.set()
+    for _ in range(3):
+        with pytest.raises(Stopped):
+            made.session.send(ASK, stop)
+    for _ in range(3):
+        made.send()
+
+    assert ([], 3) == (made.waits, len(made.wire.heads))
+
+
+def test_closing_ends_a_request_that_waits_to_be_tried_again(bench: MakeBench) -> None:
+    made = bench(http(503), http(200, b"[1]"))
+    made.session.wait = lambda stop, seconds: made.session.close()
+    with pytest.raises(TransportError, match="after 1 attempt: the client was closed") as caught:
+        made.send()
+
+    assert (False, 1) == (caught.value.transient, len(made.wire.heads))
 
 
 def test_connections_are_kept(bench: MakeBench) -> None:
@@ -303,20 +426,29 @@ def test_cookies_are_neither_kept_nor_sent(bench: MakeBench) -> None:
     assert "Cookie" not in made.wire.heads[1]
 
 
-def test_no_password_is_taken_from_netrc(bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    netrc = tmp_path / "netrc"
+@pytest.mark.parametrize(
+    "variables, name", [(["NETRC"], ""), (["HOME", "USERPROFILE"], ".netrc")], ids=["told", "home"]
+)
+def test_no_password_is_taken_from_netrc(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: list[str], name: str
+) -> None:
+    netrc = tmp_path / (name or "netrc")
     netrc.write_text("machine 127.0.0.1 login user password secret\n", encoding="utf-8")
     netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
+    for variable in variables:
+        monkeypatch.setenv(variable, str(tmp_path if name else netrc))
     made = bench(http())
     made.send()
 
     assert "Authorization" not in made.wire.heads[0]
 
 
-def test_a_sandbox_on_this_machine_is_reached_past_a_proxy(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "http://[::1"])
+def test_a_sandbox_on_this_machine_is_reached_past_a_proxy(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name, proxy)
 
     assert b"[]" == bench(http()).send()
 
@@ -331,14 +463,153 @@ def test_a_proxy_is_used_beyond_this_machine(monkeypatch: pytest.MonkeyPatch) ->
         assert KEY not in proxy.heads[0]
 
 
+def far_away(**settings: Any) -> tuple[Session, Clock]:
+    """A session beyond this machine, with limits and a clock that no other test shares."""
+    clock = Clock()
+    return Session(Config(token_hex(), **settings), clock=clock, wait=clock.wait), clock
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:1#word@127.0.0.1:9",
+        "http://user:pass/word@127.0.0.1:9",
+        "http://user:1/word@127.0.0.1:9",
+        "http://user:pass?word@127.0.0.1:9",
+        "http://user:word\u20ac@127.0.0.1:9",
+        "http://user:word@127.0.0.1:99999",
+        "http://user:pass\\word@127.0.0.1:9",
+        "http://CORP\\user:word@127.0.0.1:9",
+        "http://user:12?word@127.0.0.1:9",
+        "user:word@127.0.0.1:9",
+        "http://user:word@127.0.0.1:0",
+        "http://user:word@[::1",
+        "http://user:word@",
+        "http//user:word@127.0.0.1:9",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    session, clock = far_away()
+    with pytest.raises(ConfigError, match="HTTPS_PROXY") as caught:
+        session.send(ASK)
+
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+    assert "word@" not in str(caught.value)
+    assert [] == clock.waits
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_nobody_answers_at_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://user:hush-hush@127.0.0.1:{port}")
+    session, _ = far_away(attempts=2)
+    with pytest.raises(ConnectionFailed, match="after 2 attempts: .*refused") as caught:
+        session.send(ASK)
+
+    assert "hush-hush" not in f"{caught.value} {caught.value!r}"
+
+
+class TestCertificates:
+    """Who is trusted, and what is said where nobody is."""
+
+    @pytest.fixture
+    def certificate(self, tmp_path: Path) -> Path:
+        """A certificate for this machine that nobody has signed, with its key."""
+        path = tmp_path / "self-signed.pem"
+        public = tmp_path / "public.pem"
+        command = (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+        )
+        more = "-addext subjectAltName=IP:127.0.0.1 -addext keyUsage=digitalSignature,keyCertSign"
+        files = ["-keyout", str(path), "-out", str(public)]
+        subprocess.run([*command.split(), *more.split(), *files], check=True, capture_output=True)
+        path.write_bytes(path.read_bytes() + public.read_bytes())
+        return path
+
+    @pytest.fixture
+    def tls(self, certificate: Path) -> Iterator[tuple[str, list[socket.socket]]]:
+        """A server with that certificate: where it is, and who tried to shake hands."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        tries: list[socket.socket] = []
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    tries.append(connection)
+                    with suppress(OSError), context.wrap_socket(connection, server_side=True) as wrapped:
+                        wrapped.recv(65536)
+                        wrapped.sendall(http(200, b"[1]"))
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            threading.Thread(target=serve, daemon=True).start()
+            yield f"https://127.0.0.1:{listener.getsockname()[1]}", tries
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+
+    def session(self, url: str) -> Session:
+        return far_away(analytics_url=url, reference_url=url, limiter="off")[0]
+
+    @needs_openssl
+    def test_one_that_is_not_trusted_is_final_and_says_what_to_set(self, tls: tuple[str, list[socket.socket]]) -> None:
+        url, tries = tls
+        with pytest.raises(TransportError, match="after 1 attempt: .*not trusted.* REQUESTS_CA_BUNDLE") as caught:
+            self.session(url).send(ASK)
+
+        assert (TransportError, False) == (type(caught.value), caught.value.transient)
+        assert 1 == len(tries)
+
+    @needs_openssl
+    def test_one_that_the_bundle_holds_is_trusted(
+        self, tls: tuple[str, list[socket.socket]], certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+
+        assert b"[1]" == self.session(tls[0]).send(ASK)
+
+    def test_a_bundle_that_is_not_there_is_final_and_named(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "gone.pem"))
+        with pytest.raises(TransportError, match="after 1 attempt: .*certificate bundle.*gone.pem") as caught:
+            self.session("https://127.0.0.1:9").send(ASK)
+
+        assert (TransportError, False) == (type(caught.value), caught.value.transient)
+
+    @pytest.mark.parametrize("text", ["", "no certificate"])
+    def test_a_bundle_without_a_certificate_is_final_and_named(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+    ) -> None:
+        bundle = tmp_path / "bundle.pem"
+        bundle.write_text(text, encoding="ascii")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+            with pytest.raises(TransportError, match="after 1 attempt: .*REQUESTS_CA_BUNDLE"):
+                self.session(url).send(ASK)
+
+
 class TestBreaker:
     """The breaker within a session."""
 
-    def test_an_api_that_keeps_failing_is_left_alone(self, bench: MakeBench) -> None:
-        made = bench(http(500, b""), attempts=1)
-        for number in range(5):
+    def open(self, made: Bench) -> None:
+        """Fail with as many different requests as it takes; the last is told of."""
+        for number in range(4):
             with pytest.raises(ServerError):
                 made.send(Request(TRADES, (("n", str(number)),)))
+        with pytest.warns(TrayportWarning, match="left alone for 30 seconds"), pytest.raises(ServerError):
+            made.send(Request(TRADES, (("n", "4"),)))
+
+    def test_an_api_that_keeps_failing_is_left_alone(self, bench: MakeBench) -> None:
+        made = bench(http(500, b""), attempts=1)
+        self.open(made)
 
         with pytest.raises(CircuitOpen) as caught:
             made.session.ready(ASK)
@@ -347,9 +618,7 @@ class TestBreaker:
 
     def test_a_request_under_way_waits_for_the_probe(self, bench: MakeBench) -> None:
         made = bench(*[http(500, b"")] * 5, http(200, b"[7]"), attempts=1)
-        for number in range(5):
-            with pytest.raises(ServerError):
-                made.send(Request(TRADES, (("n", str(number)),)))
+        self.open(made)
 
         assert b"[7]" == made.send()
         assert 30.0 == sum(made.waits)
@@ -357,13 +626,32 @@ class TestBreaker:
 
     def test_it_gives_up_when_its_budget_is_spent(self, bench: MakeBench) -> None:
         made = bench(http(500, b""), attempts=1, retry_budget=10.0)
-        for number in range(5):
-            with pytest.raises(ServerError):
-                made.send(Request(TRADES, (("n", str(number)),)))
+        self.open(made)
 
         with pytest.raises(CircuitOpen, match="ask again in"):
             made.send()
         assert 5 == len(made.wire.heads)
+
+    def test_a_request_that_always_fails_is_no_reason_to_leave_the_api_alone(self, bench: MakeBench) -> None:
+        made = bench(http(500, b""), attempts=7, backoff_cap=1.0)
+        for _ in range(2):
+            with pytest.raises(ServerError):
+                made.send()
+
+        made.session.ready(ASK)
+
+    def test_a_probe_that_is_stopped_lets_the_next_request_try(self, bench: MakeBench) -> None:
+        made = bench(*[http(500, b"")] * 5, http(200, b"[7]"), attempts=1, limiter="memory")
+        self.open(made)
+        made.clock.now += 30
+        made.session.gate.pause(5.0)
+        made.session.wait = lambda stop, seconds: stop.set()
+        with pytest.raises(Stopped):
+            made.send()
+
+        made.session.ready(ASK)
+        made.session.wait = made.clock.wait
+        assert b"[7]" == made.send()
 
     def test_refusals_are_answers(self, bench: MakeBench) -> None:
         made = bench(http(400, b""), attempts=1)
@@ -398,6 +686,53 @@ class TestObserving:
         ]
         assert all(event.elapsed >= 0 and event.waited == 0 for event in made.events)
 
+    @pytest.mark.parametrize(
+        "trouble, status, count, error",
+        [
+            pytest.param(http(429, b"slower"), 429, 6, "RateLimited", id="429"),
+            pytest.param(
+                http(503, gzip.compress(b"x" * 99), Content_Encoding="gzip"), 503, 99, "ServerError", id="503"
+            ),
+            pytest.param(reset, None, 0, "ConnectionFailed", id="reset"),
+            pytest.param(cut(), None, 0, "ConnectionFailed", id="cut"),
+            pytest.param(hang(0.5), None, 0, "TimedOut", id="slow"),
+        ],
+    )
+    def test_a_hook_sees_how_an_attempt_failed(
+        self, bench: MakeBench, trouble: Answer, status: int | None, count: int, error: str
+    ) -> None:
+        made = bench(trouble, http(), timeout=(0.5, 0.1))
+        made.send()
+
+        event = made.events[0]
+        assert (1, status, count, error) == (event.attempt, event.status, event.bytes, event.error)
+
+    def test_a_hook_sees_how_long_it_took_to_get_leave_and_to_get_an_answer(self, bench: MakeBench) -> None:
+        def slow(connection: socket.socket, head: str) -> None:
+            made.clock.now += 2.5
+            connection.sendall(http())
+
+        made = bench(slow, limiter="memory")
+        made.session.gate.pause(4.0)
+        made.send()
+
+        assert [(4.0, 2.5)] == [(event.waited, event.elapsed) for event in made.events]
+
+    def test_a_hook_sees_neither_the_key_nor_headers_nor_what_was_asked(self, bench: MakeBench) -> None:
+        made = bench(http(503, f"X-API-KEY: {KEY}".encode()), reset, http(200, KEY.encode(), Set_Cookie=KEY))
+        made.send()
+
+        shown = repr(made.events)
+        assert 3 == shown.count("RequestEvent")
+        assert [] == [word for word in (KEY, "X-API-KEY", "Cookie", "sequenceItemId", "2023-01-01") if word in shown]
+
+    def test_a_hook_that_fails_keeps_neither_retries_nor_other_hooks_from_their_work(self, bench: MakeBench) -> None:
+        made = bench(http(503), http(200, b"[1]"))
+        made.session.hooks = [lambda event: 1 / 0, made.events.append]
+
+        assert b"[1]" == made.send()
+        assert [503, 200] == [event.status for event in made.events]
+
     def test_a_hook_that_fails_is_logged_and_changes_nothing(
         self, bench: MakeBench, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -425,6 +760,27 @@ class TestObserving:
             assert KEY not in f"{error} {error!r} {pickle.dumps(error)!r}"
         assert "trades attempt 1" in caplog.text
         assert KEY not in caplog.text
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            '{"detail":"no such key as %s"}',
+            '{"message":"%s"}',
+            '{"errors":{"%s":["%s"]}}',
+            '["%s"]',
+            "<html><body>%s</body></html>",
+            "no such key as %s",
+            '{"title":"canary\\u002d7d2f"}',
+            " " * (2**16 - 6) + "%s",  # cut in two where no more is read
+            # An answer of hundreds of letters is shown by its beginning; half a key must not be its end.
+            " " * 290 + "x" * 290 + "%s",
+        ],
+    )  # fmt: skip
+    def test_a_refusal_that_repeats_the_key_is_shown_without_it(self, bench: MakeBench, body: str) -> None:
+        with pytest.raises(BadRequest) as caught:
+            bench(http(400, body.replace("%s", KEY).encode())).send()
+
+        assert KEY[:6] not in f"{caught.value} {caught.value!r}".lower()
 
 
 @responses.activate

@@ -156,8 +156,9 @@ def _rows(payload: bytes, schema: Schema, *, with_contract: bool) -> list[Any]:
         detail, _, path = str(error).partition(" - at ")
         raise DecodeError(schema.endpoint.name, path.strip("`") or "$", detail) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        start = payload[:40].decode("utf-8", "replace")
-        raise DecodeError(schema.endpoint.name, "$", f"{error}; it begins with {start!r}") from None
+        # Not a word of what came instead: it may repeat the key.
+        hint = "; it is an HTML page" if payload.lstrip().startswith(b"<") else ""
+        raise DecodeError(schema.endpoint.name, "$", f"{error}{hint}") from None
     return rows
 
 

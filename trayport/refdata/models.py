@@ -105,7 +105,8 @@ def parse(body: bytes, endpoint: str) -> Any:
     try:
         return json.loads(body)
     except ValueError as error:  # UnicodeDecodeError is one too
-        raise DecodeError(endpoint, "$", f"no JSON: {error}; it begins with {body[:40]!r}") from None
+        hint = "; it is an HTML page" if body.lstrip().startswith(b"<") else ""
+        raise DecodeError(endpoint, "$", f"no JSON: {error}{hint}") from None
 
 
 def _camel(name: str) -> str:

@@ -24,6 +24,8 @@ class Breaker:
     _failed: set[object] = field(factory=set, init=False)
     _probe_at: float | None = field(default=None, init=False)
     """When open: the moment at which one request may try."""
+    _prober: int | None = field(default=None, init=False)
+    """The thread whose request is the probe."""
     cause: str = field(default="", init=False)
     """What went wrong the last time."""
 
@@ -47,14 +49,14 @@ class Breaker:
                 return 0.0
             left = self._probe_at - self.clock()
             if left <= 0:
-                self._probe_at = self.clock() + self.cooldown
+                self._probe_at, self._prober = self.clock() + self.cooldown, threading.get_ident()
                 return 0.0
             return left
 
     def gave_up(self) -> None:
-        """The request that was let through never came to an answer: the next one may try."""
+        """A request that was let through never came to an answer: if it was the probe, the next one may try."""
         with self._lock:
-            if self._probe_at is not None:
+            if self._probe_at is not None and self._prober == threading.get_ident():
                 self._probe_at = self.clock()
 
     def succeeded(self) -> None:
@@ -71,5 +73,5 @@ class Breaker:
             if len(self._failed) < self.threshold:
                 return False
             opened = self._probe_at is None
-            self._probe_at = self.clock() + self.cooldown
+            self._probe_at, self._prober = self.clock() + self.cooldown, None
             return opened

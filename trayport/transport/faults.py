@@ -25,7 +25,9 @@ def sort_out(caught: Exception) -> tuple[type[TransportError], str]:
     if isinstance(inner, ssl.SSLCertVerificationError):
         return TransportError, _NOT_TRUSTED
     reason = _reason(inner)
-    if isinstance(caught, _STAYS) or _NO_BUNDLE in reason:
+    if _NO_BUNDLE in reason or (isinstance(inner, ssl.SSLError) and inner.library == "X509"):
+        return TransportError, f"{reason} (REQUESTS_CA_BUNDLE is to name a file of certificates)"
+    if isinstance(caught, _STAYS):
         return TransportError, reason
     if isinstance(caught, requests.Timeout | urllib3.exceptions.TimeoutError):
         return TimedOut, reason
@@ -40,7 +42,8 @@ def check_proxy(proxy: str | None) -> None:
         return
     try:
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        good = bool(parts.hostname) and parts.port != 0 and not parts.fragment and parts.path in ("", "/")
+        good = bool(parts.hostname) and parts.port != 0 and parts.path in ("", "/")
+        good = good and not re.search(r"[\\?#\s]", proxy) and ("@" not in proxy or "://" in proxy)
         proxy.encode("latin-1")
     except ValueError:
         good = False

@@ -19,10 +19,12 @@ from .._parallel import Stopped
 from ..config import Config, Rate
 
 if TYPE_CHECKING:
-    from pyrate_limiter import InMemoryBucket
+    from pyrate_limiter import InMemoryBucket, RateItem
 
 Wait: TypeAlias = Callable[[threading.Event, float], object]
 """Waits so many seconds, or until the event is set; ``threading.Event.wait`` is one."""
+
+_REMEMBERED_MS = 120_000
 
 
 @define(eq=False)
@@ -38,6 +40,8 @@ class Gate:
     _queue: deque[threading.Event] = field(factory=deque, init=False, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     _buckets: dict[tuple[Rate, ...], InMemoryBucket] = field(factory=dict, init=False, repr=False)
+    _given: list[RateItem] = field(factory=list, init=False, repr=False)
+    """The permits of the widest window and some more: a bucket forgets what its own windows have passed."""
     _not_before: float = field(default=float("-inf"), init=False)
 
     def acquire(self, rates: tuple[Rate, ...], stop: threading.Event, wait: Wait = threading.Event.wait) -> float:
@@ -86,6 +90,8 @@ class Gate:
                     if other is not bucket:  # whoever keeps to other rates has to count it too, fitting or not
                         other.leak(item.timestamp)
                         other.items.append(item)
+                recent = (given for given in self._given if given.timestamp > item.timestamp - _REMEMBERED_MS)
+                self._given = [*recent, item]
                 return 0.0
             # Typed for asynchronous buckets too, which this one is not.
             return max(cast(int, bucket.waiting(item)), 1) / 1000
@@ -100,8 +106,7 @@ class Gate:
             found = InMemoryBucket(
                 [Window(rate.count, round(rate.seconds * (1 + self.guard) * 1000)) for rate in rates]
             )
-            for other in self._buckets.values():
-                found.items = max(found.items, other.items, key=len)[:]
+            found.items = self._given[:]
             self._buckets[rates] = found
         return found
 
@@ -120,7 +125,7 @@ def check(stop: threading.Event) -> None:
         raise Stopped
 
 
-_gates: dict[tuple[str, str], Gate] = {}
+_gates: dict[tuple[object, ...], Gate] = {}
 _gates_lock = threading.Lock()
 
 
@@ -129,7 +134,7 @@ def gate(config: Config, clock: Callable[[], float] = time.monotonic) -> Gate:
     if not config.rates:
         return Gate(clock=clock)
     with _gates_lock:
-        return _gates.setdefault((config.analytics_url, config.require_key().digest), Gate(clock=clock))
+        return _gates.setdefault((config.analytics_url, config.require_key().digest, clock), Gate(clock=clock))
 
 
 def _begin_anew() -> None:

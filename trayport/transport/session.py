@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import re
 import threading
 import time
 import warnings
@@ -54,7 +55,6 @@ ACCEPT_ENCODING = "br, gzip, deflate"
 _CHUNK = 1 << 20
 _MOST_OF_AN_ERROR = 1 << 16
 _MOST_OF_A_REASON = 300
-_SHOWN = 1000
 # A wait longer than this is told, so that nobody takes it for a hang.
 _LONG_WAIT = 10.0
 
@@ -223,9 +223,12 @@ class Session:
 
     def _read(self, request: Request, response: requests.Response, stop: threading.Event) -> _Answer:
         if response.status_code != 200:
-            said = response.raw.read(_MOST_OF_AN_ERROR, decode_content=True).decode("utf-8", "replace")
-            error = self._error(request, response, _detail(self._redacted(said)))
-            return _Answer(response.status_code, said.encode(), error, response.headers.get("Retry-After"))
+            said = _beginning(response)
+            # Redacted twice, since a key that JSON spells with escapes shows only when it is read.
+            text = said[: _MOST_OF_AN_ERROR - len(self._key.reveal())].decode("utf-8", "replace")
+            detail = self._redacted(_detail(self._redacted(text)))[:_MOST_OF_A_REASON]
+            error = self._error(request, response, detail)
+            return _Answer(response.status_code, said, error, response.headers.get("Retry-After"))
         pieces: list[bytes] = []
         for piece in response.raw.stream(_CHUNK, decode_content=True):
             check(stop)
@@ -233,13 +236,10 @@ class Session:
         body = b"".join(pieces)
         if not body:  # no answer is empty; an encoded one that was cut to nothing looks so
             raise urllib3.exceptions.ProtocolError("the answer was empty")
-        # An answer that cannot be read is shown by its beginning.
-        beginning = body[:_SHOWN].decode("latin-1")
-        redacted = self._redacted(beginning)
-        return _Answer(200, body if redacted == beginning else redacted.encode("latin-1") + body[_SHOWN:])
+        return _Answer(200, body)
 
     def _redacted(self, text: str) -> str:
-        return text.replace(self._key.reveal(), "***")
+        return re.sub(re.escape(self._key.reveal()), "***", text, flags=re.IGNORECASE)
 
     def _error(self, request: Request, response: requests.Response, detail: str) -> APIError:
         name, status = request.endpoint.name, response.status_code
@@ -320,9 +320,18 @@ def _final(error: TrayportError, attempts: int) -> TrayportError:
 
 def _number(header: str | None) -> float | None:
     try:
-        return float(header) if header else None
+        seconds = float(header) if header else -1.0
     except ValueError:
         return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def _beginning(response: requests.Response) -> bytes:
+    """What an error's body begins with; nothing if it cannot be read, since the status says enough."""
+    try:
+        return bytes(response.raw.read(_MOST_OF_AN_ERROR, decode_content=True))
+    except urllib3.exceptions.HTTPError:
+        return b""
 
 
 def _host(location: str) -> str:
@@ -339,13 +348,13 @@ def _detail(text: str) -> str:
         said: Any = json.loads(text)
     except (ValueError, RecursionError):
         # HTML comes from a gateway or a proxy; its markup helps nobody.
-        return "an HTML page instead of an answer" if text.startswith("<") else text[:_MOST_OF_A_REASON]
+        return "an HTML page instead of an answer" if text.startswith("<") else text
     if not isinstance(said, dict):
-        return str(said)[:_MOST_OF_A_REASON] if said else ""
+        return str(said) if said else ""
     if isinstance(said.get("errors"), dict):
         listed = (f"{name}: {_sentences(messages)}" for name, messages in said["errors"].items())
-        return "; ".join(listed)[:_MOST_OF_A_REASON]
-    return next((str(said[key])[:_MOST_OF_A_REASON] for key in ("title", "detail", "message") if said.get(key)), "")
+        return "; ".join(listed)
+    return next((str(said[key]) for key in ("title", "detail", "message") if said.get(key)), "")
 
 
 def _sentences(messages: object) -> str:
