@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import diskcache
@@ -131,6 +133,51 @@ def test_a_pickle_in_the_cache_is_never_opened(cache: Cache, tmp_path: Path, raw
     assert not trap.exists()
 
 
+@pytest.mark.parametrize("act", [Cache.names, lambda cache: cache.get("list")], ids=["names", "get"])
+def test_a_pickle_in_a_file_or_a_key_is_refused_by_every_look(
+    cache: Cache, tmp_path: Path, act: Callable[[Cache], object]
+) -> None:
+    cache.set("list", ["x" * 50_000])
+    trap = tmp_path / "trap"
+    next(cache.folder.rglob("*.val")).write_bytes(pickle.dumps(Exploit(trap)))
+    with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
+        database.execute("UPDATE Cache SET mode = 4")
+        database.execute("INSERT INTO Cache (key, raw) VALUES (?, 0)", (pickle.dumps(Exploit(trap)),))
+        database.commit()
+    with pytest.warns(TrayportWarning, match="is pickled; it has been thrown away") as told:
+        assert not act(cache)
+
+    assert (1, False) == (len(told), trap.exists())
+    assert works_from_memory(cache)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda cache: cache.get("list"),
+        lambda cache: cache.set("list", [2]),
+        lambda cache: cache.drop("list"),
+        Cache.clear,
+    ],
+    ids=["get", "set", "drop", "clear"],
+)
+@pytest.mark.parametrize("filename", ["../../secret", "{folder}/secret", "ab/../../../secret"])
+def test_a_value_outside_of_the_folder_is_neither_read_nor_removed(
+    cache: Cache, tmp_path: Path, act: Callable[[Cache], object], filename: str
+) -> None:
+    cache.set("list", ["x" * 50_000])
+    secret = tmp_path / "secret"
+    secret.write_text('{"stored": 1, "document": "secret"}', encoding="utf-8")
+    with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
+        database.execute("UPDATE Cache SET filename = ?", (filename.format(folder=tmp_path),))
+        database.commit()
+    with pytest.warns(TrayportWarning, match="a value lies outside of it") as told:
+        assert "secret" not in str(act(cache))
+
+    assert (1, True) == (len(told), secret.exists())
+    assert works_from_memory(cache)
+
+
 def test_nothing_but_text_goes_into_the_cache(cache: Cache) -> None:
     with cache._open() as disk:
         with pytest.raises(Exception, match="a list instead of text"):
@@ -150,6 +197,39 @@ def test_a_database_that_is_none_is_thrown_away_with_one_warning(cache: Cache) -
     fresh = Cache(cache.directory)
     fresh.set("list", [2])
     assert fresh._on_disk
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE Cache RENAME COLUMN mode TO modus",
+        "DROP INDEX Cache_key_raw; ALTER TABLE Cache DROP COLUMN raw",
+        "DROP TABLE Cache; CREATE TABLE Cache (a)",
+        "INSERT INTO Settings VALUES ('disk_surprise', 1)",
+        "CREATE TRIGGER surprise BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 'no'); END",
+    ],
+)
+def test_a_database_of_another_layout_costs_one_warning(cache: Cache, change: str) -> None:
+    cache.set("list", [1])
+    with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
+        database.executescript(change)
+    with pytest.warns(TrayportWarning, match="cannot be used") as told:
+        cache.set("more", [2])
+
+    assert 1 == len(told)
+    assert works_from_memory(cache)
+    assert not cache.folder.exists()  # so that the next process begins anew
+
+
+def test_a_database_that_lost_its_end_is_thrown_away(cache: Cache) -> None:
+    cache.set("list", [1])
+    database = cache.folder / "cache.db"
+    database.write_bytes(database.read_bytes()[:-4096])
+    with pytest.warns(TrayportWarning, match="malformed; it has been thrown away") as told:
+        cache.get("list")
+
+    assert (1, False) == (len(told), cache.folder.exists())
+    assert works_from_memory(cache)
 
 
 @pytest.mark.parametrize("text", ["{", '{"document": 1}', "[]", '{"document":1,"stored":"never"}'])
@@ -191,19 +271,22 @@ def test_a_folder_that_cannot_be_is_told_once(tmp_path: Path) -> None:
     assert works_from_memory(cache)
 
 
-def test_a_cache_that_another_process_holds_is_waited_for_only_briefly(cache: Cache) -> None:
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+def test_a_cache_that_another_process_holds_is_waited_for_only_briefly(cache: Cache, lock: str) -> None:
     cache.set("list", [1])
-    holder = sqlite3.connect(cache.folder / "cache.db")
-    holder.execute("BEGIN IMMEDIATE")
-    began = time.monotonic()
-    try:
-        with pytest.warns(TrayportWarning, match="locked"):
+    with closing(sqlite3.connect(cache.folder / "cache.db")) as holder:
+        holder.execute(f"BEGIN {lock}")
+        began = time.monotonic()
+        with pytest.warns(TrayportWarning, match="locked") as told:
             cache.set("list", [2])
-    finally:
-        holder.close()
+        waited = time.monotonic() - began
 
-    assert time.monotonic() - began < 5
+    assert (1, True) == (len(told), waited < 5)
+    # From now on the disk is left alone, though it is free again.
+    assert [2] == (cache.get("list") or pytest.fail("nothing")).document
     assert works_from_memory(cache)
+    assert ["list"] == Cache(cache.directory).names()
+    assert [1] == (Cache(cache.directory).get("list") or pytest.fail("lost")).document
 
 
 UNPRIVILEGED = """
@@ -261,6 +344,69 @@ def test_what_is_on_disk_is_json_text(cache: Cache) -> None:
     plain = diskcache.Cache(str(cache.folder), disk=type("Plain", (diskcache.Disk,), {}))
     with plain:
         assert [{"id": 1}] == json.loads(plain["list"])["document"]
+
+
+def test_sqlite_sees_text_alone_and_every_value_file_is_json(cache: Cache) -> None:
+    cache.set("short", [{"id": 1, "name": "TTF ü"}, None, True, 1.5])
+    cache.set("long", ["x" * 50_000])
+    with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
+        rows = database.execute("SELECT key, typeof(key), raw, typeof(value), mode FROM Cache ORDER BY key").fetchall()
+        [short] = database.execute("SELECT value FROM Cache WHERE key = 'short'").fetchone()
+
+    assert [("long", "text", 1, "null", 3), ("short", "text", 1, "text", 1)] == rows
+    assert [{"id": 1, "name": "TTF ü"}, None, True, 1.5] == json.loads(short)["document"]
+    [value] = cache.folder.rglob("*.val")
+    assert ["x" * 50_000] == json.loads(value.read_text(encoding="utf-8"))["document"]
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["on-disk", "in-memory"])
+def test_what_is_stored_can_be_listed_dropped_and_cleared(tmp_path: Path, broken: bool) -> None:
+    cache = Cache(tmp_path / "cache")
+    if broken:
+        (tmp_path / "cache").write_text("in the way", encoding="utf-8")
+        with pytest.warns(TrayportWarning):
+            cache.set("a", 0)
+    for name in ("a", "b", "c/ü"):
+        cache.set(name, [name])
+
+    assert ["a", "b", "c/ü"] == sorted(cache.names())
+    cache.drop("a")
+    cache.drop("never stored")
+    assert ["b", "c/ü"] == sorted(cache.names())
+    cache.clear()
+    assert ([], None) == (cache.names(), cache.get("b"))
+
+
+def test_what_is_dropped_or_replaced_leaves_no_file_behind(cache: Cache) -> None:
+    for name in ("a", "b"):
+        cache.set(name, ["x" * 50_000])
+    cache.drop("a")
+    cache.set("b", [1])
+
+    assert [] == list(cache.folder.rglob("*.val"))
+
+
+@pytest.mark.parametrize("name", ["$TRAYPORT_NOWHERE", "100%", "a~b", "50 % of $", "ünï"])
+def test_odd_characters_in_a_folders_name_are_just_characters(tmp_path: Path, name: str) -> None:
+    cache = Cache(tmp_path / name)
+    cache.set("list", [1])
+
+    assert (tmp_path / name / cache.folder.name / "cache.db").is_file()
+    assert [1] == (Cache(tmp_path / name).get("list") or pytest.fail("nothing")).document
+
+
+@pytest.mark.parametrize("name", ["$TRAYPORT_ELSEWHERE", "${TRAYPORT_ELSEWHERE}", "~"])
+def test_a_folder_that_diskcache_would_look_for_elsewhere_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("TRAYPORT_ELSEWHERE", "other")
+    monkeypatch.chdir(tmp_path)
+    cache = Cache(Path(name))
+    with pytest.warns(TrayportWarning, match="its path must hold no variables") as told:
+        cache.set("list", [1])
+
+    assert (1, []) == (len(told), list(tmp_path.iterdir()))
+    assert works_from_memory(cache)
 
 
 def test_without_a_folder_it_lives_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

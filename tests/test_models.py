@@ -11,7 +11,7 @@ import pytest
 
 from trayport import DecodeError, Specification
 from trayport.contracts import SequenceItem
-from trayport.refdata.models import Detail, Entry, SequenceEntry, parse, read
+from trayport.refdata.models import Detail, Entry, Items, SequenceEntry, parse, read
 
 EXAMPLES = {
     example["id"]: example
@@ -62,9 +62,19 @@ def test_a_nameless_one_does_not_take_the_others_with_it() -> None:
     assert "7" == read({"id": 7, "name": None}, SequenceItem, "test").label
 
 
-@pytest.mark.parametrize("text", ["9999-12-31T23:59:59.9999999Z", "0001-01-01T00:00:00", "2999-01-01"])
-def test_a_placeholder_for_never_is_no_date(text: str) -> None:
-    assert read({"id": 1, "name": "x", "tradingEnd": text}, SequenceItem, "test").trading_end is None
+@pytest.mark.parametrize("key", ["periodStart", "periodEnd", "tradingStart", "tradingEnd"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9999-12-31T23:59:59.9999999Z",
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00:00",
+        "0001-01-01T00:00:00+14:00",
+        "2999-01-01",
+    ],
+)
+def test_a_placeholder_for_never_is_no_date(key: str, text: str) -> None:
+    assert SequenceItem(1, "x") == read({"id": 1, "name": "x", key: text}, SequenceItem, "test")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,25 @@ def test_a_display_name_is_read_where_there_is_one() -> None:
         ([{"id": True, "name": "x"}], list[Entry], "$[0].id"),
         ([{"id": 1, "name": 5}], list[Entry], "$[0].name"),
         ([{"id": 1, "name": "x", "periodStart": "soon"}], list[SequenceItem], "$[0].period_start"),
+        ([{"id": 1, "name": "x", "periodStart": ""}], list[SequenceItem], "$[0].period_start"),
+        ([{"id": 1, "name": "x", "tradingEnd": 1672531200000}], list[SequenceItem], "$[0].trading_end"),
+        ([{"id": 1, "name": "x"}, None], list[SequenceItem], "$[1]"),
+        ([["id", "name"]], list[SequenceEntry], "$[0]"),
+        ([{"id": 1.0, "name": "x"}], list[SequenceEntry], "$[0].id"),
+        ([{"id": 1, "name": "x", "displayName": 5}], list[SequenceEntry], "$[0].display_name"),
+        ("TTF", list[Entry], "$"),
+        (None, list[SequenceItem], "$"),
+        ([], Detail, "$"),
+        (None, Detail, "$"),
+        ({"id": 1, "tradingSpecifications": [1]}, Detail, "$.trading_specifications"),
+        (
+            {"id": 1, "tradingSpecifications": {"priceCurrency": 5}},
+            Detail,
+            "$.trading_specifications.price_currency",
+        ),
+        ({"items": []}, Items, "$.since"),
+        ({"since": "soon", "items": []}, Items, "$.since"),
+        ({"since": "2024-01-01", "items": [{"id": 1}]}, Items, "$.items[0].name"),
     ],
 )
 def test_what_the_guide_does_not_promise_is_an_error_with_its_place(document: object, kind: Any, path: str) -> None:

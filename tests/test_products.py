@@ -8,6 +8,7 @@ from trayport import AmbiguousContract, ContractError, Instrument, Market
 from trayport.contracts import Product
 from trayport.refdata.models import Entry
 from trayport.refdata.products import Products
+from trayport.sandbox import catalogue
 
 INSTRUMENTS = [
     Entry(10002096, "TTF Hi Cal 51.6"),
@@ -126,6 +127,32 @@ def test_a_callers_alias_wins_over_a_built_in_one_and_over_a_product_of_that_nam
     assert (Instrument(10002806), Instrument(10641710)) == (found.find("TTF"), found.find("nbp"))
 
 
+@pytest.mark.parametrize("written", ["My Carbon", "  my   CARBON ", "My Carbon*", "market: My Carbon"])
+@pytest.mark.parametrize("asked", ["my carbon", "MY\tCarbon", "My Carbon *", "market:my carbon"])
+def test_case_and_spacing_of_an_alias_do_not_matter_where_it_is_written_or_asked(written: str, asked: str) -> None:
+    assert Market(10000016) == Products.of(INSTRUMENTS, MARKETS, {written: " eUa"}).exactly(asked)
+
+
+@pytest.mark.parametrize(
+    "target, product",
+    [
+        ("TTF Hi Cal 51.6", Market(10000065)),
+        ("TTF Hi Cal 51.6*", Market(10000065)),
+        ("instrument:TTF Hi Cal 51.6", Instrument(10002096)),
+        ("instrument:10002228", Instrument(10002228)),
+        ("market:10000065", Market(10000065)),
+    ],
+)
+def test_an_alias_says_which_kind_it_means_and_takes_the_place_of_a_product(target: str, product: Product) -> None:
+    products = Products.of(INSTRUMENTS, MARKETS, {"germany baseload": target})
+
+    assert product == products.exactly("Germany Baseload") == products.find("germany  baseload")
+    # Shadowed, but not out of reach.
+    assert ["instrument:10001126", "market:77"] == [
+        (products.by_id(shadowed) or pytest.fail("nothing")).label for shadowed in (Instrument(10001126), Market(77))
+    ]
+
+
 def test_an_alias_that_points_nowhere_is_said_and_one_at_several_lists_them(products: Products) -> None:
     with pytest.raises(ContractError, match="the alias 'dead' stands for 'Nothing like it', and no product"):
         products.find("Dead")
@@ -135,14 +162,32 @@ def test_an_alias_that_points_nowhere_is_said_and_one_at_several_lists_them(prod
 
 @pytest.mark.parametrize("aliases", [{}, ALIASES], ids=["plain", "with-aliases"])
 def test_every_canonical_name_finds_its_own_product(aliases: dict[str, str]) -> None:
-    nameless = [Entry(1, ""), Entry(2, "euA"), Entry(3, "EUA"), Entry(4, " eua "), Entry(5, "TTF")]
-    products = Products.of([*INSTRUMENTS, *nameless], [*MARKETS, Entry(6, "")], aliases)
+    odd = [Entry(number, name) for number, name in enumerate(
+        ["", "euA", "EUA", " eua ", "TTF", " ", "Foo*", "TTF*", "2024", "market:EUA", "instrument:5"], 1)]  # fmt: skip
+    products = Products.of([*INSTRUMENTS, *odd], [*MARKETS, *odd[5:]], aliases)
 
     for product in products:
         assert product == products.find(product.label), product.label
     labels = [product.label for product in products]
     assert len(labels) == len(set(labels))
     assert {"instrument:TTF Hi Cal 51.6", "TTF Hi Cal 51.6*", "instrument:10000625", "instrument:1"} <= set(labels)
+
+
+@pytest.mark.parametrize(
+    "aliases",
+    [{}, {"ttf hi cal 51.6": "EUA", "TTF": "NBP", "Germany  Baseload EEX": "France Baseload", "Peak": "Nowhere"}],
+    ids=["plain", "shadowed"],
+)
+def test_every_canonical_name_of_a_catalogue_of_real_size_leads_back(aliases: dict[str, str]) -> None:
+    listed = catalogue.products().values()
+    instruments, markets = (
+        [Entry(product.id, product.name) for product in listed if product.kind == kind]
+        for kind in ("instrument", "market")
+    )
+    products = Products.of(instruments, markets, aliases)
+
+    assert len(listed) == len({product.label for product in products})
+    assert [] == [product.label for product in products if products.exactly(product.label) != product]
 
 
 def test_a_beginning_is_no_exact_name(products: Products) -> None:

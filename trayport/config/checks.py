@@ -124,7 +124,7 @@ def folder(value: str | os.PathLike[str] | None) -> Path | None:
 
 def aliases(value: Mapping[str, str]) -> dict[str, str]:
     good = isinstance(value, Mapping) and all(
-        isinstance(text, str) and text.strip() for pair in value.items() for text in pair
+        isinstance(text, str) and text.strip("* ") for pair in value.items() for text in pair
     )
     if not good:
         raise refuse("aliases", value, "must map names to product names, such as {'TTF': 'TTF Hi Cal 51.6*'}")

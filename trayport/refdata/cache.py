@@ -96,7 +96,9 @@ class Cache:
             with self._open() as disk:
                 return act(disk)
         except (sqlite3.OperationalError, OSError) as error:  # locked, read-only, full
-            self._give_up(str(getattr(error, "strerror", None) or error))
+            # "SQL error": the tables are none of diskcache's.
+            foreign = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+            self._give_up(str(getattr(error, "strerror", None) or error), remove=foreign)
         except Exception as error:  # not a database, or one that holds what we never put there
             if type(error).__name__ == "Timeout":  # diskcache's own, for a lock that was not given
                 self._give_up("another process holds it")

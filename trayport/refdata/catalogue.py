@@ -24,6 +24,7 @@ from ..errors import (
     ContractError,
     NotFound,
     QueryError,
+    TrayportError,
     TrayportWarning,
     UnknownContract,
 )
@@ -169,12 +170,12 @@ class Catalogue:
             found |= new
             if (count and len(found) >= count) or len(page) < min(size, _DEFAULT_COUNT):
                 return list(found.values())[:count]
-            # The last one's own start, so that nothing is passed over if some deliver for longer than others.
-            last = items[-1].period_start
-            if not new or last is None:
+            # The latest start, so that nothing is passed over if some deliver for longer than others.
+            starts = [item.period_start for item in items if item.period_start]
+            if not new or not starts:
                 self._warn_of_cap(sequence_id, len(found))
                 return list(found.values())[:count]
-            cursor = last.date()
+            cursor = max(starts).date()
 
     def _page(self, sequence_id: int, start: datetime.date | None, size: int, stop: threading.Event | None) -> Any:
         dated = () if start is None else (("startDate", f"{start.isoformat()}T00:00:00Z"),)
@@ -241,21 +242,19 @@ class Catalogue:
         own = next((listing for listing in listings if listing.sequence_id == contract.sequence_id), None)
         if own is not None:
             ids = [contract.item_id, *([contract.second_item_id] if contract.second_item_id else [])]
-            starts = [start for item_id in ids if (start := self._delivery(own, item_id))]
-            if starts:
-                # All of the product's sequences from then on: one of them may have an item of the same name.
-                listings = self.listings(product, min([*starts, since or self._today()]))
+            starts = [item.period_start for item_id in ids if (item := self._item(own, item_id)) and item.period_start]
+            # All of the product's sequences from then on: one of them may have an item of the same name.
+            listings = self.listings(product, min([*(start.date() for start in starts), since or self._today()]))
         return name_of(evolve(contract, product=product), listings)
 
-    def _delivery(self, listing: Listing, item_id: int) -> datetime.date | None:
-        """When an item begins to deliver; None if it rolls, or if there is no such item."""
-        item = listing.item(item_id) or self._unlisted(listing.sequence_id, item_id)
-        if item is None or item.period_start is None:
-            return None
-        start = item.period_start.date()
-        if listing.item(item_id) is None and start >= listing.since:
+    def _item(self, listing: Listing, item_id: int) -> SequenceItem | None:
+        """An item, whether the listing has it or not; None if there is none of this id."""
+        if item := listing.item(item_id):
+            return item
+        item = self._unlisted(listing.sequence_id, item_id)
+        if item and (item.period_start is None or item.period_start.date() >= listing.since):
             self._store.forget(_items(listing.sequence_id))  # it was listed after we looked
-        return start
+        return item
 
     def _unlisted(self, sequence_id: int, item_id: int) -> SequenceItem | None:
         """An item by its id alone; None if the API knows none."""
@@ -306,7 +305,13 @@ class Catalogue:
         except UnknownContract:
             if not self._store.renew(_RECENT):
                 raise
+        try:
             return look()
+        except UnknownContract:
+            raise
+        except TrayportError:  # a misspelt name is no reason to lose what is known
+            self._store.relent()
+            raise
 
     def _load(self, name: str, request: Request, kind: type[T]) -> T:
         endpoint = request.endpoint.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
@@ -82,8 +83,19 @@ def converter() -> cattrs.Converter:
         renamed: dict[str, Any] = {
             attribute.name: override(rename=_camel(attribute.name)) for attribute in model.__attrs_attrs__
         }
-        made.register_structure_hook(model, make_dict_structure_fn(model, made, **renamed))
+        made.register_structure_hook(model, _of_object(make_dict_structure_fn(model, made, **renamed)))
     return made
+
+
+def _of_object(structure: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """``structure`` for objects alone; without it, whatever knows ``in`` would pass for an empty one."""
+
+    def hook(value: Any, kind: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError(f"expected an object, got {type(value).__name__}")
+        return structure(value, kind)
+
+    return hook
 
 
 def read(document: object, kind: type[T], endpoint: str) -> T:
@@ -91,8 +103,9 @@ def read(document: object, kind: type[T], endpoint: str) -> T:
     import cattrs
 
     # An object walks like an empty list, and an error would pass for "no data".
-    if get_origin(kind) is list and not isinstance(document, list):
-        raise DecodeError(endpoint, "$", f"expected a list, got {type(document).__name__}")
+    expected, name = (list, "a list") if get_origin(kind) is list else (dict, "an object")
+    if not isinstance(document, expected):
+        raise DecodeError(endpoint, "$", f"expected {name}, got {type(document).__name__}")
     try:
         return converter().structure(document, kind)
     except cattrs.BaseValidationError as error:
@@ -104,7 +117,7 @@ def parse(body: bytes, endpoint: str) -> Any:
     """An answer's JSON document."""
     try:
         return json.loads(body)
-    except ValueError as error:  # UnicodeDecodeError is one too
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
         hint = "; it is an HTML page" if body.lstrip().startswith(b"<") else ""
         raise DecodeError(endpoint, "$", f"no JSON: {error}{hint}") from None
 

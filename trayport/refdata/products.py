@@ -59,7 +59,7 @@ class Products:
         A product without a name can be had by its id alone.
         """
         products: list[Product] = [Market(entry.id, _starless(entry.name) or None) for entry in markets]
-        products += [Instrument(entry.id, entry.name or None) for entry in instruments]
+        products += [Instrument(entry.id, entry.name.strip() or None) for entry in instruments]
         by_name: dict[str, list[Product]] = defaultdict(list)
         for product in products:
             if product.name:
@@ -125,7 +125,7 @@ class Products:
         for name, products in self._by_name.items():
             kinds = [product.kind for product in products]
             for product in list(products):
-                if kinds.count(product.kind) > 1 or name in self._aliases:
+                if kinds.count(product.kind) > 1 or name in self._aliases or _reads_otherwise(name, product.kind):
                     self._respell(product, f"{product.kind}:{product.id}")
                 elif product.kind == "instrument" and "market" in kinds:
                     self._respell(product, f"instrument:{product.name}")
@@ -210,6 +210,11 @@ def _kind(text: str) -> tuple[str | None, str]:
     if text.endswith("*"):
         return "market", text.rstrip("* ")
     return None, text
+
+
+def _reads_otherwise(name: str, kind: str) -> bool:
+    """Would a product's own name be taken for a way of writing another's?"""
+    return _kind(name) != (None, name) or (kind == "market" and name.isdigit())
 
 
 def _of_kind(products: Sequence[Product], kind: str | None) -> list[Product]:

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 # Names change rarely; a day is what users' own scripts keep them for.
 _FRESH = 86_400.0
+# After how long a failed renewal is tried again.
+_AGAIN = 3_600.0
 
 
 @frozen
@@ -71,6 +73,10 @@ class Store:
         self._not_before = max(self._not_before, self.clock() - age)
         return any(not self._is_fresh(loaded.stored) for loaded in list(self._memory.values()))
 
+    def relent(self) -> None:
+        """Take back ``renew``: what was good enough before it is so again."""
+        self._not_before = float("-inf")
+
     def met(self, ending: str, parse: Callable[[Any], T]) -> Iterator[T]:
         """Every document whose name ends so, in memory or on disk, whatever its age."""
         known = {name: loaded.value for name, loaded in list(self._memory.items()) if name.endswith(ending)}
@@ -116,11 +122,12 @@ class Store:
         warnings.warn(
             f"reference data cannot be renewed now ({error}); going on with the old ones", TrayportWarning, stacklevel=2
         )
-        return _Loaded(old, self.clock())
+        return _Loaded(old, max(self._not_before, self.clock() - _FRESH + _AGAIN))
 
     def _is_fresh(self, stored: float) -> bool:
-        # A clock that was set back is no reason to keep something for ever.
-        return max(self._not_before, self.clock() - _FRESH) <= stored <= self.clock()
+        # A clock that was set back is no reason to keep something for ever, nor to fetch it for ever.
+        now = self.clock()
+        return max(min(self._not_before, now), now - _FRESH) <= stored <= now
 
     def _shelf(self, name: str) -> str:
         return f"{self.place}/{name}"
