@@ -31,7 +31,8 @@ JOINTS: dict[Kind, str] = {"spread": "/", "range": ".."}
 
 def whole(value: Any) -> Any:
     """An int for what is one in all but its type, such as an id out of a frame; anything else as it is."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    # numpy's own bool is an index to its older versions.
+    if isinstance(value, bool) or type(value).__name__ == "bool_" or not hasattr(value, "__index__"):
         return value
     return operator.index(value)
 

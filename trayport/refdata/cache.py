@@ -198,7 +198,10 @@ def _inside(filename: Any) -> str:
 def _thrown_away(folder: Path) -> bool:
     """Move a damaged cache aside and delete it, so that a process that begins meanwhile finds a clean place."""
     aside = folder.with_name(f"{folder.name}-damaged-{os.getpid()}")
-    gc.collect()  # a connection that nobody closed keeps its files from being moved on Windows
+    with warnings.catch_warnings():
+        # A connection that diskcache did not close, as its constructor failed, keeps files from being moved on Windows.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
     try:
         folder.rename(aside)
     except OSError:

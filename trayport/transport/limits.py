@@ -40,7 +40,7 @@ class Gate:
     _queue: deque[threading.Event] = field(factory=deque, init=False, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     _buckets: dict[tuple[Rate, ...], InMemoryBucket] = field(factory=dict, init=False, repr=False)
-    _given: list[RateItem] = field(factory=list, init=False, repr=False)
+    _given: deque[RateItem] = field(factory=deque, init=False, repr=False)
     """The permits of the widest window and some more: a bucket forgets what its own windows have passed."""
     _not_before: float = field(default=float("-inf"), init=False)
 
@@ -90,8 +90,9 @@ class Gate:
                     if other is not bucket:  # whoever keeps to other rates has to count it too, fitting or not
                         other.leak(item.timestamp)
                         other.items.append(item)
-                recent = (given for given in self._given if given.timestamp > item.timestamp - _REMEMBERED_MS)
-                self._given = [*recent, item]
+                self._given.append(item)
+                while self._given[0].timestamp < item.timestamp - _REMEMBERED_MS:
+                    self._given.popleft()
                 return 0.0
             # Typed for asynchronous buckets too, which this one is not.
             return max(cast(int, bucket.waiting(item)), 1) / 1000
@@ -106,7 +107,7 @@ class Gate:
             found = InMemoryBucket(
                 [Window(rate.count, round(rate.seconds * (1 + self.guard) * 1000)) for rate in rates]
             )
-            found.items = self._given[:]
+            found.items = list(self._given)
             self._buckets[rates] = found
         return found
 
