@@ -61,10 +61,10 @@ class Desk:
         if self.trouble:
             return self.trouble(request)
         query = "&".join(f"{name}={value}" for name, value in request.params)
-        status, body = self.sandbox.answer(f"{REFERENCE}{request.path}?{query}", KEY)
-        if status != 200:
-            raise NotFound(request.endpoint.name, status)
-        return body
+        answer = self.sandbox.answer(f"{REFERENCE}{request.path}?{query}", KEY)
+        if answer.status != 200:
+            raise NotFound(request.endpoint.name, answer.status)
+        return answer.body
 
     def sends(self, act: Callable[[], object]) -> list[str]:
         """What is sent while something is done."""

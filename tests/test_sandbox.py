@@ -11,48 +11,21 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import brotli
 import pytest
 import requests
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openapi_schema_validator import OAS31Validator
+from support.api import DOCUMENT, TRADES, ask, check
 
 from trayport.sandbox import Sandbox
 from trayport.sandbox.rules import ROUTES
 
-DOCUMENT = yaml.safe_load((Path(__file__).parent / "data" / "openapi.yaml").read_text(encoding="utf-8"))
-TRADES = {
-    "from": "2024-02-05",
-    "until": "2024-02-06",
-    "marketId": 10000065,
-    "sequenceId": 10000305,
-    "sequenceItemId": 244,
-    "contractType": "SinglePeriod",
-}
 FIELDS = DOCUMENT["components"]["parameters"]["TradeOptionalFields"]["schema"]["items"]["enum"]
 TRADE = {"tradeId", "venueCode", "dealDate", "price", "quantity", "aggressorBuy"}
-
-
-def ask(sandbox: Sandbox, path: str = "/api/trades", params: Any = TRADES, **options: Any) -> requests.Response:
-    headers = {"x-api-key": sandbox.key, **options.pop("headers", {})}
-    return requests.get(sandbox.url + path, params=params, headers=headers, timeout=30, **options)
-
-
-@cache
-def validator(schema: str) -> Any:
-    return OAS31Validator({"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]})
-
-
-def check(schema: str, document: object) -> None:
-    """Against the API's document."""
-    validator(schema).validate(document)
 
 
 # --- answers -------------------------------------------------------------------------------------------------

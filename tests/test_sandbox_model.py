@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trayport.sandbox import calendar, catalogue, dice
+from trayport.sandbox import calendar, catalogue, dice, model
 from trayport.sandbox.catalogue import SEQUENCES, Item, Product
+from trayport.sandbox.deliveries import Delivery
 from trayport.sandbox.model import VERSION, Market, Trades
 
 PINNED = Path(__file__).parent / "data" / "model_checksums.json"
@@ -64,7 +65,7 @@ def traded(
     product: Product, sequence: int, numbers: tuple[int, ...], kind: str, first: int, last: int, seed: int = 1
 ) -> Trades:
     items = tuple(item(sequence, number) for number in numbers)
-    return Market(seed).trades(product, SEQUENCES[sequence], items, kind, first, last)
+    return Market(seed).trades(product, Delivery(SEQUENCES[sequence], items, kind), first, last)  # type: ignore[arg-type]
 
 
 def trades(name: str, seed: int = 1) -> Trades:
@@ -109,6 +110,28 @@ def test_any_window_is_a_part_of_any_wider_one(one: int, other: int, name: str) 
     narrow = traded(product, sequence, numbers, kind, first, last)
 
     assert checksum(wide.between(first * DAY_NS, last * DAY_NS)) == checksum(narrow)
+
+
+def test_a_day_of_everything_is_that_day_of_every_contract() -> None:
+    number = day("2024-02-05")
+    everything = Market(1).day(number)
+    shown = Market(1).some(everything, np.ones(len(everything.inserted.time), dtype=bool))
+    for place in range(0, len(shown.contracts), 25):
+        product, delivery = shown.contracts[place]
+
+        alone = Market(1).trades(product, delivery, number, number + 1)
+        assert checksum(alone) == checksum(shown.take(shown.place == place))
+    assert len(shown) < len(everything.inserted.time) < 1.02 * len(shown)
+
+
+def test_nothing_is_known_from_before_2010() -> None:
+    assert 0 == len(Market(1).day(day("2009-12-31")).contracts) < len(Market(1).day(day("2010-01-04")).contracts)
+
+
+def test_about_one_trade_in_two_hundred_was_deleted_later() -> None:
+    inserted = Market(1).day(day("2024-02-05")).inserted
+
+    assert 0.002 < model.is_deleted(inserted.chance).mean() < 0.01
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -156,8 +179,8 @@ def test_prices_live_through_the_crisis(date: str, low: float, high: float) -> N
 
 def test_a_spread_is_worth_the_difference_of_its_legs() -> None:
     days = "2024-01-02", "2024-02-02"
-    prices = [months(TTF_ICE, (leg,), *days).price.mean() for leg in (APRIL, 250)]
-    spread = months(TTF_ICE, (APRIL, 250), *days, kind="spread").price.mean()
+    prices = [months(TTF_ICE, (leg,), *days).price.mean() for leg in (APRIL, 247)]
+    spread = months(TTF_ICE, (APRIL, 247), *days, kind="spread").price.mean()
 
     assert abs(spread - (prices[0] - prices[1])) < 400
 

@@ -126,11 +126,14 @@ def members(market: int) -> tuple[Product, ...]:
     return tuple(product for product in products().values() if product.market == name and product.kind == "instrument")
 
 
-@cache
 def market_of(instrument: Product) -> int | None:
     """The market that an instrument belongs to."""
-    markets = (product for product in products().values() if product.kind == "market")
-    return next((market.id for market in markets if market.name == instrument.market), None)
+    return _markets().get(instrument.market)
+
+
+@cache
+def _markets() -> dict[str, int]:
+    return {product.name: product.id for product in products().values() if product.kind == "market"}
 
 
 def sequences_of(product: Product) -> list[Sequence]:
@@ -153,6 +156,10 @@ _DEALT = (
 )  # fmt: skip
 
 
+# Of so many instruments that nobody ever saw, one trades now and then: most of the real ones never do.
+_QUIET = 20
+
+
 def _further() -> Iterator[Product]:
     """Instruments that nobody ever saw, named like those that one does."""
     power = (("power", f"{area} {shape}") for area in _AREAS for shape in _SHAPES)
@@ -160,7 +167,9 @@ def _further() -> Iterator[Product]:
     named = ((family, f"{name} {dealt}".strip()) for family, name in (*power, *gas) for dealt in _DEALT)
     for number, (family, name) in enumerate(named):
         venue = next((code for code in ("EEX", "ICE", "NDAQ") if code in name), "OTC")
-        yield Product("instrument", 10_700_000 + number, name, family, "", venue, 1 + key(name) % 9)
+        bits = key(name)
+        share = 1 + bits % 9 if bits // 9 % _QUIET == 0 else 0
+        yield Product("instrument", 10_700_000 + number, name, family, "", venue, share)
 
 
 def specification(product: Product) -> dict[str, str]:
@@ -182,6 +191,7 @@ _UNITS = {
 
 
 # No numbering goes so far.
+_NO_ITEM = 100_000
 _LAST_YEAR = 2100
 
 
@@ -216,12 +226,16 @@ def items(sequence_id: int, today: datetime.date) -> tuple[Item, ...]:
 
 
 def _listed(sequence: Sequence, today: datetime.date) -> Iterator[Item]:
-    ids = itertools.count(110, 40) if sequence.tenor == "expiry" else itertools.count(1)
-    for item_id in ids:
+    for item_id in numbering(sequence):
         found = item(sequence, item_id)
         if found is None or found.first is None or found.first > today:
             return
         yield found
+
+
+def numbering(sequence: Sequence) -> range:
+    """The ids that a sequence counts its items by, beginning with the first that it lists."""
+    return range(110, _NO_ITEM, 40) if sequence.tenor == "expiry" else range(1, _NO_ITEM)
 
 
 def _rolling(number: int, name: str, today: datetime.date) -> Item:

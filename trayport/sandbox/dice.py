@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+Bools = npt.NDArray[np.bool_]
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
@@ -25,9 +26,14 @@ def key(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
-def roll(key: int, numbers: Integers) -> Hashes:
+def join(keys: Hashes, others: Hashes) -> Hashes:
+    """One key out of two, for each pair; the order of the two matters."""
+    return _mixed(keys ^ _mixed(others + _GAMMA))
+
+
+def roll(key: int | Hashes, numbers: Integers) -> Hashes:
     """64 bits for each of ``numbers`` (the finaliser of SplitMix64), independent of the others asked for."""
-    state = (numbers.astype(np.uint64) + np.uint64(1)) * _GAMMA + np.array(key, dtype=np.uint64)
+    state = (numbers.astype(np.uint64) + np.uint64(1)) * _GAMMA + np.asarray(key, dtype=np.uint64)
     return _mixed(state)
 
 
@@ -36,9 +42,19 @@ def reroll(hashes: Hashes, salt: int) -> Hashes:
     return _mixed(hashes + np.array(salt, dtype=np.uint64) * _GAMMA)
 
 
-def below(hashes: Hashes, bound: int) -> Integers:
+def below(hashes: Hashes, bound: int | Integers) -> Integers:
     """``hashes`` as whole numbers from 0 up to ``bound``, itself left out."""
-    return ((hashes >> np.uint64(16)) % np.uint64(bound)).astype(np.int64)
+    return ((hashes >> np.uint64(16)) % np.asarray(bound, dtype=np.uint64)).astype(np.int64)
+
+
+def hits(hashes: Hashes, salt: int, rarity: int) -> Bools:
+    """True for one in ``rarity`` of ``hashes``, other ones for each ``salt``."""
+    found: Bools = below(reroll(hashes, salt), rarity) == 0
+    return found
+
+
+# So many moments at once that what is worked out for them stays in the processor's cache.
+_BLOCK = 2048
 
 
 def noise(key: int, moments: Integers, octaves: tuple[tuple[int, int], ...]) -> Integers:
@@ -46,19 +62,21 @@ def noise(key: int, moments: Integers, octaves: tuple[tuple[int, int], ...]) -> 
 
     ``moments`` and periods are in milliseconds; the sum of the amplitudes bounds the result.
     """
-    total = np.zeros(len(moments), dtype=np.int64)
-    for number, (period, amplitude) in enumerate(octaves):
-        step = moments // period
-        share = ((moments % period) << 16) // period
-        here = _height(key + number, step)
-        there = _height(key + number, step + 1)
-        total += (amplitude * (here * (65536 - share) + there * share)) >> 31
+    periods, amplitudes = np.array(octaves, dtype=np.int64).T[:, :, None]
+    keys = np.array([(key + number) & 0xFFFFFFFFFFFFFFFF for number in range(len(octaves))], dtype=np.uint64)[:, None]
+    total = np.empty(len(moments), dtype=np.int64)
+    for first in range(0, len(moments), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        step, rest = np.divmod(moments[None, block], periods)
+        share = (rest << 16) // periods
+        height = _height(keys, step) * (65536 - share) + _height(keys, step + 1) * share
+        total[block] = ((amplitudes * height) >> 31).sum(axis=0)
     return total
 
 
-def _height(key: int, step: Integers) -> Integers:
+def _height(keys: Hashes, step: Integers) -> Integers:
     """A hashed height from -32768 to 32767."""
-    return (roll(key & 0xFFFFFFFFFFFFFFFF, step) >> np.uint64(48)).astype(np.int64) - 32768
+    return (roll(keys, step) >> np.uint64(48)).astype(np.int64) - 32768
 
 
 def _mixed(state: Hashes) -> Hashes:

@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import TypeAlias
 
 from attrs import frozen
 
-from . import catalogue
-from .catalogue import Item, Product, Sequence
-from .dice import key
+from . import subjects
+from .catalogue import Product, Sequence
+from .parameters import DAY, NS, Parameters, bad_request, date_at, midnight, moment, unauthorized
+from .subjects import Subject
 
-NS = 1_000_000_000
-_DAY = 86_400 * NS
+MINUTE = 60 * NS
+HOUR = 60 * MINUTE
 
-# guide pp. 12, 28, 30
-_RANGE_DAYS = 32
-_MOST_ITEMS = 50
-_KINDS: dict[str, Literal["single", "spread", "range"]] = {
-    "singleperiod": "single",
-    "spread": "spread",
-    "periodspread": "spread",
-    "range": "range",
-    "periodrange": "range",
-}
+# guide pp. 6, 12, 16, 19
+_TRADES_DAYS = 32
+_CANDLES_DAYS, _LONG_CANDLES_DAYS = 92, 1827
+_ACTIVITY_DAYS = 7
+_ACTIVITY_FROM = datetime.date(2023, 4, 10)
+_BOOKS_DAYS, _BOOKS_POINTS = 60, 100_000
+_DEPTH = 10
+
 _TRADE_FIELDS = (
     "contract",
     "route",
@@ -45,214 +43,312 @@ ROUTES: tuple[Route, ...] = ((652, "House"), (904, "Desk"))
 """The routes that there are, by rising id: the first is the one that is shown unless others are asked for."""
 
 
-class Refused(Exception):
-    """A request that gets something else than 200: the status, and the body as JSON.
+@frozen
+class Clock:
+    """The present moment, in nanoseconds since 1970, and whether the key may see the day that it lies in."""
 
-    The shape of a 400's body was seen by a user; that the others look alike is a guess.
-    """
-
-    def __init__(self, status: int, title: str, **more: Any) -> None:
-        super().__init__(status, title)
-        self.status = status
-        # The trace is made of what it traces, so that the same request gets the same bytes.
-        trace = f"{key(status, title, more):016x}"
-        self.body = {
-            "type": f"https://httpstatuses.io/{status}",
-            "title": title,
-            "status": status,
-            "traceId": f"00-{trace}{trace}-{trace}-00",
-            **more,
-        }
-
-
-def bad_request(errors: Mapping[str, Iterable[str]]) -> Refused:
-    """400. The message of the range limit was seen by a user; the other texts are our own."""
-    listed = {name: list(messages) for name, messages in errors.items()}
-    return Refused(400, "One or more validation errors occurred.", errors=listed)
-
-
-def not_found(what: str) -> Refused:
-    """404, for ids and paths."""
-    return Refused(404, "Not Found", detail=what)
-
-
-def unauthorized() -> Refused:
-    """401, for a key that is not known, and for today's data without the right to them."""
-    return Refused(401, "Unauthorized")
-
-
-class Parameters:
-    """The parameters of a request: names in any case, values repeated or with commas, unknown ones ignored."""
-
-    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._values: dict[str, list[str]] = {}
-        self.used: set[str] = set()
-        for name, value in pairs:
-            self._values.setdefault(name.lower(), []).extend(value.split(","))
+    now: int
+    intraday: bool
 
     @property
-    def ignored(self) -> set[str]:
-        """What was sent and never looked at."""
-        return set(self._values) - self.used
+    def today(self) -> datetime.date:
+        """The present day in UTC."""
+        return date_at(self.now)
 
-    def all(self, name: str) -> list[str]:
-        """Every value of a parameter."""
-        self.used.add(name.lower())
-        return [value.strip() for value in self._values.get(name.lower(), ()) if value.strip()]
+    @property
+    def horizon(self) -> int:
+        """The end of what the key may see."""
+        return self.now if self.intraday else midnight(self.today)
 
-    def one(self, name: str) -> str | None:
-        """The value of a parameter that takes only one."""
-        values = self.all(name)
-        if len(values) > 1:
-            raise bad_request({name: ["Only one value is allowed."]})
-        return values[0] if values else None
-
-    def numbers(self, name: str) -> list[int]:
-        """The values of a parameter of whole numbers."""
-        values = self.all(name)
-        for value in values:
-            if not value.isascii() or not value.isdigit() or len(value) > 18:
-                raise bad_request({name: [f"The value '{value}' is not valid."]})
-        return [int(value) for value in values]
-
-    def number(self, name: str) -> int | None:
-        """The value of a parameter that takes one whole number."""
-        return None if self.one(name) is None else self.numbers(name)[0]
-
-    def flag(self, name: str, default: bool) -> bool:
-        """The value of a parameter that takes true or false."""
-        value = self.one(name)
-        if value is None:
-            return default
-        if value.lower() not in ("true", "false"):
-            raise bad_request({name: [f"The value '{value}' is not valid."]})
-        return value.lower() == "true"
-
-    def moment(self, name: str) -> int | None:
-        """The value of a parameter that takes a time, in nanoseconds since 1970."""
-        value = self.one(name)
-        return None if value is None else _moment(name, value)
+    def check(self, end: int) -> None:
+        """401 to what reaches into today without the right to it."""
+        if end > midnight(self.today) and not self.intraday:
+            raise unauthorized()
 
 
 @frozen
-class Ask:
-    """A question about trades, as the server understands it."""
+class Shown:
+    """Which routes' rows a question wants to see, and with which optional fields."""
 
-    product: Product
-    sequence: Sequence
-    items: tuple[Item, ...]
-    """One for each contract; of a spread or a range, its two."""
-    kind: Literal["single", "spread", "range"]
-    start: int
-    until: int
-    include_private: bool
     routes: tuple[Route, ...]
     """Empty unless asked for."""
     deduplicate: bool
     fields: tuple[str, ...]
 
+    @property
+    def wanted(self) -> tuple[Route, ...]:
+        """The routes that count."""
+        return self.routes or ROUTES[:1]
 
-def trades(parameters: Parameters, now: datetime.datetime, *, intraday: bool) -> Ask:
-    """What a request for trades asks for, or ``Refused``; without the right to today, an end in it is 401."""
-    start, until = _range(parameters)
-    today = now.date()
-    if until > _nanoseconds(today) and not intraday:
-        raise unauthorized()
-    product, sequence = _product(parameters)
-    kind = _kind(parameters)
-    return Ask(
-        product,
-        sequence,
-        _items(parameters, sequence, kind, start, until, today),
-        kind,
+    @property
+    def with_name(self) -> bool:
+        """Is a route's name shown? It comes by itself when routes were asked for (guide p. 31)."""
+        return bool(self.routes) or "route" in self.fields
+
+
+# --- trades ------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Trades:
+    """A question about trades, as the server understands it."""
+
+    subject: Subject
+    start: int
+    until: int
+    include_private: bool
+    shown: Shown
+
+
+def trades(parameters: Parameters, clock: Clock) -> Trades:
+    """``/trades``."""
+    start, until = _range(parameters, _TRADES_DAYS)
+    clock.check(until)
+    return Trades(
+        subjects.subject(parameters, start, until, clock.today),
         start,
         until,
         parameters.flag("includePrivate", False),
-        _routes(parameters),
-        parameters.flag("deduplicateRoutes", True),
-        _fields(parameters, _TRADE_FIELDS),
+        _shown(parameters, _TRADE_FIELDS),
     )
 
 
-def _range(parameters: Parameters) -> tuple[int, int]:
-    start, until = parameters.moment("from"), parameters.moment("until")
-    if start is None or until is None:
-        missing = [name for name, value in (("from", start), ("until", until)) if value is None]
-        raise bad_request({name: [f"The {name} field is required."] for name in missing})
+@frozen
+class Private:
+    """A question about one's own trades: of one contract, or of all of a product, a sequence, both or neither."""
+
+    subject: Subject | None
+    product: Product | None
+    sequence: Sequence | None
+    start: int
+    until: int
+    shown: Shown
+
+
+def private(parameters: Parameters, clock: Clock) -> Private:
+    """``/trades/private``; today's are seen without the right to today (guide p. 22)."""
+    start, until = _range(parameters, _TRADES_DAYS)
+    subject = subjects.one(parameters, clock.today) if subjects.is_pinned(parameters) else None
+    product, sequence = subjects.part(parameters) if subject is None else (subject.product, subject.sequence)
+    return Private(subject, product, sequence, start, until, _shown(parameters, _TRADE_FIELDS))
+
+
+@frozen
+class Last:
+    """A question about the last trade before a moment."""
+
+    subject: Subject
+    at: int
+    fields: tuple[str, ...]
+
+
+def last(parameters: Parameters, clock: Clock) -> Last:
+    """``/trades/last``."""
+    at = _at(parameters, clock, NS)
+    return Last(subjects.one(parameters, clock.today), at, _fields(parameters, ("contract",)))
+
+
+@frozen
+class Snapshots:
+    """A question about some contracts at a moment."""
+
+    subject: Subject
+    at: int
+
+
+def snapshots(parameters: Parameters, clock: Clock) -> Snapshots:
+    """``/snapshots``; seconds are cut off, since only whole minutes are known (guide p. 24)."""
+    at = _at(parameters, clock, MINUTE)
+    return Snapshots(subjects.subject(parameters, at, at + 1, clock.today), at)
+
+
+@frozen
+class Activity:
+    """A question about what traded at all."""
+
+    start: int
+    until: int
+    shown: Shown
+
+
+def activity(parameters: Parameters, clock: Clock) -> Activity:
+    """``/trades/activity``; seconds are ignored (guide p. 19)."""
+    start, until = _range(parameters, _ACTIVITY_DAYS, MINUTE)
+    if start < midnight(_ACTIVITY_FROM):
+        raise bad_request({"from": [f"Must not be before {_ACTIVITY_FROM}."]})
+    clock.check(until)
+    fields = _fields(parameters, ("route", "routeId", "marketId", "updateCount", "deleteCount"))
+    return Activity(start, until, Shown(_routes(parameters), True, fields))
+
+
+# --- candles -----------------------------------------------------------------------------------------------------
+
+# guide p. 16; a month has no length in nanoseconds
+_CANDLES = {
+    "minute": (MINUTE, (1, 5, 15, 30)),
+    "hour": (HOUR, (1, 4)),
+    "day": (DAY, (1, 7)),
+    "month": (None, (1,)),
+}
+# Where weeks begin: 1970 began on a Thursday, they on a Monday (assumed; the guide does not say).
+_MONDAY = 4 * DAY
+
+
+@frozen
+class Candles:
+    """A question about candles; ``step`` is the width of one in nanoseconds, None for a month."""
+
+    subject: Subject
+    start: int
+    until: int
+    step: int | None
+    include_empty: bool
+    fields: tuple[str, ...]
+
+
+def candles(parameters: Parameters, clock: Clock) -> Candles:
+    """``/trades/ohlcv``."""
+    count, unit = _interval(parameters, tuple(_CANDLES))
+    width, counts = _CANDLES[unit]
+    if count not in counts:
+        raise bad_request({"interval": [f"Must be one of {', '.join(map(str, counts))} with the unit {unit}."]})
+    step = width and width * count
+    start, until = _range(parameters, _CANDLES_DAYS if step and step < DAY else _LONG_CANDLES_DAYS)
+    for name, edge in (("from", start), ("until", until)):
+        if not _is_on_grid(edge, step):
+            raise bad_request({name: ["Must be aligned to the interval."]})
+    clock.check(until)
+    return Candles(
+        subjects.one(parameters, clock.today),
+        start,
+        until,
+        step,
+        parameters.flag("includeEmptyBuckets", False),
+        _fields(parameters, ("vwap", "openTimestamp", "closeTimestamp")),
+    )
+
+
+def _is_on_grid(edge: int, step: int | None) -> bool:
+    if step is None:
+        return edge % DAY == 0 and date_at(edge).day == 1
+    return (edge - (_MONDAY if step == 7 * DAY else 0)) % step == 0
+
+
+# --- books -------------------------------------------------------------------------------------------------------
+
+_BOOKS = {"second": NS, "minute": MINUTE, "hour": HOUR}
+
+
+@frozen
+class Books:
+    """A question about order books."""
+
+    subject: Subject
+    start: int
+    until: int
+    step: int
+    include_empty: bool
+    shown: Shown
+    depth: int = 1
+    max_spread: tuple[int, int] | None = None
+    """Per cent, as numerator and denominator."""
+    include_private: bool = False
+
+
+def tops(parameters: Parameters, clock: Clock) -> Books:
+    """``/orders/book/top``."""
+    count, unit = _interval(parameters, tuple(_BOOKS))
+    start, until = _range(parameters, _BOOKS_DAYS)
+    step = count * _BOOKS[unit]
+    if until - start > _BOOKS_POINTS * step:
+        raise bad_request({"until": [f"Maximum number of points is {_BOOKS_POINTS}."]})
+    clock.check(until)
+    return Books(
+        subjects.one(parameters, clock.today),
+        start,
+        until,
+        step,
+        parameters.flag("includeEmptyBuckets", False),
+        _shown(parameters, ("route", "routeId", "venueCode")),
+    )
+
+
+def books(parameters: Parameters, clock: Clock) -> Books:
+    """``/orders/book``."""
+    plain = tops(parameters, clock)
+    depth = parameters.number("depth")
+    if depth is not None and depth < 1:
+        raise bad_request({"depth": ["Must be at least 1."]})
+    return Books(
+        plain.subject,
+        plain.start,
+        plain.until,
+        plain.step,
+        plain.include_empty,
+        plain.shown,
+        _DEPTH if depth is None else depth,
+        _percent(parameters, "maxSpread"),
+        parameters.flag("includePrivate", False),
+    )
+
+
+_DECIMAL = re.compile(r"(\d{1,6})(?:\.(\d{1,6}))?", re.ASCII)
+
+
+def _percent(parameters: Parameters, name: str) -> tuple[int, int] | None:
+    value = parameters.one(name)
+    if value is None:
+        return None
+    match = _DECIMAL.fullmatch(value)
+    if match is None:
+        raise bad_request({name: [f"The value '{value}' is not valid."]})
+    return int(match[1] + (match[2] or "").ljust(6, "0")), 10**6
+
+
+# --- what several of them share ----------------------------------------------------------------------------------
+
+
+def _range(parameters: Parameters, days: int, grain: int = NS) -> tuple[int, int]:
+    """From and until, cut to the grain, at most so many days apart."""
+    parameters.required("from", "until")
+    start, until = (_moment(parameters, name) // grain * grain for name in ("from", "until"))
     if until < start:
         raise bad_request({"until": ["Must not be before from."]})
-    if until - start > _RANGE_DAYS * _DAY:
-        raise bad_request({"until": ["Maximum query range is 32 days."]})
+    if until - start > days * DAY:
+        raise bad_request({"until": [f"Maximum query range is {days} days."]})
     return start, until
 
 
-def _product(parameters: Parameters) -> tuple[Product, Sequence]:
-    instrument, market = parameters.number("instrumentId"), parameters.number("marketId")
-    if (instrument is None) == (market is None):
-        raise bad_request({"instrumentId": ["Exactly one of instrumentId and marketId is required."]})
-    kind, number = ("instrument", instrument) if instrument is not None else ("market", market)
-    product = catalogue.products().get((kind, number)) if number is not None else None
-    if product is None:
-        raise not_found(f"{kind} {number}")
-    sequence_id = parameters.number("sequenceId")
-    if sequence_id is None:
-        raise bad_request({"sequenceId": ["The sequenceId field is required."]})
-    for sequence in catalogue.sequences_of(product):
-        if sequence.id == sequence_id:
-            return product, sequence
-    raise not_found(f"sequence {sequence_id} of {kind} {number}")
+def _moment(parameters: Parameters, name: str) -> int:
+    return moment(name, parameters.one(name) or "")
 
 
-def _kind(parameters: Parameters) -> Literal["single", "spread", "range"]:
-    value = parameters.one("contractType")
-    if value is None:
-        raise bad_request({"contractType": ["The contractType field is required."]})
-    if value.lower() not in _KINDS:
-        raise bad_request({"contractType": [f"The value '{value}' is not valid."]})
-    return _KINDS[value.lower()]
+def _at(parameters: Parameters, clock: Clock, grain: int) -> int:
+    """The moment that is asked for; the end of what the key may see unless one is given (guide pp. 19, 24)."""
+    at = clock.horizon if parameters.one("at") is None else _moment(parameters, "at")
+    at -= at % grain
+    clock.check(at)
+    return at
 
 
-def _items(
-    parameters: Parameters, sequence: Sequence, kind: str, start: int, until: int, today: datetime.date
-) -> tuple[Item, ...]:
-    ids, second, front = (
-        parameters.numbers("sequenceItemId"),
-        parameters.number("secondSequenceItemId"),
-        parameters.number("tradingItems"),
-    )
-    if (second is None) != (kind == "single"):
-        rule = "Required with Spread and Range, and only with them."
-        raise bad_request({"secondSequenceItemId": [rule]})
-    if bool(ids) == (front is not None):
-        raise bad_request({"sequenceItemId": ["Exactly one of sequenceItemId and tradingItems is required."]})
-    if front is not None:
-        return _tradable(sequence, kind, front, start, until, today)
-    if len(ids) > 1 and kind != "single":
-        raise bad_request({"sequenceItemId": ["Several items are allowed with SinglePeriod only."]})
-    if len(set(ids)) > _MOST_ITEMS:
-        raise bad_request({"sequenceItemId": [f"At most {_MOST_ITEMS} items are allowed."]})
-    wanted = dict.fromkeys([*ids, *([second] if second is not None else [])])
-    found = [catalogue.item(sequence, item_id) for item_id in wanted]
-    if kind != "single" and len(wanted) == 1:
-        raise bad_request({"secondSequenceItemId": ["Must differ from sequenceItemId."]})
-    return tuple(item for item in found if item is not None)
+def _interval(parameters: Parameters, units: tuple[str, ...]) -> tuple[int, str]:
+    parameters.required("interval", "intervalUnit")
+    unit = (parameters.one("intervalUnit") or "").lower()
+    if unit not in units:
+        raise bad_request({"intervalUnit": [f"Must be one of {', '.join(units)}."]})
+    count = parameters.number("interval") or 0
+    if not 1 <= count <= _MOST_UNITS:
+        raise bad_request({"interval": [f"Must be between 1 and {_MOST_UNITS}."]})
+    return count, unit
 
 
-def _tradable(
-    sequence: Sequence, kind: str, count: int, start: int, until: int, today: datetime.date
-) -> tuple[Item, ...]:
-    """The first ``count`` items that trade within the range (guide p. 29)."""
-    if kind != "single":
-        raise bad_request({"tradingItems": ["Allowed with SinglePeriod only."]})
-    if not 1 <= count <= _MOST_ITEMS:
-        raise bad_request({"tradingItems": [f"Must be between 1 and {_MOST_ITEMS}."]})
-    if sequence.tenor in ("prompt", "expiry"):
-        raise bad_request({"tradingItems": ["Not supported for sequences without an end of trading."]})
-    first, last = (_date(at) for at in (start, max(start, until - 1)))  # what trades at `until` is not asked for
-    listed = catalogue.items(sequence.id, max(today, last))
-    return tuple(item for item in listed if item.first and item.last and item.first <= last and item.last >= first)[
-        :count
-    ]
+# Far beyond any range, and small enough for 64 bits.
+_MOST_UNITS = 1_000_000
+
+
+def _shown(parameters: Parameters, allowed: tuple[str, ...]) -> Shown:
+    routes, deduplicate = _routes(parameters), parameters.flag("deduplicateRoutes", True)
+    return Shown(routes, deduplicate, _fields(parameters, allowed))
 
 
 def _routes(parameters: Parameters) -> tuple[Route, ...]:
@@ -276,6 +372,9 @@ def _fields(parameters: Parameters, allowed: tuple[str, ...]) -> tuple[str, ...]
     return tuple(name for name in allowed if name in chosen)
 
 
+# --- reference data ----------------------------------------------------------------------------------------------
+
+
 @frozen
 class Items:
     """A question about a sequence's items: how many, and from which end of delivery on."""
@@ -289,55 +388,9 @@ def sequence_items(parameters: Parameters, today: datetime.date) -> Items:
     count = parameters.number("count")
     if count is not None and count < 1:
         raise bad_request({"count": ["Must be at least 1."]})
-    moment = parameters.moment("startDate")  # refuses what is no time, though only its date counts
-    since = today if moment is None else _date_of(parameters.all("startDate")[0])
+    text = parameters.one("startDate")
+    if text is None:
+        return Items(100 if count is None else count, today)
+    moment("startDate", text)  # refuses what is no time, though only its date counts
+    since = date_at(moment("startDate", text.upper().partition("T")[0]))
     return Items(100 if count is None else count, since)
-
-
-def _date_of(text: str) -> datetime.date:
-    return _date(_moment("startDate", text.upper().partition("T")[0]))
-
-
-# ISO 8601 without fractions of a second; what is left out is the start of its unit (guide p. 6).
-_TIME = re.compile(
-    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
-    r"(?:T(?P<hour>\d\d)(?::(?P<minute>\d\d)(?::(?P<second>\d\d))?)?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?)?)?)?",
-    re.IGNORECASE | re.ASCII,
-)
-_UNITS = (("year", 0), ("month", 1), ("day", 1), ("hour", 0), ("minute", 0), ("second", 0))
-_YEARS = range(1970, 2200)
-_WIDEST_OFFSET = 14 * 3600
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
-
-def _moment(name: str, text: str) -> int:
-    """A time in nanoseconds since 1970."""
-    match = _TIME.fullmatch(text)
-    parts = match.groupdict() if match else {}
-    try:
-        numbers = [int(parts[unit] or least) for unit, least in _UNITS]
-        moment = datetime.datetime(*numbers, tzinfo=datetime.UTC)  # type: ignore[arg-type, misc]
-        offset = _offset(parts["zone"])
-        if moment.year not in _YEARS:
-            raise ValueError
-    except (KeyError, ValueError):
-        raise bad_request({name: [f"The value '{text}' is not valid."]}) from None
-    return (int((moment - _EPOCH).total_seconds()) - offset) * NS
-
-
-def _offset(zone: str | None) -> int:
-    if zone is None or zone in "Zz":
-        return 0
-    digits = zone[1:].replace(":", "").ljust(4, "0")
-    seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
-    if seconds > _WIDEST_OFFSET or int(digits[2:]) > 59:
-        raise ValueError(zone)
-    return seconds if zone[0] == "+" else -seconds
-
-
-def _date(nanoseconds: int) -> datetime.date:
-    return (_EPOCH + datetime.timedelta(seconds=nanoseconds // NS)).date()
-
-
-def _nanoseconds(date: datetime.date) -> int:
-    return (date - _EPOCH.date()).days * _DAY

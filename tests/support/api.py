@@ -1,0 +1,82 @@
+"""Plain requests to a sandbox, and the API's document as a judge of what comes back."""
+
+from __future__ import annotations
+
+import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import requests
+import yaml
+from openapi_schema_validator import OAS31Validator
+
+from trayport.sandbox import Sandbox
+
+DOCUMENT = yaml.safe_load((Path(__file__).parents[1] / "data" / "openapi.yaml").read_text(encoding="utf-8"))
+
+TTF = {"marketId": 10000065, "sequenceId": 10000305, "sequenceItemId": 244, "contractType": "SinglePeriod"}
+EUA = {"marketId": 10000016, "sequenceId": 10000400, "sequenceItemId": 750, "contractType": "SinglePeriod"}
+TRADES = {"from": "2024-02-05", "until": "2024-02-06", **TTF}
+
+CONTRACTS = [
+    TTF,
+    EUA,
+    {**TTF, "sequenceItemId": 262},
+    {**TTF, "contractType": "Spread", "secondSequenceItemId": 245},
+    {"instrumentId": 10641710, "sequenceId": 10000106, "sequenceItemId": 22, "contractType": "SinglePeriod"},
+    {"instrumentId": 10009113, "sequenceId": 10000305, "sequenceItemId": 244, "contractType": "SinglePeriod"},
+]
+"""Busy and quiet ones, of markets and of instruments."""
+
+
+def ask(sandbox: Sandbox, path: str = "/api/trades", params: Any = TRADES, **options: Any) -> requests.Response:
+    """One request with the sandbox's key."""
+    headers = {"x-api-key": sandbox.key, **options.pop("headers", {})}
+    return requests.get(sandbox.url + path, params=params, headers=headers, timeout=30, **options)
+
+
+def answer(sandbox: Sandbox, path: str, params: Any, **parameters: Any) -> Any:
+    """What a question is answered with; it must be one that is answered."""
+    got = ask(sandbox, f"/api{path}", {**params, **parameters})
+    assert 200 == got.status_code, got.text
+    return got.json()
+
+
+def refused(sandbox: Sandbox, path: str, params: Any) -> list[str]:
+    """The parameters that a 400 complains of."""
+    got = ask(sandbox, f"/api{path}", params)
+    assert 400 == got.status_code, got.text
+    check("Problem", got.json())
+    return list(got.json()["errors"])
+
+
+def check(schema: str, document: object) -> None:
+    """Against the API's document."""
+    _validator(schema).validate(document)
+
+
+@cache
+def _validator(schema: str) -> Any:
+    return OAS31Validator({"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]})
+
+
+def fields(path: str) -> list[str]:
+    """The optional fields that the document allows at a path."""
+    for parameter in DOCUMENT["paths"][path]["get"]["parameters"]:
+        if "$ref" in parameter:
+            parameter = DOCUMENT["components"]["parameters"][parameter["$ref"].rpartition("/")[2]]
+        if parameter["name"] == "optionalFields":
+            return list(parameter["schema"]["items"]["enum"])
+    raise KeyError(path)
+
+
+def nanoseconds(text: str) -> int:
+    """A moment in UTC as answers tell it."""
+    return int(np.datetime64(text, "ns").astype(np.int64))
+
+
+def written(nanoseconds: int) -> str:
+    """A moment as questions ask for it; what is finer than a second is cut off."""
+    return datetime.datetime.fromtimestamp(nanoseconds // 10**9, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

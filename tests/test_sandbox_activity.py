@@ -1,0 +1,340 @@
+"""Activity, one's own trades and the last one: they say the same as ``/trades``."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.api import TTF, answer, ask, check, fields, nanoseconds, refused, written
+
+from trayport.sandbox import Sandbox, calendar, deliveries
+from trayport.sandbox.catalogue import products
+
+ACTIVITY, PRIVATE, LAST = "/trades/activity", "/trades/private", "/trades/last"
+DAY = {"from": "2024-02-05", "until": "2024-02-06"}
+NOW = datetime.datetime(2024, 2, 7, 12, 7, 30, tzinfo=datetime.UTC)
+ROW = {"instrumentId", "sequenceId", "sequenceItemId", "secondSequenceItemId", "contractType", "count"}
+IDS = ("instrumentId", "sequenceId", "sequenceItemId", "secondSequenceItemId", "contractType")
+OWN = {"tradeId", "venueCode", "dealDate", "lastUpdated", "price", "quantity", "aggressorBuy"}
+
+
+def specifiers(row: dict[str, Any]) -> dict[str, Any]:
+    """What asks for the contract of a row of activity."""
+    return {name: row[name] for name in IDS if row[name] is not None}
+
+
+class TestActivity:
+    """``/trades/activity``"""
+
+    def test_it_is_what_the_document_promises_busiest_first(self, sandbox: Sandbox) -> None:
+        rows = answer(sandbox, ACTIVITY, DAY)
+
+        assert len(rows) > 1000
+        assert all(set(row) == ROW for row in rows)
+        for row in rows[:200]:
+            check("Activity", row)
+        counts = [row["count"] for row in rows]
+        assert counts == sorted(counts, reverse=True)
+        assert {"SinglePeriod", "PeriodSpread", "PeriodRange"} == {row["contractType"] for row in rows}
+
+    def test_every_optional_field_is_there_when_asked_for(self, sandbox: Sandbox) -> None:
+        rows = answer(sandbox, ACTIVITY, DAY, routes="all", optionalFields=fields(ACTIVITY))
+
+        for row in rows:
+            assert set(row) == ROW | set(fields(ACTIVITY))
+        for row in rows[:200]:
+            check("Activity", row)
+        assert {("House", 652), ("Desk", 904)} == {(row["route"], row["routeId"]) for row in rows}
+        assert {None, 10000065, 10000016} <= {row["marketId"] for row in rows}
+        assert sum(row["deleteCount"] for row in rows) > 20
+        assert sum(row["updateCount"] for row in rows) > 100
+        keys = [(*(row[name] for name in IDS), row["route"]) for row in rows]
+        assert len(keys) == len(set(keys))
+
+    @settings(max_examples=20, deadline=None)
+    @given(
+        start=st.integers(0, 30 * 1440),
+        minutes=st.integers(1, 2 * 1440),
+        route=st.sampled_from(["House", "Desk"]),
+        place=st.integers(0, 10**6),
+    )
+    def test_what_was_not_deleted_is_what_trades_shows(
+        self, sandbox: Sandbox, start: int, minutes: int, route: str, place: int
+    ) -> None:
+        first = nanoseconds("2024-01-08") + start * 60 * 10**9
+        window = {"from": written(first), "until": written(first + minutes * 60 * 10**9), "routes": route}
+        rows = answer(sandbox, ACTIVITY, window, optionalFields="deleteCount")
+
+        for row in rows[:3] + [rows[(place + number) % len(rows)] for number in range(5) if rows]:
+            trades = answer(sandbox, "/trades", {**window, **specifiers(row)})
+            assert row["count"] - row["deleteCount"] == len(trades)
+
+    @pytest.mark.parametrize("sequence, offset", [(10000305, 1), (10000306, 3), (10000400, 40), (10000302, 2)])
+    @pytest.mark.parametrize("kind", ["SinglePeriod", "Spread", "Range"])
+    def test_whatever_trades_shows_is_in_it(self, sandbox: Sandbox, sequence: int, offset: int, kind: str) -> None:
+        market = 10000016 if sequence == 10000400 else 10000065
+        rows = answer(sandbox, ACTIVITY, DAY, optionalFields="marketId,deleteCount")
+        wire = {"SinglePeriod": kind}.get(kind, f"Period{kind}")
+        told = {
+            tuple(row[name] for name in IDS[:-1]): row["count"] - row["deleteCount"]
+            for row in rows
+            if (row["marketId"], row["sequenceId"], row["contractType"]) == (market, sequence, wire)
+            and (kind == "SinglePeriod" or row["secondSequenceItemId"] == row["sequenceItemId"] + offset)
+        }
+        group = "emissions" if sequence == 10000400 else "gas"
+        listed = deliveries.on(group, calendar.day_number(datetime.date(2024, 2, 5))).deliveries
+        items = [each.ids[0] for each in listed if each.sequence.id == sequence and each.kind == "single"]
+        asked = {**DAY, "marketId": market, "sequenceId": sequence, "contractType": kind, "optionalFields": "contract"}
+        questions: list[dict[str, Any]] = (
+            [{"sequenceItemId": items[:50]}]
+            if kind == "SinglePeriod"
+            else [{"sequenceItemId": item, "secondSequenceItemId": item + offset} for item in items]
+        )
+        trades = [trade for question in questions for trade in answer(sandbox, "/trades", {**asked, **question})]
+        shown = Counter(tuple(trade["contract"][name] for name in IDS[:-1]) for trade in trades)
+
+        assert shown == {key: count for key, count in told.items() if count}
+        assert shown or kind == "Range" or sequence == 10000306
+
+    def test_two_days_are_their_sum_and_seconds_are_ignored(self, sandbox: Sandbox) -> None:
+        def counted(start: str, until: str) -> Counter[Any]:
+            rows = answer(sandbox, ACTIVITY, {"from": start, "until": until})
+            return Counter({tuple(row[name] for name in IDS): row["count"] for row in rows})
+
+        both = counted("2024-02-05T10:30", "2024-02-06T09:15")
+        assert both == counted("2024-02-05T10:30", "2024-02-05T13:00") + counted("2024-02-05T13:00", "2024-02-06T09:15")
+        assert both == counted("2024-02-05T10:30:59", "2024-02-06T09:15:30")
+
+    def test_weekends_are_quiet(self, sandbox: Sandbox) -> None:
+        assert [] == answer(sandbox, ACTIVITY, {"from": "2024-02-10", "until": "2024-02-12"})
+
+    def test_what_it_has_no_parameters_for_is_ignored(self, sandbox: Sandbox) -> None:
+        rows = answer(sandbox, ACTIVITY, DAY, marketId=10000065, deduplicateRoutes="false")
+
+        assert rows == answer(sandbox, ACTIVITY, DAY)
+        assert frozenset({"marketid", "deduplicateroutes"}) == sandbox.asked[-2].ignored
+
+    @pytest.mark.parametrize(
+        "changes, parameter",
+        [
+            ({"from": None}, "from"),
+            ({"until": None}, "until"),
+            ({"from": "2023-04-09", "until": "2023-04-11"}, "from"),
+            ({"from": "2023-04-09T23:59:59"}, "until"),
+            ({"until": "2024-02-12T00:01"}, "until"),
+            ({"until": "2024-02-04"}, "until"),
+            ({"optionalFields": "contract"}, "optionalFields"),
+            ({"routes": "Attic"}, "routes"),
+        ],
+    )
+    def test_what_breaks_a_rule_is_400_with_the_parameter(
+        self, sandbox: Sandbox, changes: dict[str, Any], parameter: str
+    ) -> None:
+        assert [parameter] == refused(sandbox, ACTIVITY, {**DAY, **changes})
+
+    @pytest.mark.parametrize(
+        "window", [("2023-04-10", "2023-04-17"), ("2024-02-05", "2024-02-12T00:00:59"), ("2024-02-05", "2024-02-05")]
+    )
+    def test_the_limits_are_just_allowed(self, sandbox: Sandbox, window: tuple[str, str]) -> None:
+        assert 200 == ask(sandbox, f"/api{ACTIVITY}", dict(zip(("from", "until"), window, strict=True))).status_code
+
+    @pytest.mark.parametrize(
+        "until, intraday, status",
+        [("2024-02-07", False, 200), ("2024-02-07T00:00:59", False, 200), ("2024-02-07T00:01", False, 401),
+         ("2024-02-08", True, 200)],
+    )  # fmt: skip
+    def test_today_needs_the_right_to_it(self, until: str, intraday: bool, status: int) -> None:
+        with Sandbox(limits=False, now=NOW, intraday=intraday) as sandbox:
+            window = {"from": "2024-02-07" if intraday else "2024-02-06", "until": until}
+            assert status == ask(sandbox, f"/api{ACTIVITY}", window).status_code
+            if intraday:
+                so_far = answer(sandbox, ACTIVITY, {"from": "2024-02-07", "until": "2024-02-07T12:08"})
+                assert so_far == answer(sandbox, ACTIVITY, window)
+
+
+class TestPrivate:
+    """``/trades/private``"""
+
+    def private_rows(self, sandbox: Sandbox, params: dict[str, Any]) -> list[dict[str, Any]]:
+        """The private rows of ``/trades``, their fields made flat."""
+        rows = answer(sandbox, "/trades", params, includePrivate="true")
+        return [
+            {**{name: row[name] for name in row if name != "privateFields"}, **row["privateFields"]}
+            for row in rows
+            if "privateFields" in row
+        ]
+
+    @pytest.mark.parametrize("routes", [{}, {"routes": "all"}, {"routes": "all", "deduplicateRoutes": "false"}])
+    @pytest.mark.parametrize("contract", [TTF, {**TTF, "contractType": "Spread", "secondSequenceItemId": 245}])
+    def test_they_are_the_private_rows_of_trades_but_flat(
+        self, sandbox: Sandbox, contract: dict[str, Any], routes: dict[str, str]
+    ) -> None:
+        asked = {"from": "2024-01-08", "until": "2024-02-06", **contract, **routes, "optionalFields": fields(PRIVATE)}
+        rows = answer(sandbox, PRIVATE, asked)
+
+        assert len(rows) > 2
+        assert self.private_rows(sandbox, asked) == [
+            {name: row[name] for name in row if name != "lastUpdated"} for row in rows
+        ]
+        for row in rows:
+            check("PrivateTrade", row)
+            assert 0 <= row["lastUpdated"] - row["dealDate"] < 3600 * 10**9
+        assert any(row["lastUpdated"] > row["dealDate"] for row in rows) or "Spread" in contract.values()
+
+    def test_a_pinned_contract_is_not_repeated_in_every_row(self, sandbox: Sandbox) -> None:
+        rows = answer(sandbox, PRIVATE, {**DAY, **TTF})
+
+        assert all(row.keys() >= OWN and "contract" not in row for row in rows)
+        assert len(rows) > 2
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {},
+            {"marketId": 10000065},
+            {"instrumentId": 10002228},
+            {"marketId": 10000065, "sequenceId": 10000305},
+            {"sequenceId": 10000305},
+            {"sequenceId": 10000100},
+        ],
+    )
+    def test_less_than_a_contract_is_all_of_it_and_says_which(self, sandbox: Sandbox, asked: dict[str, int]) -> None:
+        everything = answer(sandbox, PRIVATE, DAY)
+        rows = answer(sandbox, PRIVATE, DAY, **asked)
+
+        assert rows == [
+            row for row in everything if all(row["contract"][name] == value for name, value in asked.items())
+        ]
+        assert len(rows) > 2 or asked == {"sequenceId": 10000100}
+        times = [row["dealDate"] for row in rows]
+        assert times == sorted(times)
+        for row in rows:
+            check("PrivateTrade", row)
+
+    def test_each_of_all_is_that_of_its_contract(self, sandbox: Sandbox) -> None:
+        everything = answer(sandbox, PRIVATE, DAY, optionalFields="fromBrokenSpread,route", routes="all")
+        for row in everything[::15]:
+            contract = specifiers(row["contract"])
+            one = answer(
+                sandbox, PRIVATE, {**DAY, **contract}, optionalFields="fromBrokenSpread,contract", routes="all"
+            )
+            assert row in one
+            assert all(each in everything for each in one)
+
+    @settings(max_examples=10, deadline=None)
+    @given(cuts=st.lists(st.integers(0, 4 * 1440), min_size=2, max_size=4).map(sorted))
+    def test_a_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, cuts: list[int]) -> None:
+        edges = [written(nanoseconds("2024-02-05") + cut * 60 * 10**9) for cut in cuts]
+        parts = [
+            row for start, until in pairwise(edges) for row in answer(sandbox, PRIVATE, {"from": start, "until": until})
+        ]
+
+        assert parts == answer(sandbox, PRIVATE, {"from": edges[0], "until": edges[-1]})
+
+    def test_today_is_seen_without_the_right_to_it_up_to_now(self) -> None:
+        with Sandbox(limits=False, now=NOW) as sandbox:
+            rows = answer(sandbox, PRIVATE, {"from": "2024-02-07", "until": "2024-02-08"})
+
+            assert len(rows) > 20
+            assert max(row["dealDate"] for row in rows) < nanoseconds("2024-02-07T12:07:30")
+            assert max(row["lastUpdated"] for row in rows) <= nanoseconds("2024-02-07T12:07:30")
+            assert 401 == ask(sandbox, params={**TTF, "from": "2024-02-07", "until": "2024-02-08"}).status_code
+
+    @pytest.mark.parametrize(
+        "asked, parameter",
+        [
+            ({"from": None}, "from"),
+            ({"until": "2024-03-08T00:00:01"}, "until"),
+            ({"instrumentId": 10002228, "marketId": 10000065}, "instrumentId"),
+            ({"sequenceItemId": 244}, "instrumentId"),
+            ({"marketId": 10000065, "sequenceItemId": 244}, "sequenceId"),
+            ({"marketId": 10000065, "sequenceId": 10000305, "sequenceItemId": 244}, "contractType"),
+            ({"marketId": 10000065, "sequenceId": 10000305, "contractType": "SinglePeriod"}, "sequenceItemId"),
+            ({**TTF, "sequenceItemId": "244,245"}, "sequenceItemId"),
+            ({**TTF, "secondSequenceItemId": 245}, "secondSequenceItemId"),
+            ({"optionalFields": "vwap"}, "optionalFields"),
+            ({"deduplicateRoutes": "maybe"}, "deduplicateRoutes"),
+        ],
+    )
+    def test_what_breaks_a_rule_is_400_with_the_parameter(
+        self, sandbox: Sandbox, asked: dict[str, Any], parameter: str
+    ) -> None:
+        assert [parameter] == refused(sandbox, PRIVATE, {**DAY, **asked})
+
+    @pytest.mark.parametrize(
+        "asked", [{"marketId": 5}, {"sequenceId": 5}, {"marketId": 10000065, "sequenceId": 10000400}]
+    )
+    def test_what_is_not_there_is_404(self, sandbox: Sandbox, asked: dict[str, int]) -> None:
+        assert 404 == ask(sandbox, f"/api{PRIVATE}", {**DAY, **asked}).status_code
+
+
+class TestLast:
+    """``/trades/last``"""
+
+    @settings(max_examples=25, deadline=None)
+    @given(seconds=st.integers(0, 5 * 86_400), item=st.sampled_from([244, 250, 280]))
+    def test_it_is_the_last_of_the_trades_before_the_moment(self, sandbox: Sandbox, seconds: int, item: int) -> None:
+        at = nanoseconds("2024-02-01") + seconds * 10**9
+        asked = {**TTF, "sequenceItemId": item, "optionalFields": "contract"}
+        trades = answer(sandbox, "/trades", {"from": written(at - 31 * 86_400 * 10**9), "until": written(at), **asked})
+        last = answer(sandbox, LAST, {**asked, "at": written(at)})
+
+        assert [{name: trade[name] for name in ("price", "dealDate", "contract")} for trade in trades[-1:]] == last
+        for row in last:
+            check("LastTrade", row)
+
+    def test_the_moment_itself_does_not_count(self, sandbox: Sandbox) -> None:
+        whole = next(row for row in answer(sandbox, "/trades", {**DAY, **TTF}) if row["dealDate"] % 10**9 == 0)
+        at = whole["dealDate"]
+
+        assert answer(sandbox, LAST, TTF, at=written(at))[0]["dealDate"] < at
+        assert answer(sandbox, LAST, TTF, at=written(at + 10**9))[0]["dealDate"] >= at
+
+    def test_it_looks_back_a_year_and_no_further(self, sandbox: Sandbox) -> None:
+        (last,) = answer(sandbox, LAST, TTF, at="2024-04-15")
+        year = 365 * 86_400 * 10**9
+
+        assert [last] == answer(sandbox, LAST, TTF, at=written(last["dealDate"] + year))
+        assert [] == answer(sandbox, LAST, TTF, at=written(last["dealDate"] + year + 10**9))
+
+    @pytest.mark.parametrize("intraday, moment", [(False, "2024-02-07"), (True, "2024-02-07T12:07:30")])
+    def test_without_a_moment_it_is_the_end_of_what_the_key_may_see(self, intraday: bool, moment: str) -> None:
+        with Sandbox(limits=False, now=NOW, intraday=intraday) as sandbox:
+            assert answer(sandbox, LAST, TTF, at=moment) == answer(sandbox, LAST, TTF)
+            later = ask(sandbox, f"/api{LAST}", {**TTF, "at": "2024-02-07T00:00:01"})
+            assert (200 if intraday else 401) == later.status_code
+
+    @pytest.mark.parametrize(
+        "changes, parameter",
+        [
+            ({"at": "soon"}, "at"),
+            ({"at": "2024-02-05T12:00:00.5Z"}, "at"),
+            ({"sequenceItemId": "244,245"}, "sequenceItemId"),
+            ({"marketId": None}, "instrumentId"),
+            ({"optionalFields": "route"}, "optionalFields"),
+        ],
+    )
+    def test_what_breaks_a_rule_is_400_with_the_parameter(
+        self, sandbox: Sandbox, changes: dict[str, Any], parameter: str
+    ) -> None:
+        assert [parameter] == refused(sandbox, LAST, {**TTF, **changes})
+
+
+@pytest.mark.parametrize("items", [(244, 248), (245, 244), (244, 245)])
+def test_only_what_is_near_is_traded_as_a_spread_and_only_forward(sandbox: Sandbox, items: tuple[int, int]) -> None:
+    first, second = items
+    spread = {**TTF, "contractType": "Spread", "sequenceItemId": first, "secondSequenceItemId": second}
+
+    assert (items == (244, 245)) == bool(answer(sandbox, "/trades", {**DAY, **spread}))
+
+
+def test_most_instruments_never_trade(sandbox: Sandbox) -> None:
+    rows = answer(sandbox, ACTIVITY, {"from": "2024-02-05", "until": "2024-02-10"})
+    instruments = {row["instrumentId"] for row in rows}
+
+    assert 400 < len(instruments) < 1000 < len(products())

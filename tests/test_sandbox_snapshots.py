@@ -1,0 +1,99 @@
+"""Snapshots of the stand-in: the last trade and the best orders, at one moment."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.api import CONTRACTS, TTF, answer, ask, check, nanoseconds, refused, written
+
+from trayport.sandbox import Sandbox
+
+TOP, SNAPSHOTS = "/orders/book/top", "/snapshots"
+SECOND = 10**9
+NOW = datetime.datetime(2024, 2, 7, 12, 7, 30, tzinfo=datetime.UTC)
+FRONT = {"marketId": 10000065, "sequenceId": 10000305, "contractType": "SinglePeriod", "at": "2024-02-05T12:00"}
+SIDES = ("bidPrice", "bidQuantity", "askPrice", "askQuantity")
+
+
+def test_they_are_what_the_document_promises(sandbox: Sandbox) -> None:
+    got = answer(sandbox, SNAPSHOTS, FRONT, tradingItems=50)
+
+    check("SnapshotSet", got)
+    assert nanoseconds("2024-02-05T12:00") == got["timestamp"]
+    assert list(range(243, 279)) == [each["contract"]["sequenceItemId"] for each in got["snapshots"]]
+    assert {(10000065, None)} == {
+        (each["contract"]["marketId"], each["contract"]["instrumentId"]) for each in got["snapshots"]
+    }
+
+
+@settings(max_examples=15, deadline=None)
+@given(minute=st.integers(0, 10 * 1440), contract=st.sampled_from(CONTRACTS))
+def test_each_is_the_last_trade_and_the_best_orders(sandbox: Sandbox, minute: int, contract: dict[str, Any]) -> None:
+    at = nanoseconds("2024-02-01") + minute * 60 * SECOND
+    (snapshot,) = answer(sandbox, SNAPSHOTS, contract, at=written(at + 59 * SECOND))["snapshots"]
+    last = answer(sandbox, "/trades/last", contract, at=written(at))
+    window = {"from": written(at - 60 * SECOND), "until": written(at), "interval": 1, "intervalUnit": "minute"}
+    tops = answer(sandbox, TOP, {**contract, **window})
+
+    assert (last or [None]) == [snapshot["lastTrade"]]
+    assert [{name: row[name] for name in SIDES} for row in tops] == [
+        best for best in [snapshot["bestOrders"]] if best is not None
+    ]
+
+
+def test_contracts_come_in_the_order_asked_for_and_once(sandbox: Sandbox) -> None:
+    got = answer(sandbox, SNAPSHOTS, FRONT, sequenceItemId="250,244,250,262")
+
+    assert [250, 244, 262] == [each["contract"]["sequenceItemId"] for each in got["snapshots"]]
+
+
+def test_nothing_is_null_but_the_contract_is_always_there(sandbox: Sandbox) -> None:
+    asked = {**FRONT, "sequenceItemId": 390, "instrumentId": 10002228, "marketId": None}
+    (snapshot,) = answer(sandbox, SNAPSHOTS, asked)["snapshots"]
+
+    assert (None, None) == (snapshot["lastTrade"], snapshot["bestOrders"])
+    assert (10000065, 10002228, 390) == tuple(
+        snapshot["contract"][name] for name in ("marketId", "instrumentId", "sequenceItemId")
+    )
+
+
+def test_the_name_of_the_moment_is_at_and_any_other_is_ignored(sandbox: Sandbox) -> None:
+    asked = {**FRONT, "at": None, "sequenceItemId": 244}
+    got = answer(sandbox, SNAPSHOTS, asked, snapshotDate="2024-02-05", optionalFields="contract")
+
+    assert got["timestamp"] > nanoseconds("2026-01-01")
+    assert frozenset({"snapshotdate", "optionalfields"}) == sandbox.asked[-1].ignored
+
+
+@pytest.mark.parametrize("intraday, moment", [(False, "2024-02-07"), (True, "2024-02-07T12:07")])
+def test_without_a_moment_it_is_the_end_of_what_the_key_may_see(intraday: bool, moment: str) -> None:
+    with Sandbox(limits=False, now=NOW, intraday=intraday) as sandbox:
+        got = answer(sandbox, SNAPSHOTS, TTF)
+
+        assert nanoseconds(moment) == got["timestamp"]
+        assert intraday == (got["snapshots"][0]["bestOrders"] is not None)
+        later = ask(sandbox, f"/api{SNAPSHOTS}", {**TTF, "at": "2024-02-07T00:01"})
+        assert (200 if intraday else 401) == later.status_code
+        assert 200 == ask(sandbox, f"/api{SNAPSHOTS}", {**TTF, "at": "2024-02-07T00:00:59"}).status_code
+
+
+@pytest.mark.parametrize(
+    "changes, parameter",
+    [
+        ({"at": "now"}, "at"),
+        ({"tradingItems": 51}, "tradingItems"),
+        ({"tradingItems": 3, "sequenceItemId": 244}, "sequenceItemId"),
+        ({"sequenceItemId": list(range(200, 251))}, "sequenceItemId"),
+        ({"sequenceItemId": "244,245", "contractType": "Spread", "secondSequenceItemId": 246}, "sequenceItemId"),
+        ({"tradingItems": 3, "sequenceId": 10000302}, "tradingItems"),
+        ({"sequenceItemId": 244, "contractType": "Range"}, "secondSequenceItemId"),
+    ],
+)
+def test_what_breaks_a_rule_is_400_with_the_parameter(
+    sandbox: Sandbox, changes: dict[str, Any], parameter: str
+) -> None:
+    assert [parameter] == refused(sandbox, SNAPSHOTS, {**FRONT, **changes})

@@ -1,0 +1,189 @@
+"""Answers about orders: ``/orders/book/top`` and ``/orders/book``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import numpy as np
+from attrs import frozen
+
+from . import orders, rules
+from .deliveries import Delivery
+from .dice import Bools, Integers
+from .model import NS_PER_MS
+from .orders import FIRM, PUBLIC, WITHHELD, Desk, Hours, Side
+from .parameters import Parameters
+from .rules import ROUTES, Books, Route, Shown
+from .subjects import Subject
+from .tape import route_columns
+from .view import View
+from .wire import Column, Table, decimal, nested, numbers, quoted
+
+# So many moments at once: a deep book of a market holds hundreds of orders.
+_BLOCK = 4096
+
+_Seen: TypeAlias = list[tuple[Desk, Route]]
+"""Desks, each with the route that its orders are shown by."""
+
+
+def tops(parameters: Parameters, view: View) -> Table:
+    """``/orders/book/top``.
+
+    How a row names its routes is not documented. Here it is one route a row, ``route`` and ``routeId`` as with
+    trades: the best of all asked routes, or with deduplicateRoutes=false a row for each.
+    """
+    ask = rules.tops(parameters, view.clock)
+    stamps = _stamps(ask, view)
+    together = ask.shown.deduplicate or len(ask.shown.wanted) == 1
+    asked = [ask.shown.wanted] if together else [(route,) for route in ask.shown.wanted]
+    parts = [_tops(ask, view, stamps, routes) for routes in asked]
+    times = np.concatenate([times for times, _ in parts])
+    order = np.argsort(times, kind="stable").tolist()
+    columns = [Column("timestamp", times[order].tolist(), "time")]
+    for alike in zip(*(columns for _, columns in parts), strict=True):
+        cells = [cell for column in alike for cell in column.cells]
+        columns.append(Column(alike[0].name, [cells[row] for row in order], alike[0].kind))
+    return Table(tuple(columns))
+
+
+def _tops(ask: Books, view: View, stamps: Integers, routes: tuple[Route, ...]) -> tuple[Integers, list[Column]]:
+    """The times and the other columns of the rows that show the best of some routes."""
+    seen = _seen(view, ask.subject, Shown(routes, True, ()))
+    found = _none(len(stamps))
+    for delivery in ask.subject.deliveries:
+        found = best(view, delivery, [desk for desk, _ in seen], stamps)
+    rows = slice(None) if ask.include_empty else found.there.any(axis=0)
+    found = Best(found.there[:, rows], found.price[:, rows], found.quantity[:, rows], found.desk[:, rows])
+    columns = found.columns()
+    if "venueCode" in ask.shown.fields:
+        for name, there, places in zip(("bid", "ask"), found.there.tolist(), found.desk.tolist(), strict=True):
+            cells = [seen[place][0].venue if hit else None for hit, place in zip(there, places, strict=True)]
+            columns.append(Column(f"{name}VenueCode", cells, "text"))
+    return stamps[rows], columns + route_columns([routes[0]] * found.there.shape[1], ask.shown)
+
+
+@frozen
+class Best:
+    """The best bid (in the first row) and the best ask (in the second) at each moment."""
+
+    there: Bools
+    price: Integers
+    quantity: Integers
+    desk: Integers
+
+    def columns(self) -> list[Column]:
+        """Price and quantity of both sides; null where there is none."""
+        found = []
+        for row, name in enumerate(("bid", "ask")):
+            there = self.there[row].tolist()
+            for what, values in (("Price", self.price[row]), ("Quantity", self.quantity[row])):
+                cells = [cell if hit else "null" for hit, cell in zip(there, numbers(values), strict=True)]
+                found.append(Column(name + what, cells))
+        return found
+
+
+def _none(count: int) -> Best:
+    nothing = np.zeros((2, count), dtype=np.int64)
+    return Best(nothing > 0, nothing, nothing.copy(), nothing.copy())
+
+
+def best(view: View, delivery: Delivery, desks: list[Desk], stamps: Integers) -> Best:
+    """The best orders of some desks at each moment (ns since 1970)."""
+    found = _none(len(stamps))
+    for first, hours, is_open in _blocks(stamps):
+        block = slice(first, first + len(is_open))
+        for row, side in enumerate(orders.sides(view.market, desks, delivery, hours, 1)):
+            for name in ("there", "price", "quantity", "desk") if side.there.size else ():
+                getattr(found, name)[row, block][is_open] = getattr(side, name)[:, 0]
+    return found
+
+
+def books(parameters: Parameters, view: View) -> Table:
+    """``/orders/book``."""
+    ask = rules.books(parameters, view.clock)
+    stamps = _stamps(ask, view)
+    seen = _seen(view, ask.subject, ask.shown)
+    times: list[int] = []
+    tails: list[str] = []
+    for first, hours, is_open in _blocks(stamps):
+        texts = dict(_texts(ask, view, seen, hours, np.flatnonzero(is_open).tolist()))
+        for row in range(len(is_open)) if ask.include_empty else sorted(texts):
+            bids, asks = texts.get(row, ("", ""))
+            times.append(int(stamps[first + row]))
+            tails.append(f',"bids":[{bids}],"asks":[{asks}]')
+    return Table((Column("timestamp", times, "time"),), tails)
+
+
+def _texts(ask: Books, view: View, seen: _Seen, hours: Hours, rows: list[int]) -> Iterator[tuple[int, tuple[str, str]]]:
+    """The orders of both sides at each moment at which there are any, by the moment's row."""
+    tails = [_order_tail(desk, route, ask.shown) for desk, route in seen]
+    for delivery in ask.subject.deliveries:
+        desks = [desk for desk, _ in seen]
+        found = orders.sides(view.market, desks, delivery, hours, ask.depth, ask.include_private)
+        near = [side if ask.max_spread is None else side.within(ask.max_spread) for side in found]
+        for row, bids, asks in zip(rows, *(_orders(side, tails) for side in near), strict=True):
+            if bids or asks:
+                yield row, (bids, asks)
+
+
+def _orders(side: Side, tails: list[str]) -> list[str]:
+    """The orders of a side in JSON, one text for each moment."""
+    columns = (side.price, side.quantity, side.desk, side.status)
+    price, quantity, desk, status = (column[side.there].tolist() for column in columns)
+    texts = [
+        f'{{"price":{decimal(price)},"quantity":{decimal(quantity)}{tails[desk]}{_PRIVATE[status]}}}'
+        for price, quantity, desk, status in zip(price, quantity, desk, status, strict=True)
+    ]
+    ends = np.cumsum(side.there.sum(axis=1)).tolist()
+    return [",".join(texts[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _order_tail(desk: Desk, route: Route, shown: Shown) -> str:
+    fields = {"venueCode": desk.venue} if "venueCode" in shown.fields else {}
+    text = "".join(f',"{name}":{quoted(value)}' for name, value in fields.items())
+    for column in route_columns([route], shown):
+        text += f',"{column.name}":{column.json()[0]}'
+    return text
+
+
+def _private_fields(status: str) -> str:
+    said = {
+        "clientOrderId": "",
+        "orderStatus": status,
+        "lastModifierUserId": 4321,
+        "hiddenQuantity": 0,
+        "ownerUserId": 4321,
+        "ownerCompanyId": 123,
+        "originalHiddenQuantity": 0,
+        "hiddenQtyPriceDelta": 0,
+    }
+    return f',"privateFields":{nested(said)}'
+
+
+_PRIVATE = {PUBLIC: "", FIRM: _private_fields("Firm"), WITHHELD: _private_fields("Withheld")}
+
+
+def _seen(view: View, subject: Subject, shown: Shown) -> _Seen:
+    """The desks that are on the routes asked for, once for each route, or once at all."""
+    seen: _Seen = []
+    for delivery in subject.deliveries:
+        for desk in orders.desks(view.market, subject.members, delivery):
+            routes = [route for route in shown.wanted if route == ROUTES[0] or desk.is_seen_by_second_route]
+            seen += [(desk, route) for route in (routes[:1] if shown.deduplicate else routes)]
+    return seen
+
+
+def _stamps(ask: Books, view: View) -> Integers:
+    """The moments that a question asks for, as far as the key may see them; ``Sandbox`` says how they are read."""
+    first = ask.start + (0 if view.books == "start" else ask.step)
+    with_until = view.books == "end" or view.until == "inclusive"
+    stop = min(ask.until + with_until, view.clock.horizon + 1)
+    return np.arange(first, stop, ask.step, dtype=np.int64)
+
+
+def _blocks(stamps: Integers) -> Iterator[tuple[int, Hours, Bools]]:
+    """The moments in blocks: the place of each block's first, its moments of trading, and which those are."""
+    for first in range(0, len(stamps), _BLOCK):
+        hours, is_open = Hours.of(stamps[first : first + _BLOCK] // NS_PER_MS)
+        yield first, hours, is_open

@@ -1,0 +1,215 @@
+"""The simulated order books: what stands at each venue at a moment, as a function of the seed and nothing else.
+
+A desk is one instrument at one venue. Each side of its book is made anew every few seconds, around what the delivery
+is worth at the very moment; so no order has a history, but the same moment always shows the same book.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from attrs import frozen
+
+from ..venues import VENUES
+from . import calendar, dice, model
+from .catalogue import Product
+from .deliveries import Delivery
+from .dice import Bools, Hashes, Integers
+from .levels import FAMILIES
+from .model import Market
+
+BID, ASK = -1, 1
+
+PUBLIC, FIRM, WITHHELD = 0, 1, 2
+"""Whose an order is, and how an own one stands."""
+
+# guide p. 32
+_PRIVATE_FROM = calendar.day_number(datetime.date(2021, 2, 1))
+# Of so many orders, one is the key owner's own; of so many of those on a feed of their own, one is held back.
+_OWN = 40
+_HELD = 4
+# The second route does not see one desk in so many.
+_UNSEEN = 3
+_NEVER = 1 << 40
+_SESSION_MS = model.SESSION_NS // model.NS_PER_MS
+
+
+@frozen
+class Desk:
+    """One instrument's book at one venue."""
+
+    product: Product
+    venue: str
+    key: int
+
+    @property
+    def is_seen_by_second_route(self) -> bool:
+        """Is it on both routes? All are on the first."""
+        return self.key % _UNSEEN > 0
+
+    @property
+    def days(self) -> tuple[int, int]:
+        """The first day that orders are kept from, and the first from which there are none any more."""
+        since = VENUES[self.venue].orders_from
+        first = _NEVER if since is None else calendar.day_number(datetime.date.fromisoformat(since))
+        if self.venue == "EEX7":
+            return max(first, model.T7_FROM), _NEVER
+        return first, model.T7_FROM if self.venue == "EEX" else _NEVER
+
+    @property
+    def period(self) -> int:
+        """Milliseconds for which a side stays as it is, but for its level."""
+        return 15_000 + self.key % 45_000 if VENUES[self.venue].kind == "broker" else 2_000 + self.key % 6_000
+
+    @property
+    def most(self) -> int:
+        """The orders on a side, at the most."""
+        return 4 if VENUES[self.venue].kind == "broker" else 12
+
+
+def desks(market: Market, members: Iterable[Product], delivery: Delivery) -> list[Desk]:
+    """Every desk at which a delivery of some instruments is traded."""
+    return [
+        Desk(member, venue, dice.key(market.seed, model.VERSION, "orders", member.id, venue, delivery.key))
+        for member in members
+        if member.share
+        for venue in _VENUES.get(member.venue, model.BROKERS)
+    ]
+
+
+_VENUES = {"EEX": ("EEX", "EEX7"), "ICE": ("ICE",), "NDAQ": ("NDAQ",)}
+
+
+@frozen
+class Side:
+    """One side of the books at some moments: a row a moment, a column an order, best first; ``there`` says which
+    orders there are."""
+
+    there: Bools
+    price: Integers
+    quantity: Integers
+    desk: Integers
+    """The place of each order's desk among those asked for."""
+    status: Integers
+
+    def within(self, spread: tuple[int, int]) -> Side:
+        """Only what lies within so many per cent (numerator, denominator) of the best price."""
+        numerator, denominator = spread
+        best = self.price[:, :1]
+        near = abs(self.price - best) * 100 * denominator <= numerator * abs(best)
+        return Side(self.there & near, self.price, self.quantity, self.desk, self.status)
+
+
+@frozen
+class Hours:
+    """Moments of trading, in milliseconds since 1970, each with its day's place among the days."""
+
+    moments: Integers
+    days: Integers
+    day: Integers
+
+    @classmethod
+    def of(cls, moments: Integers) -> tuple[Hours, Bools]:
+        """Those of the moments that lie in trading hours, and which they are."""
+        days, day = np.unique(moments // calendar.DAY_MS, return_inverse=True)
+        within = moments - calendar.session_start(days)[day]
+        is_open = (calendar.is_open(days)[day] > 0) & (within >= 0) & (within < _SESSION_MS)
+        return cls(moments[is_open], days, day[is_open]), is_open
+
+
+def sides(
+    market: Market, at: list[Desk], delivery: Delivery, hours: Hours, depth: int, private: bool = False
+) -> tuple[Side, Side]:
+    """Bids and asks, at most ``depth`` orders deep; with one's own ones marked, or doubled where they come twice."""
+    families = {desk.product.family for desk in at}
+    worth = {family: market.worth(family, delivery, hours.moments) for family in families}
+    listed = {
+        product: market.thousandths(product, delivery, hours.days)[hours.day]
+        for product in {desk.product for desk in at}
+    }
+    found = []
+    for sign in (BID, ASK):
+        parts = [
+            part
+            for place, desk in enumerate(at)
+            for part in _orders(
+                desk, sign, place, hours, worth[desk.product.family], listed[desk.product], depth, private
+            )
+        ]
+        found.append(_best(parts, len(hours.moments), depth))
+    return found[0], found[1]
+
+
+@frozen
+class _Orders:
+    """Some orders of one desk at each moment, from the best on; ``rank`` sorts them among others, lower is better."""
+
+    there: Bools
+    price: Integers
+    quantity: Integers
+    desk: Integers
+    status: Integers
+    rank: Integers
+
+
+def _orders(
+    desk: Desk, sign: int, place: int, hours: Hours, worth: Integers, thousandths: Integers, depth: int, private: bool
+) -> Iterator[_Orders]:
+    family, venue = FAMILIES[desk.product.family], VENUES[desk.venue]
+    base = dice.roll((desk.key + sign) & 0xFFFFFFFFFFFFFFFF, hours.moments // desk.period)
+    level = np.arange(min(depth, desk.most), dtype=np.int64)[None, :]
+    bits = dice.roll(base[:, None], level)
+    # Where prices are summed by level, each price comes once; single orders may share one.
+    steps = dice.below(bits, 3) + (venue.levels == "levels")
+    steps[:, 0] = _distance(base, thousandths)
+    away = np.cumsum(steps, axis=1)
+    price = (worth[:, None] - away if sign == BID else worth[:, None] + 1 + away) * family.tick
+    lots = family.lots * 3 if venue.levels == "levels" else family.lots
+    quantity = family.lot * (1 + dice.below(bits >> np.uint64(20), lots))
+    there = _count(desk, base, hours, thousandths)[:, None] > level
+    # The better price first, then the older order; of one desk, what lies deeper is never older.
+    rank = (sign * price << 26) + ((base >> np.uint64(44)).astype(np.int64)[:, None] << 6) + level
+    places = np.full_like(price, place)
+    status = _status(bits, hours) if private else np.zeros_like(price)
+    if not venue.separate_private_feed:
+        yield _Orders(there, price, quantity, places, np.minimum(status, FIRM), rank)
+        return
+    yield _Orders(there, price, quantity, places, np.zeros_like(status), rank)
+    if private:  # One's own orders once more, by name; of a level that sums up several, they are a part.
+        yield _Orders(there & (status > PUBLIC), price, np.minimum(quantity, family.lot), places, status, rank)
+
+
+def _distance(base: Hashes, thousandths: Integers) -> Integers:
+    """Ticks from what a delivery is worth to the best order: few where much is traded."""
+    return dice.below(dice.reroll(base, 61), 2 + 18 * (20_000 - np.minimum(thousandths, 20_000)) // 20_000)
+
+
+def _count(desk: Desk, base: Hashes, hours: Hours, thousandths: Integers) -> Integers:
+    """How many orders a side has: none where nothing is listed, and often none where little is traded."""
+    first, end = desk.days
+    days = hours.days[hours.day]
+    kept = (days >= first) & (days < end) & (thousandths > 0)
+    shown = dice.below(dice.reroll(base, 62), 3_000) < thousandths + 400
+    count = 1 + (desk.most - 1) * np.minimum(thousandths, 40_000) // 40_000 - dice.below(dice.reroll(base, 63), 3)
+    return np.where(kept & shown, np.maximum(count, 1), 0)
+
+
+def _status(bits: Hashes, hours: Hours) -> Integers:
+    kept = (hours.days >= _PRIVATE_FROM)[hours.day]
+    own = dice.hits(bits, 9, _OWN) & kept[:, None]
+    held = dice.hits(bits, 10, _HELD)
+    return np.where(own, np.where(held, WITHHELD, FIRM), PUBLIC)
+
+
+def _best(parts: list[_Orders], count: int, depth: int) -> Side:
+    """The best orders of all desks."""
+    if not parts:
+        nothing = np.zeros((count, 0), dtype=np.int64)
+        return Side(nothing > 0, nothing, nothing, nothing, nothing)
+    names = ("there", "price", "quantity", "desk", "status", "rank")
+    columns = {name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in names}
+    rank = np.where(columns["there"], columns.pop("rank"), np.iinfo(np.int64).max)
+    order = np.argsort(rank, axis=1, kind="stable")[:, :depth]
+    return Side(**{name: np.take_along_axis(column, order, axis=1) for name, column in columns.items()})
