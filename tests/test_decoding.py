@@ -207,7 +207,7 @@ class TestContracts:
         frame = read([trade(contract=self.contract(item)) for item in (232, 233, 232)], naming=name)
 
         assert ["M232", "M233", "M232"] == frame["contract"].tolist()
-        assert [Ids(10000305, 232, None, "single"), Ids(10000305, 233, None, "single")] == seen
+        assert [Ids(10000305, item, None, "single", 10000065) for item in (232, 233)] == seen
 
     def test_both_spellings_of_a_spread_are_read(self) -> None:
         rows = [trade(contract=self.contract(1, contractType=kind, secondSequenceItemId=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,57 +10,112 @@ import pandas as pd
 import pytest
 import yaml
 
-from trayport.endpoints import REFERENCE, TRADES, Endpoint, Request
+from trayport.endpoints import (
+    ACTIVITY,
+    LAST_TRADE,
+    OHLCV,
+    ORDER_BOOK,
+    PRIVATE_TRADES,
+    REFERENCE,
+    SNAPSHOTS,
+    TOP_OF_BOOK,
+    TRADES,
+    Column,
+    Endpoint,
+    Request,
+)
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "data" / "openapi.yaml").read_text(encoding="utf-8"))
 SCHEMAS = DOCUMENT["components"]["schemas"]
-JSON_TYPES = {"time": "integer", "string": "string", "float64": "number", "boolean": "boolean", "Int64": "integer"}
+ANALYTICS = [TRADES, PRIVATE_TRADES, OHLCV, LAST_TRADE, ACTIVITY, TOP_OF_BOOK, ORDER_BOOK, SNAPSHOTS]
+# What each row is called in the document; of books, an order.
+ROWS = ["Trade", "PrivateTrade", "Candle", "LastTrade", "Activity", "BookTop", "Order", "Snapshot"]
+JSON_TYPES = {
+    "time": "integer",
+    "moment": "integer",
+    "string": "string",
+    "float64": "number",
+    "boolean": "boolean",
+    "Int64": "integer",
+    "int64": "integer",
+}
+by_name = pytest.mark.parametrize("endpoint", ANALYTICS, ids=lambda endpoint: endpoint.name)
 
 
-def parameter_names(path: str) -> set[str]:
-    parameters = DOCUMENT["paths"][path]["get"]["parameters"]
+def parameters(endpoint: Endpoint) -> dict[str, Any]:
+    """What the document says of each parameter."""
+    listed = DOCUMENT["paths"][endpoint.path]["get"]["parameters"]
     resolved = [
         DOCUMENT["components"]["parameters"][each["$ref"].rpartition("/")[2]] if "$ref" in each else each
-        for each in parameters
+        for each in listed
     ]
-    return {each["name"] for each in resolved}
+    return {each["name"]: each for each in resolved}
 
 
-def test_the_limits_of_trades_are_the_guides() -> None:
-    assert (pd.Timedelta(days=32), 50) == (TRADES.span, TRADES.batch)
+def properties(schema: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Every property of a row, by its path with dots."""
+    while "$ref" in schema:
+        schema = SCHEMAS[schema["$ref"].rpartition("/")[2]]
+    if "properties" not in schema and not any(key in schema for key in ("allOf", "oneOf", "anyOf")):
+        return {path: schema} if path else {}
+    found: dict[str, Any] = {}
+    for part in [part for key in ("allOf", "oneOf", "anyOf") for part in schema.get(key, ())]:
+        found |= properties(part, path)
+    for name, each in schema.get("properties", {}).items():
+        found |= properties(each, f"{path}.{name}" if path else name)
+    return found
 
 
-def test_every_column_of_trades_is_in_the_document_with_its_type() -> None:
-    core, parties = SCHEMAS["TradeCore"]["properties"], SCHEMAS["TradeParties"]["properties"]
-    for column in TRADES.columns:
-        schema = (parties if column.group == "private" else core)[column.wire]
-        if "$ref" in schema:
-            schema = SCHEMAS[schema["$ref"].rpartition("/")[2]]
-
-        assert JSON_TYPES[column.dtype] == schema["type"], column.name
+def types(schema: dict[str, Any]) -> set[str]:
+    found = schema.get("type", [])
+    return set([found] if isinstance(found, str) else found) - {"null"}
 
 
-def test_every_property_of_the_document_is_a_column_of_trades() -> None:
-    documented = {*SCHEMAS["TradeCore"]["properties"], *SCHEMAS["TradeParties"]["properties"]} - {"contract"}
-
-    assert documented == {column.wire for column in TRADES.columns}
-
-
-def test_the_optional_fields_are_those_of_the_document() -> None:
-    documented = DOCUMENT["components"]["parameters"]["TradeOptionalFields"]["schema"]["items"]["enum"]
-
-    assert set(documented) - {"contract"} == {column.wire for column in TRADES.of("optional")}
+def columns(endpoint: Endpoint) -> list[Column]:
+    """Those that a row has for itself."""
+    shared = bool(endpoint.sides or endpoint.rows_at)
+    return [column for column in endpoint.columns if not (shared and column.dtype == "time")]
 
 
-def test_columns_are_the_wires_words_in_snake_case_but_for_the_index() -> None:
-    for column in TRADES.columns[1:]:
-        first, *others = column.name.split("_")
+@pytest.mark.parametrize("endpoint, row", list(zip(ANALYTICS, ROWS, strict=True)), ids=ROWS)
+def test_every_column_is_in_the_document_with_its_type_and_the_other_way_round(endpoint: Endpoint, row: str) -> None:
+    found = properties(SCHEMAS[row])
+    documented = {
+        path: schema
+        for path, schema in found.items()
+        if "contract" not in path.split(".") and not any(other.startswith(f"{path}.") for other in found)
+    }
+    ours = {column.wire: JSON_TYPES[column.dtype] for column in columns(endpoint)}
+    if endpoint is TOP_OF_BOOK:  # what the routes of its two sides are called is not known
+        ours = {path: kind for path, kind in ours.items() if not path.startswith("route")}
 
-        assert column.wire == first + "".join(word.title() for word in others)
-    assert ("timestamp", "dealDate") == (TRADES.columns[0].name, TRADES.columns[0].wire)
+    assert set(documented) == set(ours)
+    assert {} == {
+        path: (ours[path], schema)
+        for path, schema in documented.items()
+        if types(schema) and ours[path] not in types(schema) and not {"integer", "string"} <= types(schema)
+    }
 
 
-@pytest.mark.parametrize("endpoint", [TRADES, *REFERENCE.values()], ids=lambda endpoint: endpoint.name)
+@by_name
+def test_the_optional_fields_are_those_of_the_document(endpoint: Endpoint) -> None:
+    field = parameters(endpoint).get("optionalFields", {}).get("schema", {})
+    documented = set(field.get("items", {}).get("enum", ())) - {"contract"}
+
+    assert documented == {column.asked_as for column in endpoint.of("optional")} | set(endpoint.always_asked)
+
+
+@by_name
+def test_columns_are_the_wires_words_in_snake_case_but_for_times(endpoint: Endpoint) -> None:
+    renamed = {"timestamp": ("dealDate", "fromTimestamp", "timestamp"), "last_timestamp": ("lastTrade.dealDate",),
+               "last_price": ("lastTrade.price",)}  # fmt: skip
+    for column in endpoint.columns:
+        snake = re.sub(r"(?<!^)(?=[A-Z])", "_", column.wire.rpartition(".")[2]).lower()
+
+        assert snake == column.name or column.wire in renamed[column.name]
+
+
+@pytest.mark.parametrize("endpoint", [*ANALYTICS, *REFERENCE.values()], ids=lambda endpoint: endpoint.name)
 def test_every_path_is_in_the_document(endpoint: Endpoint) -> None:
     documented = {path.replace("{", "").replace("}", "") for path in DOCUMENT["paths"]}
     filled = endpoint.path.format("instrumentId", "sequenceItemId")
@@ -68,16 +124,45 @@ def test_every_path_is_in_the_document(endpoint: Endpoint) -> None:
     assert names & documented
 
 
+@by_name
+def test_the_options_are_parameters_of_the_document(endpoint: Endpoint) -> None:
+    wire = {
+        "include_private": "includePrivate",
+        "deduplicate": "deduplicateRoutes",
+        "include_empty": "includeEmptyBuckets",
+        "max_spread": "maxSpread",
+    }
+    ours = {wire.get(option, option) for option in endpoint.options} - {"verify"}
+    others = {"from", "until", "intervalUnit", "instrumentId", "marketId", "sequenceId", "sequenceItemId",
+              "secondSequenceItemId", "contractType", "tradingItems", "optionalFields"}  # fmt: skip
+
+    assert ours == set(parameters(endpoint)) - others
+
+
+def test_the_limits_are_the_guides() -> None:
+    days = {endpoint.name: endpoint.span and endpoint.span.days for endpoint in ANALYTICS}
+
+    assert {
+        "trades": 32,
+        "private_trades": 32,
+        "ohlcv": 92,
+        "last_trade": None,
+        "activity": 7,
+        "top_of_book": 60,
+        "order_book": 60,
+        "snapshots": None,
+    } == days
+    assert pd.Timedelta(days=1827) == OHLCV.coarse_span
+    assert (99_999, 99_999) == (TOP_OF_BOOK.points, ORDER_BOOK.points)
+    assert pd.Timestamp("2023-04-10", tz="UTC") == ACTIVITY.since
+    assert {"trades": 50, "snapshots": 50} == {
+        endpoint.name: endpoint.batch for endpoint in ANALYTICS if endpoint.batch > 1
+    }
+
+
 def test_a_request_fills_its_path_and_prints_as_the_url_that_it_asks_for() -> None:
     request = Request(REFERENCE["sequence items"], (("startDate", "2024-01-01"), ("count", "5")), ids=(10000305,))
 
     assert "/sequences/10000305/sequenceItems?startDate=2024-01-01&count=5" == str(request)
     assert "/instruments" == str(Request(REFERENCE["instruments"]))
-
-
-def test_the_parameters_of_trades_are_the_documents() -> None:
-    known = {"from", "until", "instrumentId", "marketId", "sequenceId", "sequenceItemId", "tradingItems",
-             "secondSequenceItemId", "contractType", "includePrivate", "routes", "deduplicateRoutes",
-             "optionalFields"}  # fmt: skip
-
-    assert known == parameter_names("/trades")
+    assert "<Request /trades as CSV>" == repr(Request(TRADES, csv=True))

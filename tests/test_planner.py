@@ -7,12 +7,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_queries import Questions
 
 from trayport import Config, Contract, Front, Instrument, Market
 from trayport.planner import Plan, plan
+from trayport.queries import Query
+from trayport.queries.intervals import candle, step
 
 RATES = Config().rates
 TTF = Market(10000065, "TTF Hi Cal 51.6")
@@ -206,3 +208,140 @@ def test_pieces_cover_the_window_and_the_contracts_once_each_within_the_limits(
         assert pd.Timedelta(0) < piece.window.end - piece.window.start <= pd.Timedelta(days=32)
         assert 1 <= len(piece.contracts) <= 50
         assert 1 == len({(contract.product, contract.sequence_id) for contract in piece.contracts})
+
+
+class TestOtherQuestions:
+    """What is planned for candles, books, instants and counts."""
+
+    APRIL, MAY = month(244), month(245)
+
+    def plan(self, query: Query, *contracts: Contract, csv: bool = False) -> Plan:
+        return plan(query, contracts, RATES, csv=csv)
+
+    @settings(deadline=None)
+    @given(
+        st.sampled_from(["1min", "5min", "15min", "30min", "1h", "4h", "1d", "7d", "1mo"]),
+        st.integers(0, 5000),
+        st.integers(0, 5000),
+    )
+    def test_candles_are_cut_on_their_grid_and_within_the_limits(self, text: str, offset: int, length: int) -> None:
+        interval = candle(text)
+        start = interval.after(interval.floor(pd.Timestamp("2009-12-28", tz="UTC")), 1)
+        first = interval.after(start, offset if not interval.coarse else offset % 100)
+        last = interval.after(first, length if text != "1mo" else length % 190)
+        known = interval.floor(pd.Timestamp("2026-11-01", tz="UTC"))
+        query = Questions().ohlcv("x", first, max(first, min(last, known)), text)
+        made = self.plan(query, self.APRIL)
+
+        edges = [piece.window.start for piece in made.pieces] + [query.window.end]
+        assert edges[0] == query.window.start
+        assert [piece.window.end for piece in made.pieces] == edges[1:]
+        assert all(interval.floor(edge) == edge for edge in edges)
+        limit = pd.Timedelta(days=1827 if interval.coarse else 92)
+        spans = [piece.window.end - piece.window.start for piece in made.pieces]
+        assert all(pd.Timedelta(0) < span <= limit for span in spans)
+        # No more requests than it takes: each but the last is as long as it may be.
+        assert all(interval.after(piece.window.end, 1) - piece.window.start > limit for piece in made.pieces[:-1])
+
+    @settings(deadline=None)
+    @given(st.sampled_from(["1s", "7s", "15s", "1min", "1h", "30h", "700h", "720h"]), st.integers(0, 40 * 10**6))
+    def test_books_are_cut_with_room_for_their_seams(self, text: str, seconds: int) -> None:
+        start = pd.Timestamp("2024-02-05T09:00", tz="UTC")
+        interval = step(text)
+        query = Questions().top_of_book("x", start, start + pd.Timedelta(seconds=seconds), text)
+        made = self.plan(query, self.APRIL)
+
+        assert [start] * bool(seconds) == [piece.window.start for piece in made.pieces[:1]]
+        for piece, following in itertools.zip_longest(made.pieces, made.pieces[1:]):
+            reach = piece.request.until - piece.window.start
+            assert reach // interval.length <= 99_999
+            assert reach <= pd.Timedelta(days=60)
+            assert (piece.window.start - start) % interval.length == pd.Timedelta(0)
+            if following:
+                assert piece.window.end == following.window.start
+                assert piece.request.until == piece.window.end + interval.length
+            else:
+                assert piece.request.until == piece.window.end == query.window.end
+
+    def test_a_question_about_one_contract_is_a_request_for_each(self) -> None:
+        query = Questions().ohlcv(["x", "y"], "2024-01-01", "2024-01-03")
+        requests = self.plan(query, self.APRIL, self.MAY).requests
+
+        assert [("sequenceItemId", "244"), ("sequenceItemId", "245")] == [request.params[6] for request in requests]
+        assert (("interval", "1"), ("intervalUnit", "day")) == requests[0].params[2:4]
+        assert not any(name == "optionalFields" for request in requests for name, _ in request.params)
+
+    def test_snapshots_share_a_request_and_say_their_contract_themselves(self) -> None:
+        query = Questions().snapshots(["x"] * 3, at="2024-02-05T16:00")
+        months = [month(200 + number) for number in range(75)]
+        made = self.plan(query, *months)
+
+        assert [50, 25] == [len(piece.contracts) for piece in made.pieces]
+        assert {"at", "marketId", "sequenceId", "sequenceItemId", "contractType"} == {
+            name for request in made.requests for name, _ in request.params
+        }
+
+    def test_counts_are_of_all_contracts_with_what_the_frame_always_has(self) -> None:
+        query = Questions().activity("2024-01-01", "2024-01-10", fields=["delete_count"])
+        [first, second] = self.plan(query).requests
+
+        assert [
+            ("from", "2024-01-01T00:00:00Z"),
+            ("until", "2024-01-08T00:00:00Z"),
+            ("optionalFields", "marketId"),
+            ("optionalFields", "route"),
+            ("optionalFields", "deleteCount"),
+        ] == list(first.params)
+        assert ("until", "2024-01-10T00:00:00Z") == second.params[1]
+
+    def test_own_trades_may_be_of_all_contracts_and_of_today(self) -> None:
+        query = Questions().private_trades("2026-11-01")
+        [request] = self.plan(query).requests
+
+        assert [
+            ("from", "2026-11-01T00:00:00Z"),
+            ("until", "2026-11-20T10:00:00Z"),
+            ("optionalFields", "contract"),
+        ] == list(request.params)
+        assert request.until is None  # nothing that an intraday right is needed for
+
+    @pytest.mark.parametrize(
+        "start, end, checks",
+        [
+            ("2023-06-01", "2023-06-08", ["2023-06-01T00:00:00Z 2023-06-08T00:00:00Z"]),
+            ("2023-04-01", "2023-04-12", ["2023-04-10T00:00:00Z 2023-04-12T00:00:00Z"]),
+            ("2023-06-01T00:00:01", "2023-06-01T00:02:59", ["2023-06-01T00:01:00Z 2023-06-01T00:02:00Z"]),
+            ("2023-06-01T00:00:01", "2023-06-01T00:01:30", []),
+            ("2023-01-01", "2023-02-01", []),
+            ("2023-04-05", "2023-04-20", ["2023-04-10T00:00:00Z 2023-04-17T00:00:00Z",
+                                          "2023-04-17T00:00:00Z 2023-04-20T00:00:00Z"]),
+        ],
+    )  # fmt: skip
+    def test_what_verifies_trades_is_in_the_plan(self, start: str, end: str, checks: list[str]) -> None:
+        made = self.plan(Questions().trades("x", start, end, verify=True), self.APRIL)
+        counts = [piece.request for piece in made.pieces if piece.verifies]
+
+        assert len(made) == len(made.requests) == 1 + len(checks)
+        assert checks == [f"{dict(request.params)['from']} {dict(request.params)['until']}" for request in counts]
+        assert all(("optionalFields", "deleteCount") in request.params for request in counts)
+
+    @pytest.mark.parametrize(
+        "ask, as_csv",
+        [
+            (lambda q: q.trades("x", "2024-01-01", "2024-01-02"), True),
+            (lambda q: q.trades("x", "2024-01-01", "2024-01-02", include_private=True), False),
+            (lambda q: q.trades(["x", "y"], "2024-01-01", "2024-01-02"), False),
+            (lambda q: q.private_trades("2024-01-01", "2024-01-02", contract="x"), True),
+            (lambda q: q.ohlcv("x", "2024-01-01", "2024-01-02"), True),
+            (lambda q: q.last_trade("x", at="2024-01-02"), True),
+            (lambda q: q.top_of_book("x", "2024-01-01", "2024-01-02"), True),
+            (lambda q: q.order_book("x", "2024-01-01", "2024-01-02"), False),
+            (lambda q: q.snapshots("x", at="2024-01-02"), False),
+        ],
+    )
+    def test_csv_is_asked_for_wherever_it_can_say_the_answer(self, ask: Any, as_csv: bool) -> None:
+        query = ask(Questions())
+        contracts = [self.APRIL, self.MAY][: len(query.contracts)]
+
+        assert {as_csv} == {request.csv for request in self.plan(query, *contracts, csv=True).requests}
+        assert {False} == {request.csv for request in self.plan(query, *contracts).requests}

@@ -11,7 +11,16 @@ import pytest
 import trayport as tp
 from trayport.client import DEFAULT
 
-QUESTIONS = ["trades"]
+QUESTIONS = [
+    "trades",
+    "private_trades",
+    "ohlcv",
+    "last_trade",
+    "activity",
+    "top_of_book",
+    "order_book",
+    "snapshots",
+]
 REFERENCE = [
     "instruments",
     "markets",
@@ -99,14 +108,17 @@ def test_options_can_only_be_named(name: str) -> None:
     parameters = inspect.signature(getattr(tp, name)).parameters
     positional = [each.name for each in parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
 
-    assert ["contract", "start", "end"] == positional
+    subject = [] if name in ("private_trades", "activity") else ["contract"]
+    times = [] if name in ("last_trade", "snapshots") else ["start", "end"]
+    width = ["interval"] if name in ("ohlcv", "top_of_book", "order_book") else []
+    assert [*subject, *times, *width] == positional
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_questions_docstring_has_every_part_that_a_user_looks_for(name: str) -> None:
     text = inspect.getdoc(getattr(tp, name)) or ""
 
-    assert [] == [part for part in ("Parameters", "Returns", "Raises", "Examples", "Half-open") if part not in text]
+    assert [] == [part for part in ("Parameters", "Returns", "Raises", "Examples", "DataFrame") if part not in text]
 
 
 LOOK = """

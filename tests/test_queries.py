@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from trayport import Contract, ContractError, Front, Market, QueryError
+from trayport import Contract, ContractError, Front, Market, QueryError, TrayportWarning
+from trayport._time import wire
 from trayport.queries import Queries, Query, Scene
 
 APRIL = Contract(Market(10000065), 10000305, 232)
@@ -158,3 +159,133 @@ def test_a_question_describes_itself_in_plain_json() -> None:
     assert ["TTF Apr-24", "market:10000065 10000305:232"] == said["contract"]
     assert ["route", "route_id"] == said["fields"]
     assert ["TTF front 3 of Months"] == ask(Front("TTF", "Months", 3)).describe()["contract"]
+
+
+class TestOtherQuestions:
+    """What each of the other questions refuses, and what it makes of what it takes."""
+
+    LATE = "2026-11-19T12:00:00"
+
+    @pytest.mark.parametrize("interval", ["1d", "7d", "1mo"])
+    def test_dates_of_coarse_candles_are_days_in_utc(self, interval: Any) -> None:
+        asked = Questions("Europe/Amsterdam").ohlcv("x", "2024-01-01", "2024-07-01", interval)
+
+        assert ("2024-01-01", "2024-07-01") == (f"{asked.window.start:%F}", f"{asked.window.end:%F}")
+        assert asked.window.start == asked.window.start.normalize()
+
+    def test_dates_of_fine_candles_are_days_of_the_zone(self) -> None:
+        asked = Questions("Europe/Amsterdam").ohlcv("x", "2024-01-01", "2024-01-02", "1h")
+
+        assert "2023-12-31T23:00:00Z" == wire(asked.window.start)
+
+    @pytest.mark.parametrize(
+        "start, end, interval, match",
+        [
+            ("2024-01-01T00:01", "2024-01-02", "15min", "start .*T00:01:00Z is not on the grid of 15min.*00:15"),
+            ("2024-01-01", "2024-01-02T02:00", "4h", "end .*nearest points are 2024-01-02T00:00:00Z and 2024-01-02T04"),
+            ("2024-01-02", "2024-01-15", "7d", "2024-01-01T00:00:00Z and 2024-01-08"),
+            ("2024-01-01", "2024-01-15", "1mo", "2024-01-01T00:00:00Z and 2024-02-01"),
+        ],
+    )  # fmt: skip
+    def test_candles_begin_and_end_on_their_grid(self, start: str, end: str, interval: Any, match: str) -> None:
+        with pytest.raises(QueryError, match=match):
+            Questions().ohlcv("x", start, end, interval)
+
+    @pytest.mark.parametrize(
+        "interval, end",
+        [("1d", "2026-11-20"), ("7d", "2026-11-16"), ("1mo", "2026-11-01"), ("4h", "2026-11-20")],
+    )
+    def test_no_end_is_that_of_the_last_candle_that_is_whole(self, interval: Any, end: str) -> None:
+        start = "2026-01-05" if interval == "7d" else "2026-01-01"
+
+        assert end == f"{Questions().ohlcv('x', start, None, interval).window.end:%F}"
+
+    def test_no_end_of_a_book_is_that_of_the_last_whole_interval(self) -> None:
+        asked = Questions(intraday=True).top_of_book("x", "2026-11-19T08:00:01", None, "1h")
+
+        assert "2026-11-20T09:00:01Z" == wire(asked.window.end)
+
+    @pytest.mark.parametrize("question", ["top_of_book", "order_book"])
+    def test_before_there_were_orders_nothing_is_asked(self, question: str) -> None:
+        ask = getattr(Questions(), question)
+        with pytest.raises(QueryError, match="from which on there are orders"):
+            ask("x", "2020-01-01", "2020-01-31")
+        with pytest.warns(TrayportWarning, match="the books of EPEX, GMEG, .*NODX begin only after 2021-01-31"):
+            ask("x", "2021-01-31", "2021-02-02")
+        ask("x", "2021-02-01", "2021-02-02")
+
+    @pytest.mark.parametrize(
+        "start, end, match",
+        [
+            ("2023-04-09", "2023-04-12", "before 2023-04-10T00:00:00Z, where activity begins"),
+            ("2024-01-01T00:00:30", "2024-01-02", "start .* whole minute"),
+            ("2024-01-01", "2024-01-02T00:00:01", "end .* whole minute"),
+        ],
+    )
+    def test_activity_is_of_whole_minutes_from_its_first_day_on(self, start: str, end: str, match: str) -> None:
+        with pytest.raises(QueryError, match=match):
+            Questions().activity(start, end)
+
+    def test_own_trades_are_there_at_once(self) -> None:
+        assert "2026-11-20T10:00:00Z" == wire(Questions().private_trades("2026-11-20").window.end)
+        assert "2026-11-21T00:00:00Z" == wire(Questions().private_trades("2026-11-20", "2026-11-21").window.end)
+
+    def test_a_snapshot_without_its_minute_is_refused_with_one_that_makes_sense(self) -> None:
+        with pytest.raises(QueryError, match="such as at='2026-11-19T16:00:00Z'"):
+            Questions().snapshots("x")
+
+        assert Questions(intraday=True).snapshots("x").at is None
+        assert Questions().last_trade("x").at is None
+
+    @pytest.mark.parametrize("question", ["last_trade", "snapshots"])
+    @pytest.mark.parametrize(
+        "at, match",
+        [("2026-11-20T00:01", "intraday rights"), ("2024-01-01T00:00:30", "whole minute"), (5, "no")],
+    )
+    def test_the_minute_is_whole_and_known(self, question: str, at: Any, match: str) -> None:
+        with pytest.raises(QueryError, match=match):
+            getattr(Questions(), question)("x", at=at)
+
+    @pytest.mark.parametrize("question", ["ohlcv", "top_of_book", "order_book"])
+    def test_one_contract_a_request_means_no_front(self, question: str) -> None:
+        with pytest.raises(QueryError, match=f"{question} takes one contract a request"):
+            getattr(Questions(), question)(Front("TTF", "Months", 3), "2024-01-01", "2024-01-02")
+
+    @pytest.mark.parametrize(
+        "option", [{"depth": 0}, {"depth": 1.5}, {"depth": True}, {"max_spread": 0}, {"max_spread": "1"},
+                   {"max_spread": True}, {"include_empty": 1}, {"interval": "1d"}, {"fields": ["vwap"]}]
+    )  # fmt: skip
+    def test_a_wrong_option_of_a_book_is_refused(self, option: dict[str, Any]) -> None:
+        with pytest.raises(QueryError, match=next(iter(option)).removesuffix("s")):
+            Questions().order_book("x", "2024-01-01", "2024-01-02", **option)
+
+    def test_a_field_may_stand_for_two_columns(self) -> None:
+        for fields in ("venueCode", ["bid_venue_code", "ask_venue_code"]):
+            asked = Questions().top_of_book("x", "2024-01-01", "2024-01-02", fields=fields)
+
+            assert ["bid_venue_code", "ask_venue_code"] == [column.name for column in asked.fields]
+
+    def test_verifying_needs_what_activity_counts(self) -> None:
+        with pytest.raises(QueryError, match="deduplicate=False"):
+            ask(verify=True, routes="all")
+
+        assert ask(verify=True, routes="all", deduplicate=False).verify
+
+    def test_what_was_asked_is_said_in_plain_values(self) -> None:
+        asked = Questions().order_book("x", "2024-01-01", "2024-01-02", "15s", depth=3, max_spread=1.5)
+
+        assert {
+            "question": "order_book",
+            "contract": ["x"],
+            "start": "2024-01-01T00:00:00+00:00",
+            "end": "2024-01-02T00:00:00+00:00",
+            "interval": "15s",
+            "depth": 3,
+            "max_spread": 1.5,
+            "include_private": False,
+            "include_empty": False,
+            "routes": [],
+            "deduplicate": True,
+            "fields": [],
+        } == json.loads(json.dumps(asked.describe()))
+        assert "2024-02-05T16:00:00+00:00" == Questions().snapshots("x", at="2024-02-05T16").describe()["at"]

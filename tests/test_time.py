@@ -116,7 +116,8 @@ def test_what_goes_on_the_wire_reads_back_as_the_same_moment(moment: datetime.da
 
 
 def ask(start: str, end: str | None, *, tz: str = "UTC", intraday: bool = False) -> Window:
-    return window(start, end, tz=tz, now=NOW, intraday=intraday)
+    known = NOW.floor("s") if intraday else NOW.floor("D")
+    return window(start, end, tz=tz, known=known, beyond=intraday)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +147,20 @@ def test_todays_local_midnight_is_no_end_in_today_east_of_greenwich() -> None:
 
 def test_with_intraday_rights_an_end_may_lie_ahead() -> None:
     assert "2026-11-21T00:00:00Z" == wire(ask("2026-11-01", "2026-11-21", intraday=True).end)
+
+
+def test_no_end_is_made_whole_and_an_end_that_is_given_is_not() -> None:
+    def hours(end: str | None) -> Window:
+        return window("2026-11-01", end, tz="UTC", known=NOW, cut=lambda first, known: known.floor("h"))
+
+    assert "2026-11-20T10:00:00Z" == wire(hours(None).end)
+    assert "2026-11-19T10:30:00Z" == wire(hours("2026-11-19T10:30").end)
+
+
+def test_dates_may_be_days_of_another_zone_than_times() -> None:
+    read = window("2024-06-01", "2024-06-02T00:00", tz="Europe/Amsterdam", known=NOW, days_in="UTC")
+
+    assert ("2024-06-01T00:00:00Z", "2024-06-01T22:00:00Z") == (wire(read.start), wire(read.end))
 
 
 def test_a_window_cannot_run_backwards() -> None:

@@ -21,6 +21,7 @@ from conftest import MakeClient
 from trayport import Client, Contract, ContractError, Front, Instrument, Market, QueryError, UnknownContract
 from trayport.sandbox import Sandbox
 from trayport.sandbox import catalogue as lists
+from trayport.sandbox.deliveries import Delivery
 from trayport.sandbox.model import Market as Model
 
 Asked = Callable[[], list[Any]]
@@ -53,8 +54,9 @@ def test_a_long_window_is_eight_requests_and_every_row_comes_once(client: Client
     sequence = lists.SEQUENCES[10000305]
     item = lists.item(sequence, 244)
     assert item is not None
+    delivery = Delivery(sequence, (item,), "single")
     first, last = (int(pd.Timestamp(day).timestamp()) // 86_400 for day in ("2023-06-01", "2024-02-10"))
-    traded = [Model(1).trades(member, sequence, (item,), "single", first, last) for member in lists.members(10000065)]
+    traded = [Model(1).trades(member, delivery, first, last) for member in lists.members(10000065)]
     expected = np.sort(np.concatenate([trades.time for trades in traded]))
     assert expected.tolist() == pd.DatetimeIndex(frame.index).asi8.tolist()
     assert sum(int(trades.price.sum()) for trades in traded) == round(frame["price"].sum() * 1000)
@@ -182,6 +184,7 @@ def test_a_frame_says_what_it_is_an_answer_to(client: Client) -> None:
         "include_private": False,
         "routes": [],
         "deduplicate": True,
+        "verify": False,
         "fields": ["route"],
         "requests": 1,
         "complete": True,

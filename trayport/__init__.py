@@ -14,17 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .api import (
+    activity,
     configure,
     instruments,
     label,
+    last_trade,
     markets,
+    ohlcv,
+    order_book,
     plan,
+    private_trades,
     resolve,
     search,
     sequence_items,
     sequences,
+    snapshots,
     specification,
     stream,
+    top_of_book,
     trades,
     venues,
 )
@@ -66,6 +73,13 @@ __all__ = [
     "__version__",
     # questions
     "trades",
+    "private_trades",
+    "ohlcv",
+    "last_trade",
+    "activity",
+    "top_of_book",
+    "order_book",
+    "snapshots",
     "plan",
     "stream",
     # reference data

@@ -39,8 +39,8 @@ def utc_now() -> pd.Timestamp:
     return pd.Timestamp.now("UTC").as_unit("ns")
 
 
-def instant(when: When, tz: str, name: str = "time") -> pd.Timestamp:
-    """``when`` as a UTC timestamp in whole seconds; a naive one is read in ``tz``.
+def instant(when: When, tz: str, name: str = "time", *, days_in: str | None = None) -> pd.Timestamp:
+    """``when`` as a UTC timestamp in whole seconds; a naive one is read in ``tz``, a date alone in ``days_in``.
 
     Raises ``QueryError``, with ``name`` in its text, for anything that is not ISO 8601 text, a date, a
     datetime or a Timestamp, for fractions of a second (the API takes none, and rounding would be silent),
@@ -56,7 +56,7 @@ def instant(when: When, tz: str, name: str = "time") -> pd.Timestamp:
             "Timestamp.floor('s') does"
         )
     try:
-        return _localized(read, tz, when, name).tz_convert("UTC")
+        return _localized(read, (days_in or tz) if _is_date(when) else tz, when, name).tz_convert("UTC")
     except pd.errors.OutOfBoundsDatetime:
         raise _no_moment(when, name) from None
 
@@ -132,21 +132,30 @@ class Window:
         return f"{short(self.start)} to {short(self.end)}"
 
 
-def window(start: When, end: When | None, *, tz: str, now: pd.Timestamp, intraday: bool) -> Window:
+def window(
+    start: When,
+    end: When | None,
+    *,
+    tz: str,
+    known: pd.Timestamp,
+    beyond: bool = False,
+    days_in: str | None = None,
+    cut: Callable[[pd.Timestamp, pd.Timestamp], pd.Timestamp] | None = None,
+) -> Window:
     """The window that a caller asks for.
 
-    ``end=None`` is the last moment that there are data for: 00:00 UTC of today, or now with ``intraday``.
-    It may lie before ``start``, which makes the window empty; an explicit end there is a ``QueryError``, and
-    so is one later than today's midnight without ``intraday``.
+    ``end=None`` is ``known``, the last moment that there are data for, made whole by ``cut(start, known)``. It may
+    lie before ``start``, which makes the window empty; an explicit end there is a ``QueryError``, and so is one later
+    than ``known`` unless ``beyond`` allows it.
     """
-    first = instant(start, tz, "start")
-    known = now.floor("s") if intraday else now.floor("D")
+    first = instant(start, tz, "start", days_in=days_in)
     if end is None:
-        return Window(first, max(first, known))
-    last = instant(end, tz, "end")
+        last = known if cut is None or known < first else cut(first, known)
+        return Window(first, max(first, last))
+    last = instant(end, tz, "end", days_in=days_in)
     if last < first:
         raise QueryError(f"end {end!r} lies before start {start!r}; the window is [start, end)")
-    if last > known and not intraday:
+    if last > known and not beyond:
         raise QueryError(
             f"end {end!r} is later than {wire(known)}, where data end without intraday rights: leave `end` "
             "out to get all there is, or set Config.intraday=True if your key may see today"

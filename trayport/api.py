@@ -5,17 +5,24 @@ from __future__ import annotations
 from .client import DEFAULT
 
 __all__ = [
+    "activity",
     "configure",
     "instruments",
     "label",
+    "last_trade",
     "markets",
+    "ohlcv",
+    "order_book",
     "plan",
+    "private_trades",
     "resolve",
     "search",
     "sequence_items",
     "sequences",
+    "snapshots",
     "specification",
     "stream",
+    "top_of_book",
     "trades",
     "venues",
 ]
@@ -25,6 +32,13 @@ plan = DEFAULT.plan
 stream = DEFAULT.stream
 
 trades = DEFAULT.trades
+private_trades = DEFAULT.private_trades
+ohlcv = DEFAULT.ohlcv
+last_trade = DEFAULT.last_trade
+activity = DEFAULT.activity
+top_of_book = DEFAULT.top_of_book
+order_book = DEFAULT.order_book
+snapshots = DEFAULT.snapshots
 
 instruments = DEFAULT.instruments
 markets = DEFAULT.markets

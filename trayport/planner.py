@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ._time import Window, wire
 from .config import Rate
 from .contracts import Contract, Front, Product
-from .endpoints import Endpoint, Request
+from .endpoints import ACTIVITY, PRIVATE_TRADES, Request
 from .queries import Query
 
 __all__ = ["Piece", "Plan", "plan"]
@@ -23,10 +23,13 @@ class Piece:
 
     request: Request
     window: Window
-    product: Product
+    product: Product | None
+    """None where all that was traded is asked for."""
     contracts: tuple[Contract, ...]
-    """None of them for a ``Front``: which items it means, the answer says."""
+    """None of them where only the answer says which it is about: for a ``Front``, and for all that was traded."""
     names: tuple[str, ...]
+    verifies: bool = False
+    """Does it count what others ask for?"""
 
     @property
     def label(self) -> str:
@@ -37,7 +40,7 @@ class Piece:
     @property
     def tells_apart(self) -> bool:
         """Does the answer say of each row which contract it is? With one contract there is no need."""
-        return len(self.contracts) != 1
+        return len(self.contracts) != 1 and self.request.endpoint.named
 
 
 @frozen(repr=False)
@@ -78,21 +81,26 @@ class Plan:
 _SHOWN = 20  # a plan of thousands still prints on one screen
 
 
-def plan(query: Query, contracts: Sequence[Contract] | Front, rates: tuple[Rate, ...] = ()) -> Plan:
-    """The requests for ``query``, whose names have become ``contracts``.
+def plan(
+    query: Query, contracts: Sequence[Contract] | Front, rates: tuple[Rate, ...] = (), *, csv: bool = False
+) -> Plan:
+    """The requests for ``query``, whose names have become ``contracts``; as CSV, where that can say it.
 
     Singles of one product and sequence share requests, as many as the endpoint takes; a spread or a range is
-    a request of its own. Pieces come by window, then by group in the order of the contracts. An empty window
-    makes no request.
+    a request of its own. Pieces come by window, then by group in the order of the contracts, and what verifies them
+    last. An empty window makes no request.
     """
     if isinstance(contracts, Front):
-        pieces = tuple(_front(query, contracts))
+        months = _months(query.window) if query.endpoint.windows != "none" else [query.window]
+        pieces = [_front_piece(query, ask, contracts, csv) for month in months for ask in _cut(query, month)]
     else:
-        groups = _groups(contracts, query.endpoint.batch)
-        pieces = tuple(
-            _piece(query, window, group) for window in _cut(query.window, query.endpoint) for group in groups
-        )
-    return Plan(query, pieces, rates)
+        groups = _groups(contracts, query.endpoint.batch) if contracts else [()]
+        pieces = [_piece(query, ask, group, csv) for ask in _cut(query, query.window) for group in groups]
+    checks = _checks(query) if query.verify else ()
+    return Plan(query, (*pieces, *checks), rates)
+
+
+# --- which contracts -------------------------------------------------------------------------------------------
 
 
 def _groups(contracts: Sequence[Contract], batch: int) -> list[tuple[Contract, ...]]:
@@ -106,22 +114,47 @@ def _groups(contracts: Sequence[Contract], batch: int) -> list[tuple[Contract, .
     ]
 
 
-def _cut(window: Window, endpoint: Endpoint) -> Iterator[Window]:
+# --- which windows ---------------------------------------------------------------------------------------------
+
+
+@frozen
+class _Ask:
+    """The window whose rows a request answers for, and how far it reaches to get them all."""
+
+    window: Window
+    until: pd.Timestamp
+
+
+def _cut(query: Query, window: Window) -> Iterator[_Ask]:
     """``window`` in consecutive pieces, none longer than one request may ask for, in elapsed time."""
-    if endpoint.span is None:
-        yield window
+    if query.endpoint.windows == "none":
+        yield _Ask(window, window.end)
         return
     start = window.start
     while start < window.end:
-        end = min(start + endpoint.span, window.end)
-        yield Window(start, end)
+        end = min(_reach(query, start), window.end)
+        # A point on a seam is the end of its interval: whether a server shows it when the next begins is not known.
+        further = query.interval.length if _is_seam(query, end, window) and query.interval else pd.Timedelta(0)
+        yield _Ask(Window(start, end), end + further)
         start = end
 
 
-def _front(query: Query, front: Front) -> Iterator[Piece]:
-    for month in _months(query.window):
-        for window in _cut(month, query.endpoint):
-            yield _front_piece(query, window, front)
+def _is_seam(query: Query, end: pd.Timestamp, window: Window) -> bool:
+    return query.endpoint.windows == "points" and end < window.end
+
+
+def _reach(query: Query, start: pd.Timestamp) -> pd.Timestamp:
+    """The latest end of a piece that begins at ``start``."""
+    endpoint, interval = query.endpoint, query.interval
+    span = (endpoint.coarse_span if interval and interval.coarse else None) or endpoint.span
+    if span is None:
+        return query.window.end
+    if interval is None:
+        return start + span
+    count = interval.within(span, start)
+    if endpoint.points is not None:  # one interval less, since a seam asks one further
+        count = max(1, min(count, endpoint.points) - 1)
+    return interval.after(start, count)
 
 
 def _months(window: Window) -> Iterator[Window]:
@@ -133,7 +166,13 @@ def _months(window: Window) -> Iterator[Window]:
             yield Window(start, end)
 
 
-def _piece(query: Query, window: Window, group: tuple[Contract, ...]) -> Piece:
+# --- pieces ----------------------------------------------------------------------------------------------------
+
+
+def _piece(query: Query, ask: _Ask, group: tuple[Contract, ...], csv: bool) -> Piece:
+    if not group:
+        request = _request(query, ask, [], csv, tell_apart=query.endpoint.named)
+        return Piece(request, ask.window, None, (), ("all contracts",))
     first = group[0]
     # The parameters of one contract, with the item's repeated for each of the others.
     named = [
@@ -144,10 +183,11 @@ def _piece(query: Query, window: Window, group: tuple[Contract, ...]) -> Piece:
         )
     ]
     names = tuple(contract.label for contract in group)
-    return Piece(_request(query, window, named, tell_apart=len(group) > 1), window, first.product, group, names)
+    request = _request(query, ask, named, csv, tell_apart=len(group) > 1)
+    return Piece(request, ask.window, first.product, group, names)
 
 
-def _front_piece(query: Query, window: Window, front: Front) -> Piece:
+def _front_piece(query: Query, ask: _Ask, front: Front, csv: bool) -> Piece:
     product = front.product
     if isinstance(product, str):
         raise TypeError(f"{front} is to be resolved before it is planned")
@@ -157,17 +197,61 @@ def _front_piece(query: Query, window: Window, front: Front) -> Piece:
         ("tradingItems", str(front.count)),
         ("contractType", "SinglePeriod"),
     ]
-    return Piece(_request(query, window, named, tell_apart=True), window, product, (), (front.label,))
+    return Piece(_request(query, ask, named, csv, tell_apart=True), ask.window, product, (), (front.label,))
 
 
-def _request(query: Query, window: Window, named: list[tuple[str, str]], *, tell_apart: bool) -> Request:
-    params = [("from", wire(window.start)), ("until", wire(window.end)), *named]
-    if query.include_private:
-        params.append(("includePrivate", "true"))
-    if query.routes:
-        params += [("routes", route) for route in query.routes]
-        params.append(("deduplicateRoutes", str(query.deduplicate).lower()))
+def _checks(query: Query) -> Iterator[Piece]:
+    """The requests for counts that ``query`` can be compared with: whole minutes, from the day that they begin."""
+    since = ACTIVITY.since or query.window.start
+    start, end = max(query.window.start.ceil(ACTIVITY.grain), since), query.window.end.floor(ACTIVITY.grain)
+    fields = tuple(column for column in ACTIVITY.columns if column.name == "delete_count")
+    for ask in _cut(Query(ACTIVITY, (), Window(start, max(start, end)), query.tz), Window(start, max(start, end))):
+        counted = Query(ACTIVITY, (), ask.window, query.tz, fields, routes=query.routes)
+        yield Piece(_request(counted, ask, [], False, tell_apart=False), ask.window, None, (), ("counts",), True)
+
+
+def _request(query: Query, ask: _Ask, named: list[tuple[str, str]], csv: bool, *, tell_apart: bool) -> Request:
+    endpoint = query.endpoint
+    asked = [*_times(query, ask), *named, *_options(query), *_fields(query, tell_apart=tell_apart)]
+    nested = tell_apart or (query.include_private and any("." in column.wire for column in endpoint.of("private")))
+    return Request(endpoint, tuple(asked), until=_latest(query, ask), csv=csv and endpoint.flat and not nested)
+
+
+def _latest(query: Query, ask: _Ask) -> pd.Timestamp | None:
+    """The moment that a request reaches up to; own trades of today are anybody's to ask for."""
+    return None if query.endpoint is PRIVATE_TRADES else ask.until
+
+
+def _times(query: Query, ask: _Ask) -> list[tuple[str, str]]:
+    if query.endpoint.windows == "none":
+        return [] if query.at is None else [("at", wire(query.at))]
+    times = [("from", wire(ask.window.start)), ("until", wire(ask.until))]
+    if query.interval is not None:
+        times += [("interval", str(query.interval.count)), ("intervalUnit", query.interval.unit)]
+    return times
+
+
+def _options(query: Query) -> list[tuple[str, str]]:
+    """What differs from the API's own defaults."""
+    options: list[tuple[str, str]] = []
+    if query.depth is not None:
+        options.append(("depth", str(query.depth)))
+    if query.max_spread is not None:
+        options.append(("maxSpread", f"{query.max_spread:g}"))
+    if query.include_private and "include_private" in query.endpoint.options:
+        options.append(("includePrivate", "true"))
+    if query.include_empty:
+        options.append(("includeEmptyBuckets", "true"))
+    options += [("routes", route) for route in query.routes]
+    if query.routes and "deduplicate" in query.endpoint.options:
+        options.append(("deduplicateRoutes", str(query.deduplicate).lower()))
+    return options
+
+
+def _fields(query: Query, *, tell_apart: bool) -> list[tuple[str, str]]:
     # With routes the server adds the column `route` by itself (guide p. 31).
-    asked = [column.wire for column in query.fields if not (column.name == "route" and query.routes)]
-    params += [("optionalFields", name) for name in (*asked, *(["contract"] if tell_apart else []))]
-    return Request(query.endpoint, tuple(params), until=window.end)
+    columns = [column for column in query.fields if not (column.name == "route" and query.routes)]
+    names = dict.fromkeys((*query.endpoint.always_asked, *(column.asked_as for column in columns)))
+    # Snapshots say it of themselves.
+    contract = ["contract"] if tell_apart and not query.endpoint.rows_at else []
+    return [("optionalFields", name) for name in (*names, *contract)]

@@ -10,4 +10,7 @@ import pandas as pd
 When: TypeAlias = str | datetime.date | datetime.datetime | pd.Timestamp
 """A moment: ISO 8601 text, a date, a datetime or a Timestamp; naive ones are read in ``Config.tz``."""
 
-__all__ = ["When"]
+Interval: TypeAlias = str
+"""Candles: "1min" "5min" "15min" "30min" "1h" "4h" "1d" "7d" "1mo"; books: any number of them, as in "15s" or "2h"."""
+
+__all__ = ["Interval", "When"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import NotAllowed, PartialDataError, TrayportError
-from . import demo, sandbox
+from . import demo, names, questions, sandbox
 
 __all__ = ["exit_code", "main"]
 
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def exit_code(error: TrayportError) -> int:
     """What a script learns of an error."""
+    if isinstance(error, questions.NoData):
+        return questions.NO_DATA
     if isinstance(error, NotAllowed):
         return NOT_ALLOWED
     if isinstance(error, PartialDataError):
@@ -56,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"trayport {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
+    questions.add_commands(commands)
+    names.add_commands(commands)
     for room in (sandbox, demo):
         command = commands.add_parser(room.NAME, help=room.HELP, description=room.HELP)
         room.add_options(command)

@@ -10,13 +10,15 @@ import pandas as pd
 from attrs import define, field
 
 from .. import decoding
-from .._time import SECOND
 from .._version import __version__
 from ..config import Config, Progress
-from ..contracts import Contract
+from ..contracts import Contract, Front, Instrument, Market, Product
 from ..decoding import Ids, Schema
-from ..errors import ContractError, DecodeError, Failure
+from ..errors import ContractError, Failure, NotFound
 from ..planner import Piece, Plan
+from ..queries import Query
+from .cuts import cut
+from .verify import COUNTS, verified
 
 if TYPE_CHECKING:
     from ..refdata import Catalogue
@@ -41,20 +43,25 @@ class Answers:
     """Answers the pieces of one question, and makes one frame of them."""
 
     owner: Owner
-    schema: Schema
+    query: Query
     workers: int
     progress: Progress
-    _order: dict[str, tuple[Any, ...]] = field(factory=dict, init=False, repr=False)
-    """Names that were met in a ``Front``, with what orders them."""
+    _met: dict[str, Contract] = field(factory=dict, init=False, repr=False)
+    """What answers said they are of, where the question left that open."""
     _engine: tuple[Session, Catalogue] | None = field(default=None, init=False, repr=False)
     """What the question, or its resumption, began with: ``configure`` in the middle sends nothing elsewhere."""
 
     @classmethod
     def of(cls, plan: Plan, owner: Owner) -> Answers:
         """What answers ``plan`` for ``owner``."""
-        query, config = plan.query, owner.config
-        schema = Schema(query.endpoint, query.fields, query.include_private, query.tz)
-        return cls(owner, schema, config.workers, config.progress)
+        config = owner.config
+        return cls(owner, plan.query, config.workers, config.progress)
+
+    @property
+    def schema(self) -> Schema:
+        """The shape of the question's frames."""
+        query = self.query
+        return Schema(query.endpoint, query.fields, query.include_private, query.include_empty, query.tz)
 
     def ready(self, plan: Plan) -> None:
         """Raise ``ConfigError`` without a key, and ``CircuitOpen`` while the API is left alone."""
@@ -64,69 +71,97 @@ class Answers:
         self._engine[0].ready(plan.requests[0])
 
     def fetch(self, piece: Piece, stop: threading.Event) -> pd.DataFrame:
-        """The rows of one piece, by time and contract.
-
-        Whether the server takes ``until`` as inclusive is not documented, so a row on the piece's end is left to
-        the next piece; a row beyond that was not asked for at all, which is a ``DecodeError``.
-        """
+        """The rows of one piece, by time and contract."""
         session, _ = self._running()
         payload = session.send(piece.request, stop)
+        if piece.verifies:
+            return decoding.decode(payload, COUNTS, "")
         frame = decoding.decode(payload, self.schema, self._naming(piece))
-        moments = pd.DatetimeIndex(frame.index)
-        start, end = piece.window.start, piece.window.end
-        strays = ~((moments >= start) & (moments < end + SECOND))  # so said, NaT is one too
-        if strays.any():
-            row = int(strays.argmax())
-            time = self.schema.columns[0].wire
-            raise DecodeError(
-                self.schema.endpoint.name, f"$[{row}].{time}", f"{moments[row]} lies outside of {piece.window}"
-            )
-        return decoding.join([frame[moments < end]], self.schema, self._ranked(piece.names))
+        kept = cut(frame, piece, self.query)
+        return decoding.join([*kept, *self._unanswered(frame, piece)], self.schema, self._order())
 
-    def whole(self, frames: Iterable[pd.DataFrame], plan: Plan, failures: tuple[Failure, ...]) -> pd.DataFrame:
+    def whole(
+        self, arrived: Iterable[tuple[Piece, pd.DataFrame]], plan: Plan, failures: tuple[Failure, ...]
+    ) -> pd.DataFrame:
         """The rows of several pieces as one frame, with what was asked in its ``attrs``."""
-        names = [name for piece in plan.pieces for name in piece.names]
-        frame = decoding.join(list(frames), self.schema, self._ranked(names))
+        pairs = list(arrived)
+        frame = decoding.join([rows for piece, rows in pairs if not piece.verifies], self.schema, self._order())
+        said = _said(plan, failures)
         if failures:  # what its reader does to it must not be found again in the resumed one
             frame = frame.copy()
-        frame.attrs = {"trayport": _said(plan, failures)}
+        elif self.query.verify:
+            asked = {contract.label: contract for piece in plan.pieces for contract in piece.contracts} | self._met
+            counts = [(piece.window, rows) for piece, rows in pairs if piece.verifies]
+            said["verified"] = verified(frame, asked, counts)
+        frame.attrs = {"trayport": said}
         return frame
 
+    def _unanswered(self, frame: pd.DataFrame, piece: Piece) -> list[pd.DataFrame]:
+        """In snapshots, empty rows for contracts that the answer leaves out."""
+        if not self.schema.endpoint.rows_at:
+            return []
+        silent = [contract.label for contract in piece.contracts if contract.label not in set(frame["contract"])]
+        moment = frame.index[0] if len(frame) else piece.window.start
+        return [decoding.blank(silent, moment, self.schema)] if silent else []
+
     def _naming(self, piece: Piece) -> str | Callable[[Ids], str]:
-        if not piece.tells_apart:
+        if not piece.tells_apart and not self.schema.endpoint.rows_at:
             return piece.names[0]
-        if not piece.contracts:  # a Front, whose items only its answer knows
-            return lambda ids: self._met(piece, ids)
-        asked = {(contract.sequence_id, contract.item_id): contract.label for contract in piece.contracts}
+        if not piece.contracts:  # which it is about, only the answer knows
+            return lambda ids: self._named(piece, ids)
+        asked = {_key(contract): contract.label for contract in piece.contracts}
         return lambda ids: _asked_for(ids, asked)
 
-    def _met(self, piece: Piece, ids: Ids) -> str:
-        contract = Contract(piece.product, ids.sequence_id, ids.item_id, ids.second_item_id, ids.kind)
+    def _named(self, piece: Piece, ids: Ids) -> str:
+        contract = Contract(piece.product or _product(ids), ids.sequence_id, ids.item_id, ids.second_item_id, ids.kind)
         _, catalogue = self._running()
-        named = catalogue.complete(contract, since=piece.window.start.date())
-        self._order[named.label] = (named.period_start is None, named.period_start, named.label)
-        return named.label
+        try:
+            contract = catalogue.complete(contract, since=piece.window.start.date())
+        except (ContractError, NotFound):
+            if piece.product:
+                raise
+            # Own trades of a product that the key may not look up stay under its ids.
+        self._met[contract.label] = contract
+        return contract.label
 
     def _running(self) -> tuple[Session, Catalogue]:
         return self._engine or (self.owner.session, self.owner.catalogue)
 
-    def _ranked(self, names: Iterable[str]) -> list[str]:
-        """The names in the order of ties: as asked, and those of a ``Front`` by delivery."""
-        return [*names, *sorted(self._order, key=self._order.__getitem__)]
+    def _order(self) -> list[str]:
+        """The names in the order of ties: as asked, and of a ``Front`` by delivery."""
+        contracts = self.query.contracts
+        if isinstance(contracts, Front):
+            return sorted(self._met, key=lambda name: _delivery(self._met[name]))
+        return [contract.label for contract in contracts if isinstance(contract, Contract)]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"schema": self.schema, "workers": self.workers, "progress": self.progress, "order": self._order}
+        return {"query": self.query, "workers": self.workers, "progress": self.progress, "met": self._met}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         from .client import DEFAULT  # where an error is unpickled, its own client is far away
 
         self.owner, self._engine = DEFAULT, None
-        self.schema, self.workers = state["schema"], state["workers"]
-        self.progress, self._order = state["progress"], state["order"]
+        self.query, self.workers = state["query"], state["workers"]
+        self.progress, self._met = state["progress"], state["met"]
 
 
-def _asked_for(ids: Ids, asked: dict[tuple[int, int], str]) -> str:
-    name = asked.get((ids.sequence_id, ids.item_id)) if ids.kind == "single" else None
+def _product(ids: Ids) -> Product:
+    """The instrument that a row is of, or the market where it names no instrument."""
+    if ids.instrument_id is not None:
+        return Instrument(ids.instrument_id)
+    return Market(ids.market_id)
+
+
+def _delivery(contract: Contract) -> tuple[bool, Any, str]:
+    return contract.period_start is None, contract.period_start, contract.label
+
+
+def _key(contract: Contract) -> tuple[Any, ...]:
+    return contract.sequence_id, contract.item_id, contract.second_item_id, contract.kind
+
+
+def _asked_for(ids: Ids, asked: dict[tuple[Any, ...], str]) -> str:
+    name = asked.get((ids.sequence_id, ids.item_id, ids.second_item_id, ids.kind))
     if name is None:
         raise ContractError(f"{ids} was not asked for")
     return name

@@ -109,7 +109,8 @@ class Client(Queries[pd.DataFrame], References):
             front = self.catalogue.front(query.contracts, at)
             return plan(evolve(query, contracts=front), front, self.config.rates)
         contracts = self.catalogue.contracts(query.contracts, at)
-        return plan(evolve(query, contracts=tuple(contracts)), contracts, self.config.rates)
+        csv = self.config.wire_format == "csv"
+        return plan(evolve(query, contracts=tuple(contracts)), contracts, self.config.rates, csv=csv)
 
     # --- what it is made of --------------------------------------------------------------------------------------
 
@@ -251,6 +252,8 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
         return self._client._scene()
 
     def _ask(self, query: Query) -> Iterator[pd.DataFrame]:
+        if query.verify:
+            raise QueryError("verify=True compares whole windows: it is for trades(), not for pieces of it")
         return self._client._gathering(query).frames()
 
 

@@ -48,7 +48,9 @@ class Source(Protocol):
         """The rows of one piece."""
         ...
 
-    def whole(self, frames: Iterable[pd.DataFrame], plan: Plan, failures: tuple[Failure, ...]) -> pd.DataFrame:
+    def whole(
+        self, arrived: Iterable[tuple[Piece, pd.DataFrame]], plan: Plan, failures: tuple[Failure, ...]
+    ) -> pd.DataFrame:
         """The rows of several pieces as one frame, which says what it is an answer to."""
         ...
 
@@ -107,7 +109,7 @@ class Gathering:
                     if isinstance(outcome, Exception):
                         raise self._broken_off(number, outcome)
                     advance(number)
-                    frame = self.source.whole([outcome], self._part(number), ())
+                    frame = self.source.whole([(self.plan.pieces[number], outcome)], self._part(number), ())
                     expected = number + 1
                     yield frame
         except KeyboardInterrupt:
@@ -188,8 +190,8 @@ class Gathering:
             return error
 
     def _whole(self, failures: tuple[Failure, ...]) -> pd.DataFrame:
-        frames = (self.arrived[number] for number in sorted(self.arrived))
-        return self.source.whole(frames, self.plan, failures)
+        arrived = [(self.plan.pieces[number], self.arrived[number]) for number in sorted(self.arrived)]
+        return self.source.whole(arrived, self.plan, failures)
 
     def _part(self, number: int) -> Plan:
         """The plan of one piece alone."""

@@ -56,6 +56,11 @@ def limiter(_: object, setting: Attribute[str], value: object) -> None:
         raise refuse(setting.name, value, "must be 'memory' (one limit for this process) or 'off'")
 
 
+def wire_format(_: object, setting: Attribute[str], value: object) -> None:
+    if value not in ("json", "csv"):
+        raise refuse(setting.name, value, "must be 'json' or 'csv'")
+
+
 def url(_: object, setting: Attribute[str], value: object) -> None:
     if not isinstance(value, str) or "@" in value or "?" in value or "#" in value:
         # Said without the value, which may hold a password.

@@ -57,6 +57,9 @@ class Config:
     aliases
         Short names of products, such as ``{"Power": "Germany Baseload*"}``; they win over any product of that
         name. In the environment: ``Power=Germany Baseload*;Carbon=EUA``.
+    wire_format
+        ``"json"``, or ``"csv"`` wherever an answer is a plain table: not for several contracts in one request, for
+        private fields of ``trades``, for ``order_book`` and for ``snapshots``. The frames are the same.
     progress
         A bar for questions of more than one request: ``"auto"`` shows it in terminals and notebooks.
 
@@ -87,6 +90,7 @@ class Config:
     tz: str = field(default="UTC", converter=checks.zone, kw_only=True)
     intraday: bool = field(default=False, validator=checks.switch, kw_only=True)
     aliases: dict[str, str] = field(factory=dict, converter=checks.aliases, kw_only=True)
+    wire_format: str = field(default="json", validator=checks.wire_format, kw_only=True)
     progress: Progress = field(default="auto", validator=checks.progress, kw_only=True)
 
     def __attrs_post_init__(self) -> None:

@@ -208,7 +208,13 @@ class Session:
         base = self.config.analytics_url if request.endpoint.api == "analytics" else self.config.reference_url
         prepared = self._http.prepare_request(
             requests.Request(
-                "GET", base + request.path, params=list(request.params), headers={"X-API-KEY": self._key.reveal()}
+                "GET",
+                base + request.path,
+                params=list(request.params),
+                headers={
+                    "X-API-KEY": self._key.reveal(),
+                    "Accept": "text/csv" if request.csv else "application/json",
+                },
             )
         )
         settings = self._http.merge_environment_settings(prepared.url, {}, True, None, None)
@@ -300,7 +306,7 @@ def _http(workers: int) -> requests.Session:
     session.mount("http://", adapter)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.auth = _no_auth
-    session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING})
+    session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPT_ENCODING})
     return session
 
 

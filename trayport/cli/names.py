@@ -1,0 +1,39 @@
+"""The commands about names: ``search``, ``resolve`` and ``venues``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..client import DEFAULT
+from .questions import table, write
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Any) -> None:
+    """A command for each."""
+    search = commands.add_parser("search", help="the products whose names are nearest to a text")
+    search.add_argument("text", help="half a word will do")
+    search.add_argument("--limit", type=int, default=20, help="at most so many (default: %(default)s)")
+    search.set_defaults(run=_search)
+    resolve = commands.add_parser("resolve", help="what a name means, and by which ids")
+    resolve.add_argument("name", help="such as 'TTF Apr-24', 'TTF M+1' or 'TTF Apr-24/May-24'")
+    resolve.add_argument("--at", help="the day from which M+1 and its like count; today unless given")
+    resolve.set_defaults(run=_resolve)
+    venues = commands.add_parser("venues", help="the venues that the API's guide lists")
+    venues.set_defaults(run=_venues)
+
+
+def _search(options: argparse.Namespace) -> None:
+    write(DEFAULT.search(options.text, limit=options.limit), None)
+
+
+def _resolve(options: argparse.Namespace) -> None:
+    contract = DEFAULT.resolve(options.name, at=options.at)
+    delivery = " to ".join(f"{moment:%Y-%m-%d}" for moment in (contract.period_start, contract.period_end) if moment)
+    print(table([("name", contract.name), *contract.params(), ("delivers", delivery or "rolls with the calendar")]))
+
+
+def _venues(options: argparse.Namespace) -> None:
+    write(DEFAULT.venues().reset_index(), None)

@@ -1,0 +1,65 @@
+"""What of an answer belongs to a piece: rows on its seams are somebody else's, and others were not asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .._time import SECOND
+from ..endpoints import LAST_TRADE
+from ..errors import DecodeError
+from ..planner import Piece
+from ..queries import Query
+
+__all__ = ["cut"]
+
+# guide p. 19: no further back than a year, which may be a leap year.
+_LOOK_BACK = pd.Timedelta(days=366)
+
+
+def cut(frame: pd.DataFrame, piece: Piece, query: Query) -> list[pd.DataFrame]:
+    """The rows of ``frame`` that its piece answers for, as a list of one.
+
+    Whether the server takes ``until`` as inclusive is not documented, so a row on a seam is left to the piece that
+    it belongs to. Raises ``DecodeError`` for a row that was not asked for at all, and for an answer that is as full as
+    answers get, since it may have been cut.
+    """
+    endpoint = piece.request.endpoint
+    if not endpoint.named:
+        return [frame]
+    moments = pd.DatetimeIndex(frame.index)
+    if endpoint.points is not None and moments.nunique() > endpoint.points:
+        raise DecodeError(endpoint.name, "$", f"{moments.nunique()} points are as many as it gives: it may be cut")
+    strays = ~np.asarray(_asked_for(moments, piece, query))  # so said, NaT is one too
+    if strays.any():
+        row = int(strays.argmax())
+        time = next(column.wire for column in endpoint.columns if column.dtype == "time")
+        asked = f"{piece.window}" if query.at is None else f"what was asked for, {query.at}"
+        raise DecodeError(endpoint.name, f"$[{row}].{time}", f"{moments[row]} lies outside of {asked}")
+    return [frame[_belongs(moments, piece)]]
+
+
+def _asked_for(moments: pd.DatetimeIndex, piece: Piece, query: Query) -> Any:
+    endpoint, window = piece.request.endpoint, piece.window
+    if endpoint.windows == "none":
+        if query.at is None:
+            return np.asarray(moments.notna())
+        if endpoint is LAST_TRADE:
+            return (moments < query.at) & (moments >= query.at - _LOOK_BACK)
+        return moments == query.at
+    if endpoint.windows == "points":
+        return (moments >= window.start) & (moments <= (piece.request.until or window.end))
+    return (moments >= window.start) & (moments < window.end + SECOND)
+
+
+def _belongs(moments: pd.DatetimeIndex, piece: Piece) -> Any:
+    window = piece.window
+    match piece.request.endpoint.windows:
+        case "none":
+            return np.ones(len(moments), dtype=np.bool_)
+        case "points":
+            return (moments > window.start) & (moments <= window.end)
+        case _:
+            return moments < window.end

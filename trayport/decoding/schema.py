@@ -1,0 +1,60 @@
+"""What a frame looks like: the columns of one question, and what names its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from attrs import field, frozen
+
+from ..contracts.contract import Kind
+from ..endpoints import Column, Endpoint
+
+__all__ = ["Ids", "Naming", "Schema", "Table"]
+
+
+@frozen
+class Ids:
+    """What a row's ``contract`` object says of its contract."""
+
+    sequence_id: int
+    item_id: int
+    second_item_id: int | None
+    kind: Kind
+    market_id: int | None = None
+    instrument_id: int | None = None
+
+
+Naming: TypeAlias = str | Callable[[Ids], str]
+"""The name of every row's contract, or what makes names of the ids in the rows."""
+
+
+@frozen
+class Schema:
+    """The columns of one question's frames: always the same, whatever arrives."""
+
+    endpoint: Endpoint
+    fields: tuple[Column, ...] = ()
+    include_private: bool = False
+    sparse: bool = False
+    """May rows come that say nothing but their time?"""
+    tz: str = "UTC"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What is read from the wire, in the order of the frame."""
+        private = self.endpoint.of("private") if self.include_private else ()
+        return (*self.endpoint.of("always"), *self.fields, *private)
+
+
+@frozen
+class Table:
+    """The rows of an answer, as lists of cells."""
+
+    length: int
+    cells: Mapping[str, Sequence[Any]]
+    """By the name of the frame's column; None is a gap."""
+    contracts: Sequence[Any] = field(factory=tuple)
+    """What each row says of its contract, where that was asked for."""
+    own: Sequence[bool] = field(factory=tuple)
+    """Which rows are of the key's owner, where that was asked for."""
