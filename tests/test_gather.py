@@ -457,7 +457,7 @@ def test_a_bar_is_shown_for_several_requests_and_says_what_came(
 
     assert "trades:" in text
     assert "/16" in text
-    assert "2024-01-24 to 2024-02-01" in text
+    assert "TTF Hi Cal 51.6* Apr-24, 2024-01-24 to 2024-02-01" in text
 
 
 @pytest.mark.parametrize("progress", ["auto", False])

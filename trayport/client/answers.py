@@ -63,6 +63,11 @@ class Answers:
         query = self.query
         return Schema(query.endpoint, query.fields, query.include_private, query.include_empty, query.tz)
 
+    @property
+    def ahead(self) -> int:
+        """How many pieces of a stream may be under way: few of books, whose pieces may be a million rows."""
+        return min(self.workers, 2) if self.schema.endpoint.sides else self.workers
+
     def ready(self, plan: Plan) -> None:
         """Raise ``ConfigError`` without a key, and ``CircuitOpen`` while the API is left alone."""
         if not len(plan):

@@ -41,6 +41,11 @@ class Source(Protocol):
     workers: int
     progress: Progress
 
+    @property
+    def ahead(self) -> int:
+        """How many pieces of a stream may be under way or waiting to be taken."""
+        ...
+
     def ready(self, plan: Plan) -> None:
         """Raise what keeps the question from being asked at all."""
 
@@ -96,7 +101,7 @@ class Gathering:
     def frames(self, first: int = 0) -> Iterator[pd.DataFrame]:
         """The pieces from ``first`` on, one frame each, in order.
 
-        Never more of them are under way or waiting to be taken than there are workers. A piece that fails for
+        Never more of them are under way or waiting to be taken than ``Source.ahead`` says. A piece that fails for
         good raises ``PartialDataError`` in its place, whose ``resume()`` goes on from there.
         """
         refused = self._refused() if first < len(self.plan) else None
@@ -169,13 +174,13 @@ class Gathering:
         if not numbers:
             return
         stop, process = threading.Event(), os.getpid()
-        with pool(min(self.source.workers, len(numbers)), stop) as threads:
+        with pool(min(self.source.ahead, len(numbers)), stop) as threads:
             ahead: deque[Future[_Outcome]] = deque()
             following = iter(numbers)
             for number in numbers:
                 if os.getpid() != process:
                     raise QueryError("a stream cannot be continued in a forked process: ask for it there")
-                while len(ahead) < self.source.workers and (new := next(following, None)) is not None:
+                while len(ahead) < self.source.ahead and (new := next(following, None)) is not None:
                     ahead.append(threads.submit(self._outcome, new, stop))
                 ended([ahead[0]])
                 yield number, ahead.popleft().result()
@@ -222,13 +227,13 @@ class Gathering:
         from tqdm import tqdm  # only where there is something to show
 
         bar: tqdm[Any] = tqdm(
-            total=len(self.plan), initial=max(done, len(self.arrived)), desc=self.plan.query.endpoint.name, unit="req",
-            delay=0.5,
+            total=len(self.plan), initial=max(done, len(self.arrived)), desc=self.plan.query.endpoint.name,
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]", delay=0.5,
         )  # fmt: skip
 
         def advance(number: int) -> None:
             piece = self.plan.pieces[number]
-            bar.set_postfix_str(str(piece.window), refresh=False)
+            bar.set_postfix_str(f"{piece.label}, {piece.window}", refresh=False)
             bar.update()
 
         try:

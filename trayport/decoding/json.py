@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from attrs import evolve
 
 from ..endpoints import Column, DType, Endpoint
@@ -141,22 +143,29 @@ def _contract_type() -> Any:
 
 
 def _orders(points: Sequence[Any], schema: Schema) -> Table:
-    """A row an order: by point, side, and place in its list."""
+    """A row an order: by point, side, and place in its list; there may be millions."""
     sides = schema.endpoint.sides
-    ranked = [
-        (point.timestamp, side.removesuffix("s"), level, order)
-        for point in points
-        for side in sides
-        for level, order in enumerate(getattr(point, side), 1)
-    ]
-    orders = [order for *_, order in ranked]
+    orders = [order for point in points for side in sides for order in getattr(point, side)]
+    lengths = np.array([len(getattr(point, side)) for point in points for side in sides], dtype=np.int64)
+    names = np.array([side.removesuffix("s") for side in sides], dtype=object)
+    before = np.cumsum(lengths) - lengths
     cells: dict[str, Sequence[Any]] = {column.name: _cells(orders, column, schema) for column in _of_rows(schema)}
     cells |= {
-        "timestamp": [time for time, *_ in ranked],
-        "side": [side for _, side, *_ in ranked],
-        "level": [level for *_, level, _ in ranked],
+        "timestamp": np.repeat(_stamps(points, schema), lengths).tolist(),
+        "side": np.repeat(np.tile(names, len(points)), lengths).tolist(),
+        "level": (np.arange(len(orders)) - np.repeat(before, lengths) + 1).tolist(),
     }
     return Table(len(orders), cells, (), _own(orders, schema))
+
+
+def _stamps(points: Sequence[Any], schema: Schema) -> npt.NDArray[np.int64]:
+    """The time of each side of each point."""
+    sides = len(schema.endpoint.sides)
+    try:
+        return np.repeat(np.array([point.timestamp for point in points], dtype=np.int64), sides)
+    except OverflowError:
+        row = next(row for row, point in enumerate(points) if not -(2**63) <= point.timestamp < 2**63)
+        raise DecodeError(schema.endpoint.name, f"$[{row}].timestamp", "is no time") from None
 
 
 def _cells(rows: Sequence[Any], column: Column, schema: Schema) -> list[Any]:
