@@ -253,6 +253,11 @@ class TestConfigure:
         assert () == DEFAULT.hooks
 
 
+def test_pieces_are_not_verified_one_by_one(client: Client) -> None:
+    with pytest.raises(QueryError, match="verify=True compares whole windows"):
+        client.stream.trades("TTF Apr-24", "2024-02-05", "2024-02-06", verify=True)
+
+
 def test_the_clock_is_the_callers(make_client: MakeClient) -> None:
     client = make_client(clock=lambda: pd.Timestamp("2024-02-07T10:00", tz="UTC"))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trayport import ContractError, DecodeError
 from trayport.decoding import Ids, Schema, decode, empty, join
-from trayport.endpoints import TRADES
+from trayport.endpoints import ACTIVITY, OHLCV, ORDER_BOOK, SNAPSHOTS, TRADES
 
 PLAIN = Schema(TRADES)
 FULL = Schema(TRADES, TRADES.of("optional"), include_private=True, tz="Europe/Amsterdam")
@@ -331,3 +331,111 @@ class TestJoining:
         cells = [cell for part in parts for cell in part]
 
         assert joined == sorted(cells, key=lambda cell: (cell[0], "ba".index(cell[1])))
+
+
+class TestOtherAnswers:
+    """Books, snapshots, candles and counts."""
+
+    BOOK = Schema(ORDER_BOOK, ORDER_BOOK.of("optional"), include_private=True)
+    ORDERS = st.lists(
+        st.fixed_dictionaries(
+            {"price": st.floats(-100, 100), "quantity": st.integers(0, 99)},
+            optional={"venueCode": st.sampled_from(["ICE", "EEX7"]), "privateFields": st.just({"ownerUserId": 7})},
+        ),
+        max_size=3,
+    )
+
+    @given(st.lists(st.tuples(st.integers(0, 2**62), ORDERS, ORDERS), max_size=6))
+    def test_a_book_is_a_row_an_order_by_point_side_and_level(self, points: list[Any]) -> None:
+        body = [{"timestamp": time, "bids": bids, "asks": asks} for time, bids, asks in points]
+        frame = read(body, self.BOOK)
+        expected = [
+            (time, side, level, order["price"], float(order["quantity"]), "privateFields" in order)
+            for time, bids, asks in points
+            for side, orders in (("bid", bids), ("ask", asks))
+            for level, order in enumerate(orders, 1)
+        ]
+
+        columns = ["side", "level", "price", "quantity", "is_private"]
+        assert expected == list(
+            zip(pd.DatetimeIndex(frame.index).asi8.tolist(), *(frame[name].tolist() for name in columns), strict=True)
+        )
+        assert dtypes(empty(self.BOOK)) == dtypes(frame)
+        assert [7 if own else None for *_, own in expected] == [
+            None if pd.isna(cell) else cell for cell in frame["owner_user_id"]
+        ]
+
+    @pytest.mark.parametrize("nothing", [None, {}, {"bidPrice": None, "price": None}])
+    def test_a_contract_without_orders_or_trades_has_an_empty_row(self, nothing: Any) -> None:
+        contract = {"contractType": "SinglePeriod", "sequenceId": 7, "sequenceItemId": 9}
+        body = {"timestamp": 10**18, "snapshots": [{"contract": contract, "bestOrders": nothing, "lastTrade": nothing}]}
+        frame = read(body, Schema(SNAPSHOTS), lambda ids: "X")
+
+        assert (1, ["X"]) == (len(frame), frame["contract"].tolist())
+        assert frame.drop(columns="contract").isna().all(axis=None)
+
+    @pytest.mark.parametrize("nothing", [{}, dict.fromkeys(["open", "high", "low", "close", "volume"])])
+    def test_empty_candles_are_gaps_where_they_were_asked_for(self, nothing: dict[str, Any]) -> None:
+        body = [{"fromTimestamp": 0, "toTimestamp": 60 * 10**9, **nothing}]
+        frame = read(body, Schema(OHLCV, sparse=True))
+
+        assert frame[["open", "high", "low", "close", "volume"]].isna().all(axis=None)
+        if not nothing:
+            with pytest.raises(DecodeError, match="no row has the field `open`"):
+                read(body, Schema(OHLCV))
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from([None, 1, 2]), st.sampled_from([3, 4]), st.integers(0, 9), st.integers(0, 9)),
+            min_size=1,
+            max_size=8,
+        ),
+        st.integers(1, 4),
+    )
+    def test_counts_of_several_windows_are_added_up_and_the_largest_come_first(self, rows: Any, cuts: int) -> None:
+        schema = Schema(ACTIVITY, tuple(column for column in ACTIVITY.columns if column.name == "delete_count"))
+        body = [
+            {"marketId": market, "instrumentId": instrument, "sequenceId": 5, "sequenceItemId": 6,
+             "secondSequenceItemId": None, "contractType": "SinglePeriod", "count": count, "deleteCount": deleted,
+             "route": "House"}
+            for market, instrument, count, deleted in rows
+        ]  # fmt: skip
+        whole = join([read(body[place::cuts], schema, "") for place in range(cuts)], schema, ())
+        sums: dict[Any, list[int]] = {}
+        for market, instrument, count, deleted in rows:
+            pair = sums.setdefault((market, instrument), [0, 0])
+            pair[0], pair[1] = pair[0] + count, pair[1] + deleted
+
+        found = {
+            (None if pd.isna(market) else market, instrument): [count, deleted]
+            for market, instrument, count, deleted in zip(
+                *(whole[name].tolist() for name in ("market_id", "instrument_id", "count", "delete_count")), strict=True
+            )
+        }
+        assert sums == found
+        assert whole["count"].is_monotonic_decreasing
+        assert dtypes(empty(schema)) == dtypes(whole)
+        assert isinstance(whole.index, pd.RangeIndex)
+
+    @pytest.mark.parametrize(
+        "schema, body, path",
+        [
+            (Schema(SNAPSHOTS), b"[]", "$"),
+            (Schema(SNAPSHOTS), b'{"timestamp":1,"snapshots":[{"contract":{}}]}', "$.snapshots[0].contract"),
+            (
+                Schema(SNAPSHOTS),
+                b'{"timestamp":1,"snapshots":[{"contract":{"contractType":"SinglePeriod","sequenceId":1,'
+                b'"sequenceItemId":2},"bestOrders":{"bidPrice":"1"}}]}',
+                "$.snapshots[0].bestOrders.bidPrice",
+            ),
+            (Schema(ORDER_BOOK), b'[{"timestamp":1,"bids":[]}]', "$[0]"),
+            (Schema(ORDER_BOOK), b'[{"timestamp":99999999999999999999,"bids":[],"asks":[]}]', "$[0].timestamp"),
+            (Schema(ORDER_BOOK), b'[{"timestamp":1,"bids":[{"price":null}],"asks":[]}]', "$[0]"),
+            (Schema(OHLCV), b'[{"fromTimestamp":1,"toTimestamp":"soon"}]', "$[0].toTimestamp"),
+        ],
+    )
+    def test_what_is_wrong_below_the_rows_has_its_place_too(self, schema: Schema, body: bytes, path: str) -> None:
+        with pytest.raises(DecodeError) as caught:
+            decode(body, schema, (lambda ids: "X") if schema.endpoint is SNAPSHOTS else "X")
+
+        assert path == caught.value.path

@@ -343,5 +343,7 @@ class TestOtherQuestions:
         query = ask(Questions())
         contracts = [self.APRIL, self.MAY][: len(query.contracts)]
 
-        assert {as_csv} == {request.csv for request in self.plan(query, *contracts, csv=True).requests}
+        made = self.plan(query, *contracts, csv=True)
+        assert {as_csv} == {request.csv for request in made.requests}
+        assert as_csv == ("as CSV" in repr(made))
         assert {False} == {request.csv for request in self.plan(query, *contracts).requests}

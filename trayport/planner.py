@@ -72,7 +72,10 @@ class Plan:
         count = "1 request" if len(self) == 1 else f"{len(self)} requests"
         why = f"at least {self.seconds:g} s at the limit" if self.pieces else f"the window {self.query.window} is empty"
         head = f"Plan: {self.query.endpoint.name}, {count}, {why}"
-        shown = [f"  {number:>4}  {piece.window}  {piece.label}" for number, piece in enumerate(self.pieces, 1)]
+        shown = [
+            f"  {number:>4}  {piece.window}  {piece.label}{'  as CSV' if piece.request.csv else ''}"
+            for number, piece in enumerate(self.pieces, 1)
+        ]
         if len(shown) > _SHOWN:
             shown[_SHOWN // 2 : -_SHOWN // 2] = [f"   ...  ({len(shown) - _SHOWN} more)"]
         return "\n".join([head, *shown])
