@@ -17,7 +17,7 @@ from ..decoding import Ids, Schema
 from ..errors import ContractError, Failure, NotFound
 from ..planner import Piece, Plan
 from ..queries import Query
-from .cuts import cut
+from .cuts import check, cut
 from .verify import COUNTS, verified
 
 if TYPE_CHECKING:
@@ -81,8 +81,10 @@ class Answers:
         payload = session.send(piece.request, stop)
         if piece.verifies:
             return decoding.decode(payload, COUNTS, "")
-        frame = decoding.decode(payload, self.schema, self._naming(piece))
-        kept = cut(frame, piece, self.query)
+        frame = decoding.decode(
+            payload, self.schema, self._naming(piece), lambda times: check(times, piece, self.query)
+        )
+        kept = cut(frame, piece)
         return decoding.join([*kept, *self._unanswered(frame, piece)], self.schema, self._order())
 
     def whole(

@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .._time import SECOND
-from ..endpoints import LAST_TRADE
+from ..endpoints import LAST_TRADE, Endpoint
 from ..errors import DecodeError
 from ..planner import Piece
 from ..queries import Query
 
-__all__ = ["cut"]
+__all__ = ["check", "cut"]
 
 # guide p. 19: no further back than a year, which may be a leap year.
 _LOOK_BACK = pd.Timedelta(days=366)
 
 
-def cut(frame: pd.DataFrame, piece: Piece, query: Query) -> list[pd.DataFrame]:
-    """The rows of ``frame`` that its piece answers for, as a list of one.
-
-    Whether the server takes ``until`` as inclusive is not documented, so a row on a seam is left to the piece that
-    it belongs to. Raises ``DecodeError`` for a row that was not asked for at all, and for an answer that is as full as
-    answers get, since it may have been cut.
-    """
+def check(times: Sequence[int], piece: Piece, query: Query) -> None:
+    """Raise ``DecodeError`` for a time that was not asked for, and for an answer that may have been cut."""
     endpoint = piece.request.endpoint
     if not endpoint.named:
-        return [frame]
-    moments = pd.DatetimeIndex(frame.index)
+        return
+    moments = _moments(times, endpoint)
     if endpoint.points is not None and moments.nunique() > endpoint.points:
         raise DecodeError(endpoint.name, "$", f"{moments.nunique()} points are as many as it gives: it may be cut")
     strays = ~np.asarray(_asked_for(moments, piece, query))  # so said, NaT is one too
     if strays.any():
-        row = int(strays.argmax())
+        number = int(strays.argmax())
         time = next(column.wire for column in endpoint.columns if column.dtype == "time")
+        place = f"$.{time}" if endpoint.rows_at else f"$[{number}].{time}"
         asked = f"{piece.window}" if query.at is None else f"what was asked for, {query.at}"
-        raise DecodeError(endpoint.name, f"$[{row}].{time}", f"{moments[row]} lies outside of {asked}")
-    return [frame[_belongs(moments, piece)]]
+        raise DecodeError(endpoint.name, place, f"{moments[number]} lies outside of {asked}")
+
+
+def _moments(times: Sequence[int], endpoint: Endpoint) -> pd.DatetimeIndex:
+    try:
+        return pd.DatetimeIndex(np.array(times, dtype=np.int64).view("M8[ns]"), tz="UTC")
+    except OverflowError:  # a time that fits no frame is told by `framed`, or here where it has no row
+        raise DecodeError(endpoint.name, "$", "a time does not fit 64 bits") from None
+
+
+def cut(frame: pd.DataFrame, piece: Piece) -> list[pd.DataFrame]:
+    """The rows of ``frame`` that its piece answers for, as a list of one.
+
+    Whether the server takes ``until`` as inclusive is not documented, so a row on a seam is left to the piece that
+    it belongs to.
+    """
+    if not piece.request.endpoint.named:
+        return [frame]
+    return [frame[_belongs(pd.DatetimeIndex(frame.index), piece)]]
 
 
 def _asked_for(moments: pd.DatetimeIndex, piece: Piece, query: Query) -> Any:

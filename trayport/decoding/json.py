@@ -45,13 +45,14 @@ def read(payload: bytes, schema: Schema, *, with_contract: bool) -> Table:
     answer = _answer(payload, schema, with_contract=with_contract)
     endpoint = schema.endpoint
     if endpoint.sides:
-        return _orders(answer, schema)
+        return evolve(_orders(answer, schema), times=[point.timestamp for point in answer])
     rows = getattr(answer, endpoint.rows_at) if endpoint.rows_at else answer
     cells = {column.name: _cells(rows, column, schema) for column in _of_rows(schema)}
     if endpoint.rows_at:
         cells["timestamp"] = [answer.timestamp] * len(rows)
     contracts = [row.contract for row in rows] if with_contract else ()
-    return Table(len(rows), cells, contracts, _own(rows, schema))
+    times = [answer.timestamp] if endpoint.rows_at else None
+    return Table(len(rows), cells, contracts, _own(rows, schema), times)
 
 
 def _answer(payload: bytes, schema: Schema, *, with_contract: bool) -> Any:

@@ -58,3 +58,5 @@ class Table:
     """What each row says of its contract, where that was asked for."""
     own: Sequence[bool] = field(factory=tuple)
     """Which rows are of the key's owner, where that was asked for."""
+    times: Sequence[int] | None = None
+    """The times of the answer's elements, where those are not its rows."""

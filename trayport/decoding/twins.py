@@ -20,7 +20,11 @@ def public_copies(frame: pd.DataFrame) -> pd.api.extensions.ExtensionArray:
     twin = np.zeros(len(frame), dtype=bool)
     own = frame["is_private"].to_numpy(dtype=bool)
     separate = [code for code, venue in VENUES.items() if venue.separate_private_feed]
-    at_stake = frame["venue_code"].isin(separate).to_numpy(dtype=bool) & frame.index.isin(frame.index[own])
+    at_stake = (
+        frame["venue_code"].isin(separate).to_numpy(dtype=bool)
+        & frame.index.isin(frame.index[own])
+        & frame.index.isin(frame.index[~own])
+    )
     if (own & at_stake).any():
         rows = frame.reset_index()[at_stake].assign(own=own[at_stake], row=np.flatnonzero(at_stake))
         rows["bare_id"] = rows["trade_id"].str.removesuffix(" Public")

@@ -240,6 +240,8 @@ class Session:
             check(stop)
             pieces.append(piece)
         body = b"".join(pieces)
+        if _unfinished(response.raw):  # urllib3 takes what it could unpack for all
+            raise urllib3.exceptions.ProtocolError("the answer's encoding breaks off")
         if not body:  # no answer is empty; an encoded one that was cut to nothing looks so
             raise urllib3.exceptions.ProtocolError("the answer was empty")
         return _Answer(200, body)
@@ -322,6 +324,14 @@ def _final(error: TrayportError, attempts: int) -> TrayportError:
         reading = f"waiting did not help: {reading} for longer" if attempts > 1 else reading
         return NotAllowed(error.endpoint, 403, f"{error.detail}; {reading}" if error.detail else reading)
     return error
+
+
+def _unfinished(raw: Any) -> bool:
+    """Is the end of a compressed answer missing? Decoders of several encodings in a row are not looked into."""
+    decoder: Any = getattr(getattr(raw, "_decoder", None), "_obj", None)
+    if hasattr(decoder, "is_finished"):  # Brotli's
+        return not decoder.is_finished()
+    return not getattr(decoder, "eof", True)
 
 
 def _number(header: str | None) -> float | None:
