@@ -10,14 +10,14 @@ from trayport.testing import sandboxed
 
 MONTHS = ["TTF Apr-24", "TTF May-24", "TTF Jun-24"]
 
-with sandboxed():
+with sandboxed(limiter="memory"):
     print(tp.plan.trades(MONTHS, "2024-01-08", "2024-03-08"))
 
     trades = tp.trades(MONTHS, "2024-01-08", "2024-03-08")
     print(f"\n{len(trades):,} trades, complete: {trades.attrs['trayport']['complete']}")
-    print(trades[["contract", "venue_code", "price", "quantity"]].head())
+    print(trades[["contract", "venue_code", "price", "quantity"]].head().to_string())
 
     daily = trades.assign(value=trades["price"] * trades["quantity"]).groupby([trades.index.date, "contract"])
     sums = daily[["value", "quantity"]].sum()
     print("\nVolume-weighted price of each day")
-    print((sums["value"] / sums["quantity"]).unstack().round(3).tail())
+    print((sums["value"] / sums["quantity"]).unstack().round(3).tail().to_string())

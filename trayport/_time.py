@@ -158,7 +158,7 @@ def window(
     if last > known and not beyond:
         raise QueryError(
             f"end {end!r} is later than {wire(known)}, where data end without intraday rights: leave `end` "
-            "out to get all there is, or set Config.intraday=True if your key may see today"
+            "out to get all there is, or set Config.intraday=True (TRAYPORT_INTRADAY) if your key may see today"
         )
     return Window(first, last)
 

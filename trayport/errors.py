@@ -163,9 +163,10 @@ class CircuitOpen(TransportError):
 
     def __str__(self) -> str:
         last = f", at last with {self.detail!r}" if self.detail else ""
+        seconds = max(1, round(self.retry_in))
         return (
             f"{self.endpoint}: the API failed several times in a row{last}, so it is left alone for a while; "
-            f"ask again in {self.retry_in:.0f} seconds"
+            f"ask again in {seconds} second{'s' * (seconds > 1)}"
         )
 
 

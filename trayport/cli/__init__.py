@@ -52,8 +52,19 @@ def exit_code(error: TrayportError) -> int:
     return REFUSED if isinstance(error, ValueError) else FAILED
 
 
+class _Command(argparse.ArgumentParser):
+    """Refuses what it does not know with its own usage, and not with that of the whole."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """As argparse has it, but for what is left over."""
+        known, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return known, rest
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Command(
         prog="trayport", description="European power, gas and emissions trading history, one line a question."
     )
     parser.add_argument("--version", action="version", version=f"trayport {__version__}")

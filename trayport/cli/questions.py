@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 import sys
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from attrs import define
 
 from ..client import DEFAULT
-from ..errors import QueryError
+from ..errors import Interrupted, PartialDataError, QueryError, TrayportWarning
 from ..queries import Queries
 
-__all__ = ["NO_DATA", "QUESTIONS", "NoData", "add_commands"]
+__all__ = ["NO_DATA", "QUESTIONS", "Incomplete", "NoData", "add_commands", "table", "write"]
 
 QUESTIONS = (
     "trades",
@@ -33,33 +37,65 @@ NO_DATA = 4
 _PLACED = {"contract", "start", "end"}
 _HELP = {
     "contract": "a name such as 'TTF Apr-24'; several with commas between them",
-    "start": "a date or time in ISO 8601, as in 2024-01-31 or 2024-01-31T09:30",
+    "private_trades contract": "these alone, with commas between them; all that was traded unless given",
+    "start": "a date or time in ISO 8601, as in 2024-01-31 or 2024-01-31T09:30; UTC unless TRAYPORT_TZ is set",
     "end": "where to stop, itself left out; as far as there are data unless given",
-    "interval": "the width, such as 15min, 1h or 1d (default: %(default)s)",
-    "at": "the minute to look at, as in 2024-01-31T16:00",
-    "routes": "names or ids of routes with commas between them, or all",
+    "private_trades end": "where to stop, itself left out; now unless given",
+    "top_of_book end": "the last moment; as far as there are data unless given",
+    "order_book end": "the last moment; as far as there are data unless given",
+    "interval": "any whole number of seconds, minutes or hours, as in 15s, 1min or 2h (default: %(default)s)",
+    "ohlcv interval": "1min, 5min, 15min, 30min, 1h, 4h, 1d, 7d or 1mo (default: %(default)s)",
+    "last_trade at": "the whole minute to look back from, as in 2024-01-31T16:00; the end of the data unless given",
+    "snapshots at": "the whole minute to look at, as in 2024-01-31T16:00; needed unless your key may see today",
+    "routes": "names or ids of routes with commas between them, or all; the one with the lowest id unless given",
     "fields": "columns to append, with commas between them",
     "depth": "orders a side (default: %(default)s)",
     "max_spread": "only orders within so many per cent of the best",
     "include_private": "mark your own, and append what is known of them",
     "include_empty": "intervals in which nothing happened, too",
-    "deduplicate": "with several routes, one copy of each",
-    "verify": "compare with the counts of activity",
+    "deduplicate": "with several routes, a row for each that a trade or an order is on",
+    "verify": "compare with the counts of activity, and tell what differs",
 }
 _READERS: dict[str, Callable[[str], Any]] = {"depth": int, "max_spread": float}
 _LISTS = ("contract", "routes", "fields")
+# The cells that say whether a row tells anything; an activity has none of them, and always tells its count.
+_PRICES = ("price", "open", "bid_price", "ask_price", "last_price")
+
+_CODES = (
+    f"Exit codes: 0 all of it; 1 failure; 2 the question was refused; 3 a part is missing; {NO_DATA} no data, with "
+    "--require-data; 5 not allowed. FILE is replaced only by a whole answer: a part goes to FILE.partial, or to the "
+    "output with the exit code and a message that say so."
+)
 
 
 class NoData(QueryError):
-    """There is no row, and ``--require-data`` said that this is a failure."""
+    """There are no data, and ``--require-data`` said that this is a failure."""
+
+
+@define
+class Incomplete(PartialDataError):
+    """A part is missing; ``kept`` says where the rest is."""
+
+    kept: str
+
+    def __str__(self) -> str:
+        asked = self.frame.attrs["trayport"]["requests"]
+        shown = [f"  {failure}" for failure in self.failures[:_SHOWN]]
+        if len(self.failures) > _SHOWN:
+            shown.append(f"  and {len(self.failures) - _SHOWN} more")
+        return "\n".join([f"incomplete, {len(self.failures)} of {asked} requests failed for good:", *shown, self.kept])
+
+
+_SHOWN = 10
 
 
 def add_commands(commands: Any) -> None:
     """A command for each question, and ``plan`` in front of it for what it would cost."""
     for name in QUESTIONS:
         command = _command(commands, name)
+        command.epilog = _CODES
         command.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to FILE: .csv or .parquet")
-        command.add_argument("--require-data", action="store_true", help=f"exit with {NO_DATA} if there is no row")
+        command.add_argument("--require-data", action="store_true", help=f"exit with {NO_DATA} if there are no data")
         command.set_defaults(run=_answer)
     planning = commands.add_parser("plan", help="what a question would ask, without asking it")
     questions = planning.add_subparsers(title="questions", metavar="question", required=True)
@@ -68,26 +104,36 @@ def add_commands(commands: Any) -> None:
 
 
 def _command(commands: Any, name: str) -> argparse.ArgumentParser:
-    method = getattr(Queries, name)
-    text = (inspect.getdoc(method) or "").partition("\n")[0]
-    command: argparse.ArgumentParser = commands.add_parser(name.replace("_", "-"), help=text, description=text)
-    for parameter in list(inspect.signature(method).parameters.values())[1:]:
-        _add(command, parameter)
+    text = (inspect.getdoc(getattr(Queries, name)) or "").partition("\n")[0]
+    # A beginning of an option that is clear today may be ambiguous tomorrow, in somebody's script.
+    command: argparse.ArgumentParser = commands.add_parser(
+        name.replace("_", "-"), help=text, description=text, allow_abbrev=False
+    )
+    for parameter in _parameters(name):
+        _add(command, name, parameter)
     command.set_defaults(question=name)
     return command
 
 
-def _add(command: argparse.ArgumentParser, parameter: inspect.Parameter) -> None:
+def _parameters(question: str) -> list[inspect.Parameter]:
+    return list(inspect.signature(getattr(Queries, question)).parameters.values())[1:]
+
+
+def _add(command: argparse.ArgumentParser, question: str, parameter: inspect.Parameter) -> None:
     name, default = parameter.name, parameter.default
     needed = default is inspect.Parameter.empty
-    said = {"help": _HELP[name]}
-    if name in _PLACED and (needed or name == "end"):
-        command.add_argument(name, **said, **({} if needed else {"nargs": "?"}))  # type: ignore[arg-type]
-    elif isinstance(default, bool):
-        command.add_argument(_flag(name), action=argparse.BooleanOptionalAction, default=default, **said)  # type: ignore[arg-type]
+    text = _HELP.get(f"{question} {name}") or _HELP[name]
+    if name in _PLACED and needed:
+        command.add_argument(name, help=text)
+    elif name == "end":
+        command.add_argument(name, help=text, nargs="?")
+    elif default is True:
+        command.add_argument(f"--no-{name}", dest=name, action="store_false", help=text)
+    elif default is False:
+        command.add_argument(_flag(name), action="store_true", help=text)
     else:
         reader = _READERS.get(name, str)
-        command.add_argument(_flag(name), type=reader, default=default, metavar=name.upper(), **said)  # type: ignore[arg-type]
+        command.add_argument(_flag(name), type=reader, default=default, metavar=name.upper(), help=text)
 
 
 def _flag(name: str) -> str:
@@ -96,8 +142,7 @@ def _flag(name: str) -> str:
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
     """What the question is called with."""
-    parameters = list(inspect.signature(getattr(Queries, options.question)).parameters)[1:]
-    return {name: _value(name, getattr(options, name)) for name in parameters}
+    return {name: _value(name, getattr(options, name)) for name in (p.name for p in _parameters(options.question))}
 
 
 def _value(name: str, given: Any) -> Any:
@@ -107,36 +152,114 @@ def _value(name: str, given: Any) -> Any:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    print(getattr(DEFAULT.plan, options.question)(**_asked(options)))
+    with _warnings_as_sentences():
+        print(getattr(DEFAULT.plan, options.question)(**_asked(options)))
 
 
 def _answer(options: argparse.Namespace) -> None:
-    check_output(options.output)
-    frame = getattr(DEFAULT, options.question)(**_asked(options))
+    if options.output is not None:
+        check_output(options.output)
+    try:
+        with _warnings_as_sentences():
+            frame = getattr(DEFAULT, options.question)(**_asked(options))
+    except PartialDataError as error:
+        if len(error.failures) == error.frame.attrs["trayport"]["requests"]:
+            raise error.failures[0].error from None  # nothing is no part
+        raise Incomplete(error.frame, error.failures, error.resume, _kept(error.frame, options.output)) from None
+    except Interrupted as stopped:
+        if options.output is not None and len(stopped.frame):
+            print(f"trayport: {_kept(stopped.frame, options.output)}", file=sys.stderr)
+        raise
+    if options.require_data and _says_nothing(frame):
+        raise NoData("there are no data, so nothing was written")
     write(frame, options.output)
-    if options.require_data and not len(frame):
-        raise NoData("there is no row in this window")
+    if options.output is not None:
+        _partial(options.output).unlink(missing_ok=True)  # of an earlier attempt
+        print(f"{_rows(frame)} in {options.output}", file=sys.stderr)
 
 
-def check_output(path: Path | None) -> None:
+def _says_nothing(frame: pd.DataFrame) -> bool:
+    """Is there no row, or none with a price? Some questions have a row for what was neither bid, asked nor traded."""
+    prices = [name for name in _PRICES if name in frame]
+    return not (frame[prices].notna().any(axis=None) if prices else len(frame))
+
+
+def _kept(frame: pd.DataFrame, path: Path | None) -> str:
+    """Write a part where nobody takes it for the whole; answers with what is to be said of that."""
+    if path is None:
+        write(frame, None)
+        sys.stdout.flush()  # before the message that belongs below it
+        return f"What arrived, {_rows(frame)}, went to the output."
+    write(frame, path, to=_partial(path))
+    return f"What arrived, {_rows(frame)}, is in {_partial(path)}; {path} was left alone."
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")  # which no pattern such as *.csv takes for one of the others
+
+
+def _rows(frame: pd.DataFrame) -> str:
+    return "1 row" if len(frame) == 1 else f"{len(frame):,} rows"
+
+
+@contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    """What the package warns of, without the line of code that a script would be shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TrayportWarning)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, TrayportWarning):
+                print(f"trayport: {message}", file=sys.stderr)
+            else:
+                others(message, category, *rest, **more)
+
+        warnings.showwarning = show
+        yield
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def check_output(path: Path) -> None:
     """Refuse a file that cannot be written before anything is asked."""
-    if path is not None and path.suffix.lower() not in (".csv", ".parquet"):
+    if path.suffix.lower() not in (".csv", ".parquet"):
         raise QueryError(f"output {str(path)!r} is neither a .csv nor a .parquet file")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise QueryError(f"output {str(path)!r}: there is no folder {str(path.absolute().parent)!r}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise QueryError(f"output {str(path)!r}: there is no folder {str(folder)!r}")
+    try:
+        _beside(path).touch()
+        _beside(path).unlink()
+        if path.exists():
+            path.open("r+b").close()
+    except OSError as error:
+        raise QueryError(f"output {str(path)!r} cannot be written: {error.strerror}") from None
 
 
-def write(frame: pd.DataFrame, path: Path | None) -> None:
-    """To a file, or as CSV to the output."""
+def write(frame: pd.DataFrame, path: Path | None, *, to: Path | None = None) -> None:
+    """As CSV to the output, or to a file by ``path``'s suffix: all of it or nothing."""
     rows = isinstance(frame.index, pd.RangeIndex)
     if path is None:
         frame.to_csv(sys.stdout, index=not rows, lineterminator="\n")
         return
-    if path.suffix.lower() == ".csv":
-        frame.to_csv(path, index=not rows)
-    else:
-        frame.to_parquet(path)
-    print(f"{len(frame):,} rows in {path}", file=sys.stderr)
+    unfinished = _beside(path)
+    try:
+        if path.suffix.lower() == ".csv":
+            frame.to_csv(unfinished, index=not rows, lineterminator="\n")
+        else:
+            frame.to_parquet(unfinished)
+        os.replace(unfinished, (to or path).resolve())
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _beside(path: Path) -> Path:
+    """A name in the same folder, since a file can be renamed within one disk only."""
+    real = path.resolve()
+    return real.with_name(f".{real.name}.{os.getpid()}.tmp")
 
 
 def table(rows: Iterable[tuple[str, object]]) -> str:

@@ -105,7 +105,8 @@ class Contract:
     """A product and a delivery period, by their ids; with a second period, a spread or a range.
 
     Buying a spread buys the first period and sells the second (guide p. 28). ``name``, ``period_start`` and
-    ``period_end`` are filled by ``trayport.resolve`` and are not compared.
+    ``period_end`` are filled by ``trayport.resolve`` and are not compared; of a spread they are the first period's,
+    of a range the whole's.
 
     >>> april = Contract(Market(10000065), 10000305, 232)
     >>> may = Contract(Market(10000065), 10000305, 233)

@@ -149,7 +149,7 @@ def moment(at: When | None, endpoint: Endpoint, scene: Scene) -> pd.Timestamp | 
     if read > scene.known and not scene.intraday:
         raise QueryError(
             f"at {at!r} is later than {wire(scene.known)}, where data end without intraday rights: ask for an earlier "
-            "one, or set Config.intraday=True if your key may see today"
+            "one, or set Config.intraday=True (TRAYPORT_INTRADAY) if your key may see today"
         )
     return read
 

@@ -1,0 +1,26 @@
+"""Where is a product listed? Every instrument is one venue's way to trade it, so that counting their names shows how
+fragmented a market is before anybody asks for its trades.
+
+Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+import trayport as tp
+from trayport.testing import sandboxed
+
+HUBS = ["TTF", "THE", "NBP", "PEG", "EUA", "Germany", "France"]
+
+with sandboxed():
+    names = tp.instruments()["name"]
+    found = names[names.str.match(rf"({'|'.join(HUBS)})\b")]
+    hub = found.str.split().str[0].rename("hub")
+    venue = found.str.extract(r"\b(EEX|ICE|CME|NDAQ)\b", expand=False).fillna("other").rename("venue")
+    print(f"{len(names):,} instruments, of which {len(found)} are named after these")
+    print(pd.crosstab(hub, venue, margins=True, margins_name="all"))
+
+    ttf = names[names.str.startswith("TTF Hi Cal 51.6")]
+    print("\nThe ids to store beside TTF's first five")
+    print(ttf.head().to_string())

@@ -1,0 +1,29 @@
+"""What does "the front quarter" mean today? The names that people say, as of one day, with the delivery that they stand
+for and the ids that another system may store.
+
+Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+import trayport as tp
+from trayport.testing import sandboxed
+
+SPOKEN = ["TTF M+1", "TTF Q+1", "TTF S+1", "TTF Y+1", "TTF Winter 25", "Germany Baseload Cal-26", "TTF M+1/M+2"]
+DAY = pd.Timestamp("2024-02-05", tz="UTC")
+
+with sandboxed():
+    print(f"On {DAY:%Y-%m-%d}")
+    print(f"{'said':<25}{'is':<33}{'delivers from':<15}{'in days':>7}  item")
+    for name in SPOKEN:
+        contract = tp.resolve(name, at=DAY)
+        ahead = (pd.Timestamp(contract.period_start) - DAY).days
+        item = contract.item_id if contract.kind == "single" else f"{contract.item_id} less {contract.second_item_id}"
+        print(f"{name:<25}{contract.name:<33}{contract.period_start:%Y-%m-%d}{ahead:>12}  {item}")
+
+    try:
+        tp.resolve("TTF Smarch-24")
+    except tp.UnknownContract as error:
+        print(f"\nNothing is named {error.name}; the nearest are {' and '.join(error.near[:2])}")
