@@ -270,6 +270,8 @@ class TestOtherQuestions:
             ask(verify=True, routes="all")
 
         assert ask(verify=True, routes="all", deduplicate=False).verify
+        with pytest.raises(QueryError, match="of a Front only the answer says it"):
+            ask(Front("TTF", "Months", 3), verify=True)
 
     def test_what_was_asked_is_said_in_plain_values(self) -> None:
         asked = Questions().order_book("x", "2024-01-01", "2024-01-02", "15s", depth=3, max_spread=1.5)

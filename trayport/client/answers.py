@@ -96,8 +96,8 @@ class Answers:
         said = _said(plan, failures)
         if failures:  # what its reader does to it must not be found again in the resumed one
             frame = frame.copy()
-        elif self.query.verify:
-            asked = {contract.label: contract for piece in plan.pieces for contract in piece.contracts} | self._met
+        elif self.query.verify and len(plan):
+            asked = {contract.label: contract for piece in plan.pieces for contract in piece.contracts}
             counts = [(piece.window, rows) for piece, rows in pairs if piece.verifies]
             said["verified"] = verified(frame, asked, counts)
         frame.attrs = {"trayport": said}

@@ -36,6 +36,12 @@ def verified(
         for name, pair in _compared(shown, asked, window, counted).items()
         if pair["trades"] != pair["activity"]
     ]
+    if not counts:
+        warnings.warn(
+            f"nothing was verified: activity counts whole minutes from {ACTIVITY.since:%Y-%m-%d} on (guide p. 19)",
+            TrayportWarning,
+            stacklevel=2,
+        )
     if differences:
         first = differences[0]
         warnings.warn(

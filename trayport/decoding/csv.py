@@ -24,7 +24,7 @@ def looks_like(payload: bytes) -> bool:
 
 
 def read(payload: bytes, schema: Schema) -> Table:
-    """The rows of ``payload``, in its order; empty cells are gaps (guide p. 8).
+    """The rows of ``payload``, in its order; empty cells are gaps (guide p. 8), of text too, which JSON has as "".
 
     A column that the table of endpoints does not know is left out, with a ``TrayportWarning``.
     """

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 
 from .._time import Window, window, wire
-from ..contracts import ContractLike
+from ..contracts import ContractLike, Front
 from ..endpoints import (
     ACTIVITY,
     LAST_TRADE,
@@ -85,8 +85,8 @@ class Queries(ABC, Generic[T_co]):
             ``aggressor_sleeve``, ``initiator_sleeve``, ``route``, ``route_id``.
         verify
             Ask for the counts of ``activity`` too, from 2023-04-10 on, and compare: ``attrs["trayport"]["verified"]``
-            lists the contracts that differ, and a ``TrayportWarning`` says so. Not with deduplicated ``routes``,
-            which are counted one by one there.
+            lists the contracts that differ, and a ``TrayportWarning`` says so. Not for a ``Front``, and not with
+            deduplicated ``routes``, which are counted one by one there.
 
         Returns
         -------
@@ -128,7 +128,7 @@ class Queries(ABC, Generic[T_co]):
                 routes=routes,
                 include_private=checks.flag("include_private", include_private),
                 deduplicate=checks.flag("deduplicate", deduplicate),
-                verify=_verifiable(verify, checks.routes(routes), deduplicate),
+                verify=_verifiable(verify, contract, checks.routes(routes), deduplicate),
             )
         )
 
@@ -539,7 +539,11 @@ class Queries(ABC, Generic[T_co]):
         return Query(endpoint, contracts, window, self._scene().tz, columns, routes=chosen, **options)
 
 
-def _verifiable(verify: object, routes: tuple[str, ...], deduplicate: bool) -> bool:
+def _verifiable(verify: object, contract: ContractLike, routes: tuple[str, ...], deduplicate: bool) -> bool:
+    if checks.flag("verify", verify) and isinstance(contract, Front):
+        raise QueryError(
+            "verify=True needs to know which contracts are asked for, and of a Front only the answer says it: name them"
+        )
     if checks.flag("verify", verify) and routes and deduplicate:
         raise QueryError(
             "verify=True with routes needs deduplicate=False: activity counts a trade on each of its routes"
