@@ -341,6 +341,14 @@ class TestStreams:
         assert len(relay.trades()) <= 1 + 4
         stream.close()  # type: ignore[attr-defined]
 
+    def test_books_are_read_only_two_pieces_ahead(self, relay: Relay, weak_client: Client) -> None:
+        stream = weak_client.stream.order_book("TTF Apr-24", "2024-02-05", "2024-02-12", "1s", depth=1)
+        next(stream)
+        time.sleep(0.5)
+
+        assert sum("/orders/book" in line for line in relay.asked) <= 1 + 2
+        stream.close()  # type: ignore[attr-defined]
+
     def test_a_stream_that_is_dropped_leaves_no_thread_behind(self, relay: Relay, weak_client: Client) -> None:
         stream = weak_client.stream.trades("TTF Apr-24", "2022-01-01", "2024-03-01")
         next(stream)

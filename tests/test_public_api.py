@@ -121,6 +121,13 @@ def test_a_questions_docstring_has_every_part_that_a_user_looks_for(name: str) -
     assert [] == [part for part in ("Parameters", "Returns", "Raises", "Examples", "DataFrame") if part not in text]
 
 
+@pytest.mark.parametrize("name", [*REFERENCE, "configure"])
+def test_every_other_functions_docstring_says_what_it_raises_and_shows_an_example(name: str) -> None:
+    text = inspect.getdoc(getattr(tp, name)) or ""
+
+    assert [] == [part for part in ("Raises", ">>> import trayport as tp") if part not in text]
+
+
 LOOK = """
 import sys, threading, socket, os
 opened, read = [], []

@@ -253,6 +253,13 @@ def test_periods_of_two_sequences_or_products_make_no_contract(joint: str, remed
         find(f"TTF Apr-23{joint}{second}")
 
 
+def test_rolling_periods_are_joined_in_any_order_since_it_changes_with_the_day() -> None:
+    contracts = [find(name) for name in ("TTF BOM..DA [10000302]", "TTF DA..BOM [10000302]", "TTF W/END/DA")]
+
+    assert [(35, 2), (2, 35), (4, 2)] == [(contract.item_id, contract.second_item_id) for contract in contracts]
+    assert {None} == {contract.period_start for contract in contracts}
+
+
 def test_the_product_may_stand_before_both_periods() -> None:
     assert find("TTF Apr-23/May-23") == find("TTF Apr-23/ttf May-23") == find("TTF Apr-23 x TTF May-23")
 

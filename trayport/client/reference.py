@@ -43,6 +43,12 @@ class References(ABC):
         Returns
         -------
         DataFrame (instruments × 1), indexed by ``instrument_id`` (int64): ``name`` (string).
+
+        Raises ``TrayportError`` if they are not known yet and the API cannot be asked.
+
+        >>> import trayport as tp
+        >>> tp.instruments().loc[10002806, "name"]
+        'TTF Hi Cal 51.6 EEX'
         """
         return self._products("instrument")
 
@@ -52,6 +58,12 @@ class References(ABC):
         Returns
         -------
         DataFrame (markets × 1), indexed by ``market_id`` (int64): ``name`` (string), without Joule's star.
+
+        Raises as ``instruments``.
+
+        >>> import trayport as tp
+        >>> tp.markets().loc[10000065, "name"]
+        'TTF Hi Cal 51.6'
         """
         return self._products("market")
 
@@ -67,6 +79,8 @@ class References(ABC):
         -------
         DataFrame (at most ``limit`` × 4), nearest first: ``kind`` (string, "market" or "instrument"), ``id``
         (int64), ``name`` (string, as every other function takes it), ``score`` (float64, 1 at best).
+
+        Raises ``QueryError`` for an empty text.
 
         >>> import trayport as tp
         >>> tp.search("ttf eex", limit=1)["name"].tolist()
@@ -90,6 +104,12 @@ class References(ABC):
         Returns
         -------
         DataFrame (sequences × 2), indexed by ``sequence_id`` (int64): ``name``, ``display_name`` (string).
+
+        Raises ``UnknownContract`` with the nearest names, ``AmbiguousContract`` with the candidates.
+
+        >>> import trayport as tp
+        >>> tp.sequences("TTF")["name"].tolist()
+        ['Gas - NG Prompt', 'Gas - NG Months', 'Gas - NG Quarters', 'Gas - NG Sum/Win Seasons', 'Gas - NG Years']
         """
         catalogue = self.catalogue
         entries = catalogue.sequences(catalogue.product(product))
@@ -121,6 +141,12 @@ class References(ABC):
         DataFrame (items × 5), indexed by ``sequence_item_id`` (int64), in order of delivery: ``name`` (string),
         ``period_start``, ``period_end``, ``trading_start``, ``trading_end`` (``datetime64[ns, tz]``; NaT where
         the API gives none, as for rolling periods and emissions).
+
+        Raises ``QueryError`` for a sequence that is not known, ``NotFound`` for an id that does not exist.
+
+        >>> import trayport as tp
+        >>> tp.sequence_items("TTF Months", start="2024-02-05", count=3)["name"].tolist()
+        ['Feb-24', 'Mar-24', 'Apr-24']
         """
         since = None if start is None else instant(start, self._scene().tz, "start").date()
         items = self.catalogue.items(sequence, since, _count("count", count))
@@ -131,7 +157,9 @@ class References(ABC):
         return pd.DataFrame(columns, index=index)
 
     def specification(self, product: ProductLike) -> Specification:
-        """The currencies and units of a product's prices and quantities, as the API spells them.
+        """The currencies and units of a product's prices and quantities, as the API spells them; None for unknown ones.
+
+        Raises as ``sequences``.
 
         >>> import trayport as tp
         >>> tp.specification("TTF").quantity_unit
@@ -152,7 +180,13 @@ class References(ABC):
         DataFrame (venues × 7), indexed by ``venue_code`` (string): ``name`` (string), ``venue_id`` (int64),
         ``active`` (bool), ``kind`` (string: "broker" or "exchange"), ``levels`` (string: "levels" where public
         orders are summed by price, "orders" where they come singly), ``separate_private_feed`` (bool: own trades
-        come twice), ``orders_from`` (``datetime64[ns]``, NaT where the guide names no date).
+        come twice), ``orders_from`` (``datetime64[ns]``, a UTC day; NaT where the guide names no date).
+
+        Raises ``QueryError`` for an ``active`` that is none of the three.
+
+        >>> import trayport as tp
+        >>> tp.venues(active=True).loc["EEX7", "levels"]
+        'levels'
         """
         if active is not None and not isinstance(active, bool):
             raise QueryError(f"active={active!r} must be True, False or None")
@@ -204,6 +238,10 @@ class References(ABC):
         ``contract_type``. Ids that the reference data do not know are left empty, with one ``TrayportWarning``.
 
         Raises ``QueryError`` if the id columns are missing.
+
+        >>> import trayport as tp
+        >>> tp.label(tp.activity("2024-02-05", "2024-02-06"))["contract"].iloc[0]
+        'EUA ICE ENDEX Dec-24'
         """
         return label(frame, self.catalogue)
 

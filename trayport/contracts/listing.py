@@ -45,6 +45,11 @@ class SequenceItem:
             return None
 
     @property
+    def rolls(self) -> bool:
+        """Does it deliver on other days every day? Its name spells no days of its own then."""
+        return self.period is None or self.period.start is None
+
+    @property
     def label(self) -> str:
         """The one spelling of its period that this package writes; the vendor's own name where there is none."""
         period = self.period

@@ -241,6 +241,9 @@ def _named(
         )
         for item in items
     ]
+    if kind != "single" and any(item.rolls for item in items):
+        # What it delivers today says nothing of the order in which it delivered when it traded.
+        singles = [evolve(single, period_start=None, period_end=None) for single in singles]
     contract = singles[0] if kind == "single" else getattr(singles[0], kind)(singles[1])
     others = [other for other in listings if other.sequence_id != listing.sequence_id]
     shared = any(all(other.named(item.label, None) for item in items) for other in others)
