@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import socket
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -16,13 +15,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import requests
 from attrs import frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 from support.api import DOCUMENT, answer
-from support.wire import Wire, http
+from support.relay import Relay, Reply, Rule
 
 from trayport import Client, Config, Front, TrayportWarning
 from trayport.endpoints import ACTIVITY, OHLCV, ORDER_BOOK, PRIVATE_TRADES, TOP_OF_BOOK, TRADES, Endpoint
@@ -683,31 +681,21 @@ def test_verified_trades_differ_from_no_count(servers: Servers, options: Options
     pd.testing.assert_frame_equal(plain, frame)
 
 
-class Relay:
-    """Hands on what a sandbox answers, without the trades that it withholds."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-        self.withheld: set[tuple[str, str]] = set()
-        """Venue and id of each."""
-
-    def __call__(self, connection: socket.socket, head: str) -> None:
-        path = head.split()[1]
-        headers = {"x-api-key": self.sandbox.key, "Accept": "application/json"}
-        got = requests.get(self.sandbox.url + path, headers=headers, timeout=30)
-        body = got.content
-        if path.startswith("/api/trades?"):
-            kept = [row for row in got.json() if (row["venueCode"], row["tradeId"]) not in self.withheld]
-            body = json.dumps(kept).encode()
-        connection.sendall(http(got.status_code, body, Content_Type="application/json"))
-
-
 @pytest.fixture(scope="module")
 def relayed(servers: Servers) -> Iterator[tuple[Relay, Client]]:
     """A relay, and a client that is behind it."""
-    relay = Relay(servers.sandbox())
-    with Wire(relay) as wire:
-        yield relay, servers.client_of(wire.url + "/api")
+    with Relay(servers.sandbox()) as relay:
+        yield relay, servers.client_of(relay.url)
+
+
+def withholding(venue: str, trade_id: str) -> Rule:
+    """Trades come without this one."""
+
+    def without(reply: Reply) -> bytes:
+        rows = [row for row in json.loads(reply.body) if (row["venueCode"], row["tradeId"]) != (venue, trade_id)]
+        return reply.sent(json.dumps(rows).encode())
+
+    return lambda line, count: without if line.startswith("/api/trades?") else None
 
 
 @tries(10)
@@ -725,7 +713,7 @@ def test_a_trade_that_is_withheld_is_named_by_verify(
     if counted.empty:
         return
     victim = counted.iloc[place % len(counted)]
-    relay.withheld = {(victim["venue_code"], victim["trade_id"])}
+    relay.rule = withholding(victim["venue_code"], victim["trade_id"])
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         found = behind.trades(**options, verify=True).attrs["trayport"]["verified"]

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import requests
+from support.relay import Relay, Rule
 from support.wire import Wire, hang, http
 
 import trayport as tp
@@ -41,46 +41,20 @@ from trayport.sandbox import Sandbox
 QUESTION: dict[str, Any] = {"contract": ["TTF Apr-24", "EUA Dec-24"], "start": "2023-11-01", "end": "2024-03-01"}
 
 
-class Relay:
-    """Hands requests on to a sandbox, but for those that a rule answers itself."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-        self.rule: Callable[[str, int], bytes | None] = lambda line, count: None
-        self.asked: list[str] = []
-        self.lock = threading.Lock()
-        self.wire = Wire(self._answer)
-
-    def _answer(self, connection: Any, head: str) -> None:
-        line = head.splitlines()[0].split()[1]
-        with self.lock:
-            self.asked.append(line)
-            own = self.rule(line, self.asked.count(line))
-        if own is None:
-            headers = {"X-API-KEY": self.sandbox.key, "Accept-Encoding": "identity"}
-            answer = requests.get(self.sandbox.url + line, headers=headers, timeout=30)
-            own = http(answer.status_code, answer.content)
-        connection.sendall(own)
-
-    def trades(self) -> list[str]:
-        return [line for line in self.asked if line.startswith("/api/trades")]
-
-
 @pytest.fixture
 def relay(sandbox: Sandbox) -> Iterator[Relay]:
-    made = Relay(sandbox)
-    with made.wire:
+    with Relay(sandbox) as made:
         yield made
 
 
 @pytest.fixture
 def weak_client(relay: Relay, make_client: MakeClient, sandbox: Sandbox, cache_dir: Path) -> Client:
     """A client of the relay that tries everything once."""
-    config = {"analytics_url": f"{relay.wire.url}/api", "attempts": 1, "workers": 4}
+    config = {"analytics_url": relay.url, "attempts": 1, "workers": 4}
     return make_client(sandbox, **config)
 
 
-def breaks(*dates: str, status: int = 503) -> Callable[[str, int], bytes | None]:
+def breaks(*dates: str, status: int = 503) -> Rule:
     """Requests whose window starts on these dates fail."""
     return lambda line, count: http(status) if any(f"from={date}" in line for date in dates) else None
 
@@ -246,9 +220,7 @@ class TestAnApiThatKeepsFailing:
     @pytest.fixture
     def impatient(self, relay: Relay, make_client: MakeClient, sandbox: Sandbox) -> Client:
         """A client that waits for nothing, and has found the API failing."""
-        made = make_client(
-            sandbox, analytics_url=f"{relay.wire.url}/api", attempts=1, workers=2, retry_budget=0.1, progress=False
-        )
+        made = make_client(sandbox, analytics_url=relay.url, attempts=1, workers=2, retry_budget=0.1, progress=False)
         relay.rule = lambda line, count: http(503)
         opened = pytest.warns(TrayportWarning, match="503 Service Unavailable; the API keeps failing")
         with opened as told, pytest.raises(PartialDataError) as caught:
@@ -415,7 +387,7 @@ def test_ctrl_c_keeps_what_arrived_and_can_be_resumed(
 
     # Two pieces arrive, and the third hangs; the fourth is not asked for while the lock of the rule is held.
     relay.rule = stall
-    command = [sys.executable, "-c", INTERRUPT, f"{relay.wire.url}/api", str(cache_dir), mode]
+    command = [sys.executable, "-c", INTERRUPT, relay.url, str(cache_dir), mode]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert waiting.wait(30)
     time.sleep(0.3)

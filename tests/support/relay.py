@@ -34,8 +34,8 @@ class Reply:
         return http(self.status, self.body if body is None else body, length=None, Content_Type=self.kind, **headers)
 
 
-Fault: TypeAlias = Callable[[Reply], Answer]
-"""Makes something else of an answer."""
+Fault: TypeAlias = bytes | Callable[[Reply], Answer]
+"""What is said instead of an answer, or what makes something else of one."""
 Rule: TypeAlias = Callable[[str, int], Fault | None]
 """What is done to the answer to this line, asked for the so many-th time; None to hand it on as it is."""
 
@@ -51,12 +51,12 @@ class Relay:
     the fault that it is about, and never the sandbox.
     """
 
-    def __init__(self, sandbox: Sandbox, memory: dict[tuple[str, str], Reply]) -> None:
+    def __init__(self, sandbox: Sandbox, memory: dict[tuple[str, str], Reply] | None = None) -> None:
         self.sandbox = sandbox
         self.rule: Rule = honest
         self.asked: list[str] = []
         """Each request's path with its parameters."""
-        self._memory = memory
+        self._memory = {} if memory is None else memory
         self._lock = threading.Lock()
         self._wire = Wire(self._answer)
 
@@ -64,6 +64,10 @@ class Relay:
     def url(self) -> str:
         """The base of its Analytics API."""
         return f"{self._wire.url}/api"
+
+    def trades(self) -> list[str]:
+        """The requests for trades."""
+        return [line for line in self.asked if line.startswith("/api/trades")]
 
     def __enter__(self) -> Relay:
         return self
@@ -80,12 +84,15 @@ class Relay:
         with self._lock:
             self.asked.append(line)
             fault = self.rule(line, self.asked.count(line))
-        reply = self._reply(line, accept)
-        answer = reply.sent() if fault is None else fault(reply)
+        answer = fault if isinstance(fault, bytes) else self._made(fault, line, accept)
         if isinstance(answer, bytes):
             connection.sendall(answer)
         else:
             answer(connection, head)
+
+    def _made(self, fault: Callable[[Reply], Answer] | None, line: str, accept: str) -> Answer:
+        reply = self._reply(line, accept)
+        return reply.sent() if fault is None else fault(reply)
 
     def _reply(self, line: str, accept: str) -> Reply:
         found = self._memory.get((line, accept))
