@@ -266,7 +266,7 @@ ASKED_OF = [
 
 
 @pytest.mark.parametrize("question, until", ASKED_OF)
-@tries(8)
+@tries(4)
 @given(data=st.data())
 def test_answers_to_consecutive_windows_are_the_answer_to_the_whole_window(
     servers: Servers, question: str, until: str, data: st.DataObject
@@ -521,7 +521,7 @@ QUESTIONS: dict[str, Drawn] = {
 
 @pytest.mark.filterwarnings("ignore:nothing was verified")
 @pytest.mark.parametrize("question", QUESTIONS)
-@tries(8)
+@tries(4)
 @given(data=st.data())
 def test_the_plan_is_what_the_server_sees_and_breaks_no_rule(
     servers: Servers, question: str, data: st.DataObject
@@ -665,7 +665,7 @@ def verifiable(draw: st.DrawFn) -> Options:
     return {"contract": names, "start": start, "end": end, "include_private": draw(st.booleans())}
 
 
-@tries(15)
+@tries(8)
 @given(options=verifiable(), wire_format=FORMATS)
 def test_verified_trades_differ_from_no_count(servers: Servers, options: Options, wire_format: str) -> None:
     client = servers.client(servers.sandbox(), wire_format)
@@ -698,7 +698,7 @@ def withholding(venue: str, trade_id: str) -> Rule:
     return lambda line, count: without if line.startswith("/api/trades?") else None
 
 
-@tries(10)
+@tries(5)
 @given(options=verifiable(), place=st.integers(0, 10**6))
 def test_a_trade_that_is_withheld_is_named_by_verify(
     servers: Servers, relayed: tuple[Relay, Client], options: Options, place: int

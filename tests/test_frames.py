@@ -356,7 +356,7 @@ def test_a_frame_says_all_of_what_was_asked_in_plain_json(clients: Clients, gold
 
 
 @pytest.mark.parametrize("tz", ZONES)
-@pytest.mark.parametrize("amount", AMOUNTS)
+@pytest.mark.parametrize("amount", [AMOUNTS[0], AMOUNTS[-1]])
 @pytest.mark.parametrize("golden", TABLE, ids=str)
 def test_a_frame_survives_parquet_and_pickle(
     clients: Clients, golden: Golden, amount: str, tz: str, tmp_path: Path

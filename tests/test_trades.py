@@ -334,7 +334,7 @@ def rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     return sorted(frame.reset_index().itertuples(index=False, name=None))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_split_equals_the_unsplit_answer_whatever_the_server_means_by_until(
     odd_client: Client, client: Client, data: st.DataObject
