@@ -25,6 +25,7 @@ def decode(
         table = csv.read(payload, schema)
     else:
         table = json.read(payload, schema, with_contract=callable(naming))
+    frame = framed(table, schema, naming)
     if check is not None:
         check(table.cells.get("timestamp", ()) if table.times is None else table.times)
-    return framed(table, schema, naming)
+    return frame
