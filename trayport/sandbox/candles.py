@@ -73,5 +73,6 @@ def _edges(ask: rules.Candles, end: int) -> Integers:
         count = max(0, -((ask.start - end) // ask.step))
         return ask.start + ask.step * np.arange(count + 1, dtype=np.int64)
     # Months differ in length, so they are counted, not measured.
-    first, last = np.array([ask.start, max(end, ask.start) - 1]).astype("datetime64[ns]").astype("datetime64[M]")
-    return np.arange(first, last + 2).astype("datetime64[ns]").astype(np.int64)
+    ends = np.array([ask.start, max(end, ask.start) - 1]).astype("datetime64[ns]").astype("datetime64[M]")
+    first, last = ends.astype(np.int64).tolist()
+    return np.arange(first, last + 2).astype("datetime64[M]").astype("datetime64[ns]").astype(np.int64)
