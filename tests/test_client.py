@@ -135,12 +135,13 @@ def test_the_default_client_pickles_as_a_reference() -> None:
     assert tp.trades == pickle.loads(pickle.dumps(tp.trades))
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.parametrize(
+    "method",
+    ["spawn", pytest.param("fork", marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork"))],
+)
 def test_the_flat_functions_work_in_other_processes(
     method: str, sandbox: Sandbox, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, make_client: MakeClient
 ) -> None:
-    if method == "fork" and not hasattr(os, "fork"):
-        pytest.skip("Windows has no fork")
     for name, value in {**sandbox.settings, "limiter": "off", "cache_dir": str(cache_dir)}.items():
         monkeypatch.setenv(f"TRAYPORT_{name.upper()}", value)
     script = (

@@ -39,6 +39,7 @@ POOL = [
     "NBP Sum-24",
     "Germany Baseload Mar-24..May-24",
     "Germany Baseload Q2-24",
+    "TTF Jun-24",
 ]
 """Markets and an instrument, singles, a spread and a range, of several products and sequences."""
 
@@ -172,7 +173,7 @@ def fields(endpoint: Endpoint) -> Drawn:
     return st.lists(st.sampled_from(names), max_size=3, unique=True)
 
 
-NAMES = st.lists(st.sampled_from(POOL), min_size=1, max_size=3, unique=True)
+NAMES = st.lists(st.sampled_from(POOL), min_size=1, max_size=4, unique=True)
 ROUTED = {"routes": st.sampled_from([(), "all", ("Desk",)]), "deduplicate": st.booleans()}
 TRADES_OPTIONS = st.fixed_dictionaries(
     {"contract": NAMES, "include_private": st.booleans(), "fields": fields(TRADES), **ROUTED}
@@ -203,8 +204,8 @@ CANDLES = {"1min": MINUTE, "5min": 5 * MINUTE, "15min": 15 * MINUTE, "30min": 30
 @st.composite
 def anywhere(draw: st.DrawFn, options: Drawn, seconds_of_trades: Sequence[pd.Timestamp]) -> Case:
     """Edges on any second; many on the very second of a trade, where a server's reading of ``until`` shows."""
-    loose = st.integers(0, 45 * 86_400).map(lambda second: utc("2023-12-20") + second * SECOND)
-    edges = draw(st.lists(st.sampled_from(seconds_of_trades) | loose, min_size=3, max_size=5))
+    loose = st.integers(0, 75 * 86_400).map(lambda second: utc("2023-12-20") + second * SECOND)
+    edges = draw(st.lists(st.sampled_from(seconds_of_trades) | loose, min_size=2, max_size=6))
     return Case(draw(options), tuple(sorted(edges)))
 
 
@@ -265,12 +266,24 @@ ASKED_OF = [
 ]
 
 
-@pytest.mark.parametrize("question, until", ASKED_OF)
-@tries(4)
+@pytest.mark.parametrize("until", ["exclusive", "inclusive"])
+@tries(24)
+@given(data=st.data())
+def test_any_split_of_trades_is_the_unsplit_answer(servers: Servers, until: str, data: st.DataObject) -> None:
+    """The first promise, and the question that most is asked: so it is tried most."""
+    any_split_is_the_whole(servers, "trades", until, data)
+
+
+@pytest.mark.parametrize("question, until", [pair for pair in ASKED_OF if pair[0] != "trades"])
+@tries(8)
 @given(data=st.data())
 def test_answers_to_consecutive_windows_are_the_answer_to_the_whole_window(
     servers: Servers, question: str, until: str, data: st.DataObject
 ) -> None:
+    any_split_is_the_whole(servers, question, until, data)
+
+
+def any_split_is_the_whole(servers: Servers, question: str, until: str, data: st.DataObject) -> None:
     case = data.draw(cases(question, servers.seconds_of_trades))
     client = servers.client(servers.sandbox(until, data.draw(ORDERS)), data.draw(FORMATS))
     whole = ask(client, question, case.options, case.edges[0], case.edges[-1])
@@ -521,7 +534,7 @@ QUESTIONS: dict[str, Drawn] = {
 
 @pytest.mark.filterwarnings("ignore:nothing was verified")
 @pytest.mark.parametrize("question", QUESTIONS)
-@tries(4)
+@tries(8)
 @given(data=st.data())
 def test_the_plan_is_what_the_server_sees_and_breaks_no_rule(
     servers: Servers, question: str, data: st.DataObject
@@ -665,7 +678,7 @@ def verifiable(draw: st.DrawFn) -> Options:
     return {"contract": names, "start": start, "end": end, "include_private": draw(st.booleans())}
 
 
-@tries(8)
+@tries(15)
 @given(options=verifiable(), wire_format=FORMATS)
 def test_verified_trades_differ_from_no_count(servers: Servers, options: Options, wire_format: str) -> None:
     client = servers.client(servers.sandbox(), wire_format)
@@ -698,7 +711,7 @@ def withholding(venue: str, trade_id: str) -> Rule:
     return lambda line, count: without if line.startswith("/api/trades?") else None
 
 
-@tries(5)
+@tries(10)
 @given(options=verifiable(), place=st.integers(0, 10**6))
 def test_a_trade_that_is_withheld_is_named_by_verify(
     servers: Servers, relayed: tuple[Relay, Client], options: Options, place: int

@@ -88,6 +88,23 @@ def test_a_server_that_answers_json_all_the_same_is_understood(body: bytes) -> N
     assert body.count(b"dealDate") == len(decode(body, Schema(LAST_TRADE), "X"))
 
 
+@pytest.mark.parametrize("cell, expected", [("true", True), ("FALSE", False), ("1", True), ("0", False), ("", None)])
+def test_yes_and_no_are_read(cell: str, expected: bool | None) -> None:
+    [found] = decode(flagged(cell), Schema(TRADES), "X")["aggressor_buy"].tolist()
+
+    assert expected == (None if pd.isna(found) else found)
+
+
+@pytest.mark.parametrize("cell", ["2", "-1", "yes", "1.0"])
+def test_nothing_else_is_taken_for_yes_or_no(cell: str) -> None:
+    with pytest.raises(DecodeError, match=f"line 2, aggressorBuy: '{cell}' is no true or false"):
+        decode(flagged(cell), Schema(TRADES), "X")
+
+
+def flagged(cell: str) -> bytes:
+    return f"tradeId,venueCode,dealDate,price,quantity,aggressorBuy\nx,ICE,1,1,1,{cell}\n".encode()
+
+
 def test_an_unknown_column_is_kept_out_and_told_once() -> None:
     body = b"\xef\xbb\xbfprice,colour,dealDate,shape\n1,red,1,round\n2,blue,2,square\n"
     with pytest.warns(TrayportWarning, match="left out here: colour, shape") as told:

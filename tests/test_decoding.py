@@ -417,6 +417,21 @@ class TestOtherAnswers:
         assert dtypes(empty(schema)) == dtypes(whole)
         assert isinstance(whole.index, pd.RangeIndex)
 
+    @pytest.mark.parametrize("name, wire", [("count", "count"), ("delete_count", "deleteCount")])
+    @pytest.mark.parametrize("missing", [True, False])
+    def test_a_count_that_is_missing_is_not_taken_for_none_at_all(self, name: str, wire: str, missing: bool) -> None:
+        schema = Schema(ACTIVITY, (ACTIVITY.column("delete_count"),))
+        whole = {column.wire: "x" if column.dtype == "string" else 1 for column in schema.columns}
+        gap = {key: cell for key, cell in whole.items() if key != wire} if missing else {**whole, wire: None}
+        with pytest.raises(DecodeError) as caught:
+            read([whole, gap], schema, "")
+
+        assert f"$[1].{wire}" == caught.value.path
+        header = ",".join(whole)
+        cells = [",".join("" if key == wire and row else str(cell) for key, cell in whole.items()) for row in (0, 1)]
+        with pytest.raises(DecodeError, match="a count is missing"):
+            decode("\n".join([header, *cells]).encode(), schema, "")
+
     @pytest.mark.parametrize(
         "schema, body, path",
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import os
 import re
 import runpy
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 
 import trayport
-from trayport import Config
+from trayport import Config, api
 from trayport.config import settings_file
 from trayport.testing import sandboxed
 
@@ -60,6 +61,13 @@ def test_the_readme_begins_with_the_two_commands_and_their_windows_twins() -> No
 
 def test_the_readme_says_whose_client_this_is_not() -> None:
     assert "not made, endorsed or supported by Trayport" in README
+
+
+def test_every_public_function_has_an_example() -> None:
+    functions = {"configure", "plan", "stream", *(name for name, value in vars(api).items() if inspect.ismethod(value))}
+    scripts = {path.stem for path in (ROOT / "examples").glob("*.py")}
+
+    assert functions - {"trades"} | {"first_trades"} == scripts
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

@@ -281,6 +281,16 @@ class TestOtherQuestions:
             name for request in made.requests for name, _ in request.params
         }
 
+    @pytest.mark.parametrize(
+        "percent, sent",
+        [(1, "1"), (1.5, "1.5"), (0.1234567, "0.1234567"), (1e-7, "0.0000001"), (1e16, "10000000000000000")],
+    )
+    def test_a_percentage_is_sent_as_it_was_given(self, percent: float, sent: str) -> None:
+        query = Questions().order_book("x", "2024-01-01", "2024-01-02", max_spread=percent)
+        [request] = self.plan(query, self.APRIL).requests
+
+        assert ("maxSpread", sent) in request.params
+
     def test_counts_are_of_all_contracts_with_what_the_frame_always_has(self) -> None:
         query = Questions().activity("2024-01-01", "2024-01-10", fields=["delete_count"])
         [first, second] = self.plan(query).requests

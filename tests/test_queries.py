@@ -265,6 +265,24 @@ class TestOtherQuestions:
 
             assert ["bid_venue_code", "ask_venue_code"] == [column.name for column in asked.fields]
 
+    @pytest.mark.parametrize(
+        "question, given",
+        [
+            ("trades", {"contract": "x", "start": "2024-01-01", "end": "2024-01-02"}),
+            ("trades", {"contract": "x", "start": "2024-01-01", "verify": True, "deduplicate": False}),
+            ("private_trades", {"start": "2024-01-01"}),
+            ("activity", {"start": "2024-01-01"}),
+            ("top_of_book", {"contract": "x", "start": "2024-01-01"}),
+            ("order_book", {"contract": "x", "start": "2024-01-01"}),
+        ],
+    )
+    def test_what_can_be_walked_but_once_is_walked_but_once(self, question: str, given: dict[str, Any]) -> None:
+        asked = getattr(Questions(), question)(
+            **given, routes=(name for name in ["House", 904]), fields=(name for name in ["route_id"])
+        )
+
+        assert (("House", "904"), True) == (asked.routes, "route_id" in [column.name for column in asked.fields])
+
     def test_verifying_needs_what_activity_counts(self) -> None:
         with pytest.raises(QueryError, match="deduplicate=False"):
             ask(verify=True, routes="all")

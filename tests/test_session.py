@@ -5,23 +5,20 @@ from __future__ import annotations
 import gzip
 import logging
 import pickle
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import brotli
 import pandas as pd
 import pytest
 import responses
+from attrs import evolve
 from support.fake import Clock
 from support.wire import Answer, Wire, cut, hang, http, reset
 
@@ -31,7 +28,6 @@ from trayport import (
     BadRequest,
     CircuitOpen,
     Config,
-    ConfigError,
     ConnectionFailed,
     IntradayNotAllowed,
     NotAllowed,
@@ -51,8 +47,6 @@ KEY = "canary-7d2f"
 ASK = Request(TRADES, (("from", "2023-01-01T00:00:00Z"), ("sequenceItemId", "1"), ("sequenceItemId", "2")))
 LIST = Request(REFERENCE["instruments"])
 NOW = pd.Timestamp("2026-11-20T10:00", tz="UTC")
-
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 
 
 class Bench:
@@ -99,6 +93,13 @@ def test_a_request_carries_the_key_and_says_what_it_takes(bench: MakeBench) -> N
         "Accept-Encoding: br, gzip, deflate",
         f"User-Agent: trayport/{trayport.__version__} ",
     } <= {header if not header.startswith("User-Agent") else header.partition("python")[0] for header in headers}
+
+
+def test_csv_is_said_to_be_liked_where_it_was_planned(bench: MakeBench) -> None:
+    made = bench(http(200, b"dealDate,price\r\n"))
+    made.send(evolve(ASK, csv=True))
+
+    assert "Accept: text/csv" in made.wire.heads[0].splitlines()
 
 
 def test_reference_data_are_asked_of_their_own_host(bench: MakeBench) -> None:
@@ -461,139 +462,6 @@ def test_a_proxy_is_used_beyond_this_machine(monkeypatch: pytest.MonkeyPatch) ->
 
         assert proxy.heads[0].startswith("CONNECT analytics.trayport.com:443")
         assert KEY not in proxy.heads[0]
-
-
-def far_away(**settings: Any) -> tuple[Session, Clock]:
-    """A session beyond this machine, with limits and a clock that no other test shares."""
-    clock = Clock()
-    return Session(Config(token_hex(), **settings), clock=clock, wait=clock.wait), clock
-
-
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        "http://user:1#word@127.0.0.1:9",
-        "http://user:pass/word@127.0.0.1:9",
-        "http://user:1/word@127.0.0.1:9",
-        "http://user:pass?word@127.0.0.1:9",
-        "http://user:word\u20ac@127.0.0.1:9",
-        "http://user:word@127.0.0.1:99999",
-        "http://user:pass\\word@127.0.0.1:9",
-        "http://CORP\\user:word@127.0.0.1:9",
-        "http://user:12?word@127.0.0.1:9",
-        "user:word@127.0.0.1:9",
-        "http://user:word@127.0.0.1:0",
-        "http://user:word@[::1",
-        "http://user:word@",
-        "http//user:word@127.0.0.1:9",
-    ],
-)
-def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, proxy: str
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    session, clock = far_away()
-    with pytest.raises(ConfigError, match="HTTPS_PROXY") as caught:
-        session.send(ASK)
-
-    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
-    assert "word@" not in str(caught.value)
-    assert [] == clock.waits
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_nobody_answers_at_is_named_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, scheme: str
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://user:hush-hush@127.0.0.1:{port}")
-    session, _ = far_away(attempts=2)
-    with pytest.raises(ConnectionFailed, match="after 2 attempts: .*refused") as caught:
-        session.send(ASK)
-
-    assert "hush-hush" not in f"{caught.value} {caught.value!r}"
-
-
-class TestCertificates:
-    """Who is trusted, and what is said where nobody is."""
-
-    @pytest.fixture
-    def certificate(self, tmp_path: Path) -> Path:
-        """A certificate for this machine that nobody has signed, with its key."""
-        path = tmp_path / "self-signed.pem"
-        public = tmp_path / "public.pem"
-        command = (
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
-        )
-        more = "-addext subjectAltName=IP:127.0.0.1 -addext keyUsage=digitalSignature,keyCertSign"
-        files = ["-keyout", str(path), "-out", str(public)]
-        subprocess.run([*command.split(), *more.split(), *files], check=True, capture_output=True)
-        path.write_bytes(path.read_bytes() + public.read_bytes())
-        return path
-
-    @pytest.fixture
-    def tls(self, certificate: Path) -> Iterator[tuple[str, list[socket.socket]]]:
-        """A server with that certificate: where it is, and who tried to shake hands."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        tries: list[socket.socket] = []
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    tries.append(connection)
-                    with suppress(OSError), context.wrap_socket(connection, server_side=True) as wrapped:
-                        wrapped.recv(65536)
-                        wrapped.sendall(http(200, b"[1]"))
-
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            threading.Thread(target=serve, daemon=True).start()
-            yield f"https://127.0.0.1:{listener.getsockname()[1]}", tries
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-
-    def session(self, url: str) -> Session:
-        return far_away(analytics_url=url, reference_url=url, limiter="off")[0]
-
-    @needs_openssl
-    def test_one_that_is_not_trusted_is_final_and_says_what_to_set(self, tls: tuple[str, list[socket.socket]]) -> None:
-        url, tries = tls
-        with pytest.raises(TransportError, match="after 1 attempt: .*not trusted.* REQUESTS_CA_BUNDLE") as caught:
-            self.session(url).send(ASK)
-
-        assert (TransportError, False) == (type(caught.value), caught.value.transient)
-        assert 1 == len(tries)
-
-    @needs_openssl
-    def test_one_that_the_bundle_holds_is_trusted(
-        self, tls: tuple[str, list[socket.socket]], certificate: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-
-        assert b"[1]" == self.session(tls[0]).send(ASK)
-
-    def test_a_bundle_that_is_not_there_is_final_and_named(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "gone.pem"))
-        with pytest.raises(TransportError, match="after 1 attempt: .*certificate bundle.*gone.pem") as caught:
-            self.session("https://127.0.0.1:9").send(ASK)
-
-        assert (TransportError, False) == (type(caught.value), caught.value.transient)
-
-    @pytest.mark.parametrize("text", ["", "no certificate"])
-    def test_a_bundle_without_a_certificate_is_final_and_named(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
-    ) -> None:
-        bundle = tmp_path / "bundle.pem"
-        bundle.write_text(text, encoding="ascii")
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-            with pytest.raises(TransportError, match="after 1 attempt: .*REQUESTS_CA_BUNDLE"):
-                self.session(url).send(ASK)
 
 
 class TestBreaker:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import pickle
 from collections.abc import Callable
@@ -13,8 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import trayport as tp
 from conftest import MakeClient
@@ -153,6 +150,14 @@ def test_naive_times_and_the_index_are_in_the_zone_of_the_settings(make_client: 
 
     assert "datetime64[ns, Europe/Amsterdam]" == str(amsterdam.index.dtype)
     pd.testing.assert_frame_equal(utc, amsterdam.tz_convert("UTC"))
+
+
+def test_windows_in_which_a_contract_should_not_have_traded_are_asked_for_all_the_same(
+    client: Client, asked: Asked
+) -> None:
+    before, after = (client.trades("TTF Apr-24", f"{year}-01-01", f"{year}-03-01") for year in (2012, 2025))
+
+    assert (0, 0, 4) == (len(before), len(after), len(asked()))
 
 
 def test_no_trades_are_an_empty_frame_of_the_same_shape(client: Client, asked: Asked) -> None:
@@ -303,18 +308,7 @@ def test_nothing_that_was_sent_was_ignored(client: Client, asked: Asked) -> None
     assert [frozenset()] * 2 == [request.ignored for request in asked()]
 
 
-# --- any split equals the unsplit answer ---------------------------------------------------------------------
-
-POOL = [
-    "TTF Apr-24",
-    "TTF May-24",
-    "TTF Jun-24",
-    "EUA Dec-24",
-    "TTF Apr-24/May-24",
-    "NBP Sum-24",
-    "TTF Hi Cal 51.6 EEX Apr-24",
-    "Germany Baseload Mar-24..May-24",
-]
+# --- seams; any split at all is tried in test_completeness ---------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=["inclusive", "exclusive"])
@@ -332,28 +326,6 @@ def odd_client(request: pytest.FixtureRequest, until: Any, cache_dir: Path) -> A
 
 def rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     return sorted(frame.reset_index().itertuples(index=False, name=None))
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_any_split_equals_the_unsplit_answer_whatever_the_server_means_by_until(
-    odd_client: Client, client: Client, data: st.DataObject
-) -> None:
-    names = data.draw(st.lists(st.sampled_from(POOL), min_size=1, max_size=4, unique=True))
-    trade_times = pd.DatetimeIndex(client.trades(names, "2024-01-02", "2024-02-02").index).floor("s")
-    near = st.sampled_from(sorted(set(trade_times[::7])) or [pd.Timestamp("2024-01-15", tz="UTC")])
-    anywhere = st.integers(0, 75 * 86_400).map(
-        lambda second: pd.Timestamp("2023-12-20", tz="UTC") + pd.Timedelta(seconds=second)
-    )
-    # Edges on the very second of a trade are where a server's reading of `until` shows.
-    start, *cuts, end = sorted(data.draw(st.lists(st.one_of(near, anywhere), min_size=2, max_size=6)))
-
-    whole = client.trades(names, start, end)
-    edges = [start, *cuts, end]
-    pieces = [odd_client.trades(names, one, other) for one, other in itertools.pairwise(edges)]
-
-    assert rows(whole) == rows(pd.concat(pieces))
-    pd.testing.assert_series_equal(whole.index.to_series(), odd_client.trades(names, start, end).index.to_series())
 
 
 def test_a_trade_on_the_seam_comes_once_from_either_kind_of_server(odd_client: Client) -> None:

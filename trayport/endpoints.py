@@ -30,7 +30,7 @@ API: TypeAlias = Literal["analytics", "reference"]
 DType: TypeAlias = Literal["time", "moment", "string", "float64", "boolean", "Int64", "int64"]
 """Of a frame's column: "time" is the index's, "moment" any other time."""
 Group: TypeAlias = Literal["always", "optional", "private"]
-Windows: TypeAlias = Literal["any", "candles", "points", "none"]
+Windows: TypeAlias = Literal["any", "candles", "points", "at", "before"]
 
 _SECOND = pd.Timedelta(seconds=1)
 _MINUTE = pd.Timedelta(minutes=1)
@@ -61,10 +61,11 @@ class Column:
 class Endpoint:
     """One path of the API with its limits and its columns.
 
-    ``windows`` says what a request covers: any stretch of time, whole candles, points at the ends of intervals, or one
-    instant. ``span`` is the widest window that one request may ask for, in elapsed time, ``coarse_span`` that of
-    intervals from a day up, ``grain`` what its ends are multiples of, ``since`` the first moment that may be asked for,
-    and ``points`` and ``batch`` the most points and sequence items; None where the endpoint knows no such thing.
+    ``windows`` says what a request covers: any stretch of time, whole candles, points at the ends of intervals, one
+    instant, or what came last before one. ``span`` is the widest window that one request may ask for, in elapsed time,
+    ``coarse_span`` that of intervals from a day up, ``grain`` what its ends are multiples of, ``since`` the first
+    moment that may be asked for, and ``points`` and ``batch`` the most points and sequence items; None where the
+    endpoint knows no such thing.
     """
 
     name: str
@@ -88,10 +89,21 @@ class Endpoint:
     """What else a question may say, beside contracts, times and fields."""
     named: bool = True
     """Is each row of one contract, that the frame names?"""
+    today: bool = False
+    """May every key see the current day?"""
 
     def of(self, *groups: Group) -> tuple[Column, ...]:
         """The columns of these groups, in the table's order."""
         return tuple(column for column in self.columns if column.group in groups)
+
+    def column(self, name: str) -> Column:
+        """The column of this name in frames."""
+        return next(column for column in self.columns if column.name == name)
+
+    @property
+    def instant(self) -> bool:
+        """Is it asked about one moment, and not about a window?"""
+        return self.windows in ("at", "before")
 
     @property
     def flat(self) -> bool:
@@ -176,6 +188,7 @@ PRIVATE_TRADES = Endpoint(
     span=32 * _DAY,  # guide p. 21
     columns=(*_TRADE, *_ROUTE, *_parties(""), Column("last_updated", "lastUpdated", "moment", "private")),
     options=("routes", "deduplicate"),
+    today=True,  # guide p. 22
 )
 
 OHLCV = Endpoint(
@@ -198,7 +211,7 @@ OHLCV = Endpoint(
 LAST_TRADE = Endpoint(
     "last_trade",
     "/trades/last",
-    windows="none",
+    windows="before",
     grain=_MINUTE,  # the guide says seconds (p. 18), the vendor's notebook whole minutes
     columns=(Column("timestamp", "dealDate", "time"), Column("price", "price", "float64")),
     options=("at",),
@@ -285,7 +298,7 @@ ORDER_BOOK = Endpoint(
 SNAPSHOTS = Endpoint(
     "snapshots",
     "/snapshots",
-    windows="none",
+    windows="at",
     grain=_MINUTE,
     batch=50,  # guide p. 24
     columns=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 import pandas as pd
 from attrs import field, frozen
@@ -11,10 +12,10 @@ from attrs import field, frozen
 from ._time import Window, wire
 from .config import Rate
 from .contracts import Contract, Front, Product
-from .endpoints import ACTIVITY, PRIVATE_TRADES, Request
+from .endpoints import ACTIVITY, Request
 from .queries import Query
 
-__all__ = ["Piece", "Plan", "plan"]
+__all__ = ["COUNTED", "Piece", "Plan", "plan"]
 
 
 @frozen
@@ -94,7 +95,7 @@ def plan(
     last. An empty window makes no request.
     """
     if isinstance(contracts, Front):
-        months = _months(query.window) if query.endpoint.windows != "none" else [query.window]
+        months = [query.window] if query.endpoint.instant else _months(query.window)
         pieces = [_front_piece(query, ask, contracts, csv) for month in months for ask in _cut(query, month)]
     else:
         groups = _groups(contracts, query.endpoint.batch) if contracts else [()]
@@ -130,7 +131,7 @@ class _Ask:
 
 def _cut(query: Query, window: Window) -> Iterator[_Ask]:
     """``window`` in consecutive pieces, none longer than one request may ask for, in elapsed time."""
-    if query.endpoint.windows == "none":
+    if query.endpoint.instant:
         yield _Ask(window, window.end)
         return
     start = window.start
@@ -203,30 +204,30 @@ def _front_piece(query: Query, ask: _Ask, front: Front, csv: bool) -> Piece:
     return Piece(_request(query, ask, named, csv, tell_apart=True), ask.window, product, (), (front.label,))
 
 
+COUNTED = (ACTIVITY.column("delete_count"),)
+"""What is asked of counts beside what they always say: a deleted trade is counted, and no longer shown."""
+
+
 def _checks(query: Query) -> Iterator[Piece]:
     """The requests for counts that ``query`` can be compared with: whole minutes, from the day that they begin."""
-    since = ACTIVITY.since or query.window.start
-    start, end = max(query.window.start.ceil(ACTIVITY.grain), since), query.window.end.floor(ACTIVITY.grain)
-    fields = tuple(column for column in ACTIVITY.columns if column.name == "delete_count")
-    for ask in _cut(Query(ACTIVITY, (), Window(start, max(start, end)), query.tz), Window(start, max(start, end))):
-        counted = Query(ACTIVITY, (), ask.window, query.tz, fields, routes=query.routes)
-        yield Piece(_request(counted, ask, [], False, tell_apart=False), ask.window, None, (), ("counts",), True)
+    start, end = query.window.start.ceil(ACTIVITY.grain), query.window.end.floor(ACTIVITY.grain)
+    start = max(start, ACTIVITY.since or start)
+    counts = Query(ACTIVITY, (), Window(start, max(start, end)), query.tz, COUNTED, routes=query.routes)
+    for ask in _cut(counts, counts.window):
+        yield Piece(_request(counts, ask, [], False, tell_apart=False), ask.window, None, (), ("counts",), True)
 
 
 def _request(query: Query, ask: _Ask, named: list[tuple[str, str]], csv: bool, *, tell_apart: bool) -> Request:
     endpoint = query.endpoint
     asked = [*_times(query, ask), *named, *_options(query), *_fields(query, tell_apart=tell_apart)]
     nested = tell_apart or (query.include_private and any("." in column.wire for column in endpoint.of("private")))
-    return Request(endpoint, tuple(asked), until=_latest(query, ask), csv=csv and endpoint.flat and not nested)
-
-
-def _latest(query: Query, ask: _Ask) -> pd.Timestamp | None:
-    """The moment that a request reaches up to; own trades of today are anybody's to ask for."""
-    return None if query.endpoint is PRIVATE_TRADES else ask.until
+    # What anybody may see is no reason to speak of rights.
+    until = None if endpoint.today else ask.until
+    return Request(endpoint, tuple(asked), until=until, csv=csv and endpoint.flat and not nested)
 
 
 def _times(query: Query, ask: _Ask) -> list[tuple[str, str]]:
-    if query.endpoint.windows == "none":
+    if query.endpoint.instant:
         return [] if query.at is None else [("at", wire(query.at))]
     times = [("from", wire(ask.window.start)), ("until", wire(ask.until))]
     if query.interval is not None:
@@ -240,7 +241,7 @@ def _options(query: Query) -> list[tuple[str, str]]:
     if query.depth is not None:
         options.append(("depth", str(query.depth)))
     if query.max_spread is not None:
-        options.append(("maxSpread", f"{query.max_spread:g}"))
+        options.append(("maxSpread", f"{Decimal(str(query.max_spread)):f}"))
     if query.include_private and "include_private" in query.endpoint.options:
         options.append(("includePrivate", "true"))
     if query.include_empty:

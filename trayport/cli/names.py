@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..client import DEFAULT
-from .questions import table, write
+from .output import table, write
 
 __all__ = ["add_commands"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,11 @@ from attrs import define
 from ..client import DEFAULT
 from ..errors import Interrupted, PartialDataError, QueryError, TrayportWarning
 from ..queries import Queries
+from .output import check_output, counted, partial, write
 
-__all__ = ["NO_DATA", "QUESTIONS", "Incomplete", "NoData", "add_commands", "table", "write"]
+__all__ = ["NO_DATA", "QUESTIONS", "Incomplete", "NoData", "add_commands"]
 
-QUESTIONS = (
-    "trades",
-    "private_trades",
-    "ohlcv",
-    "last_trade",
-    "activity",
-    "top_of_book",
-    "order_book",
-    "snapshots",
-)
+QUESTIONS = tuple(name for name in vars(Queries) if not name.startswith("_"))
 NO_DATA = 4
 
 # Parameters that are named by their place; all others are options.
@@ -174,8 +165,8 @@ def _answer(options: argparse.Namespace) -> None:
         raise NoData("there are no data, so nothing was written")
     write(frame, options.output)
     if options.output is not None:
-        _partial(options.output).unlink(missing_ok=True)  # of an earlier attempt
-        print(f"{_rows(frame)} in {options.output}", file=sys.stderr)
+        partial(options.output).unlink(missing_ok=True)  # of an earlier attempt
+        print(f"{counted(frame)} in {options.output}", file=sys.stderr)
 
 
 def _says_nothing(frame: pd.DataFrame) -> bool:
@@ -189,17 +180,9 @@ def _kept(frame: pd.DataFrame, path: Path | None) -> str:
     if path is None:
         write(frame, None)
         sys.stdout.flush()  # before the message that belongs below it
-        return f"What arrived, {_rows(frame)}, went to the output."
-    write(frame, path, to=_partial(path))
-    return f"What arrived, {_rows(frame)}, is in {_partial(path)}; {path} was left alone."
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f"{path.name}.partial")  # which no pattern such as *.csv takes for one of the others
-
-
-def _rows(frame: pd.DataFrame) -> str:
-    return "1 row" if len(frame) == 1 else f"{len(frame):,} rows"
+        return f"What arrived, {counted(frame)}, went to the output."
+    write(frame, path, to=partial(path))
+    return f"What arrived, {counted(frame)}, is in {partial(path)}; {path} was left alone."
 
 
 @contextmanager
@@ -217,53 +200,3 @@ def _warnings_as_sentences() -> Iterator[None]:
 
         warnings.showwarning = show
         yield
-
-
-# --- files -------------------------------------------------------------------------------------------------------
-
-
-def check_output(path: Path) -> None:
-    """Refuse a file that cannot be written before anything is asked."""
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise QueryError(f"output {str(path)!r} is neither a .csv nor a .parquet file")
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise QueryError(f"output {str(path)!r}: there is no folder {str(folder)!r}")
-    try:
-        _beside(path).touch()
-        _beside(path).unlink()
-        if path.exists():
-            path.open("r+b").close()
-    except OSError as error:
-        raise QueryError(f"output {str(path)!r} cannot be written: {error.strerror}") from None
-
-
-def write(frame: pd.DataFrame, path: Path | None, *, to: Path | None = None) -> None:
-    """As CSV to the output, or to a file by ``path``'s suffix: all of it or nothing."""
-    rows = isinstance(frame.index, pd.RangeIndex)
-    if path is None:
-        frame.to_csv(sys.stdout, index=not rows, lineterminator="\n")
-        return
-    unfinished = _beside(path)
-    try:
-        if path.suffix.lower() == ".csv":
-            frame.to_csv(unfinished, index=not rows, lineterminator="\n")
-        else:
-            frame.to_parquet(unfinished)
-        os.replace(unfinished, (to or path).resolve())
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
-def _beside(path: Path) -> Path:
-    """A name in the same folder, since a file can be renamed within one disk only."""
-    real = path.resolve()
-    return real.with_name(f".{real.name}.{os.getpid()}.tmp")
-
-
-def table(rows: Iterable[tuple[str, object]]) -> str:
-    """Names and values below each other."""
-    listed = [(name, str(value)) for name, value in rows]
-    width = max(len(name) for name, _ in listed)
-    return "\n".join(f"{name:{width}}  {value}" for name, value in listed)

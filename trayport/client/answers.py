@@ -84,8 +84,8 @@ class Answers:
         frame = decoding.decode(
             payload, self.schema, self._naming(piece), lambda times: check(times, piece, self.query)
         )
-        kept = cut(frame, piece)
-        return decoding.join([*kept, *self._unanswered(frame, piece)], self.schema, self._order())
+        rows = [cut(frame, piece), *self._unanswered(frame, piece)]
+        return decoding.join(rows, self.schema, self._order())
 
     def whole(
         self, arrived: Iterable[tuple[Piece, pd.DataFrame]], plan: Plan, failures: tuple[Failure, ...]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .._time import SECOND
-from ..endpoints import LAST_TRADE, Endpoint
+from ..endpoints import Endpoint
 from ..errors import DecodeError
 from ..planner import Piece
 from ..queries import Query
@@ -44,36 +44,33 @@ def _moments(times: Sequence[int], endpoint: Endpoint) -> pd.DatetimeIndex:
         raise DecodeError(endpoint.name, "$", "a time does not fit 64 bits") from None
 
 
-def cut(frame: pd.DataFrame, piece: Piece) -> list[pd.DataFrame]:
-    """The rows of ``frame`` that its piece answers for, as a list of one.
+def cut(frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
+    """The rows of ``frame`` that its piece answers for.
 
     Whether the server takes ``until`` as inclusive is not documented, so a row on a seam is left to the piece that
     it belongs to.
     """
-    if not piece.request.endpoint.named:
-        return [frame]
-    return [frame[_belongs(pd.DatetimeIndex(frame.index), piece)]]
+    endpoint, window = piece.request.endpoint, piece.window
+    if endpoint.instant or not endpoint.named:
+        return frame
+    moments = pd.DatetimeIndex(frame.index)
+    if endpoint.windows == "points":
+        return frame[(moments > window.start) & (moments <= window.end)]
+    return frame[moments < window.end]
 
 
 def _asked_for(moments: pd.DatetimeIndex, piece: Piece, query: Query) -> Any:
     endpoint, window = piece.request.endpoint, piece.window
-    if endpoint.windows == "none":
-        if query.at is None:
-            return np.asarray(moments.notna())
-        if endpoint is LAST_TRADE:
-            return (moments < query.at) & (moments >= query.at - _LOOK_BACK)
-        return moments == query.at
+    if endpoint.instant:
+        return _around(moments, query.at, endpoint)
     if endpoint.windows == "points":
         return (moments >= window.start) & (moments <= (piece.request.until or window.end))
     return (moments >= window.start) & (moments < window.end + SECOND)
 
 
-def _belongs(moments: pd.DatetimeIndex, piece: Piece) -> Any:
-    window = piece.window
-    match piece.request.endpoint.windows:
-        case "none":
-            return np.ones(len(moments), dtype=np.bool_)
-        case "points":
-            return (moments > window.start) & (moments <= window.end)
-        case _:
-            return moments < window.end
+def _around(moments: pd.DatetimeIndex, at: pd.Timestamp | None, endpoint: Endpoint) -> Any:
+    if at is None:  # the server chose
+        return moments.notna()
+    if endpoint.windows == "at":
+        return moments == at
+    return (moments < at) & (moments >= at - _LOOK_BACK)

@@ -14,10 +14,11 @@ from ..contracts.contract import kind_of
 from ..decoding import Schema
 from ..endpoints import ACTIVITY
 from ..errors import TrayportWarning
+from ..planner import COUNTED
 
 __all__ = ["COUNTS", "verified"]
 
-COUNTS = Schema(ACTIVITY, tuple(column for column in ACTIVITY.columns if column.name == "delete_count"))
+COUNTS = Schema(ACTIVITY, COUNTED)
 """What is read of the counts."""
 
 

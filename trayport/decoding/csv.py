@@ -90,7 +90,12 @@ def _nanoseconds(text: str) -> int:
 
 
 def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()] if text.lower() in ("true", "false") else bool(int(text))
+    if text.lower() not in _TRUTH:
+        raise ValueError(text)
+    return _TRUTH[text.lower()]
+
+
+_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
 def _number(text: str) -> float:

@@ -127,9 +127,11 @@ def _array(values: Sequence[Any], column: Column, schema: Schema) -> Any:
         return pd.array(list(values), dtype="boolean")
     if column.dtype == "moment":
         return _times(values, column, schema)
+    if column.dtype == "int64" and None in values:
+        raise DecodeError(schema.endpoint.name, f"$[{list(values).index(None)}].{column.wire}", "a count is missing")
     try:
         if column.dtype == "int64":
-            return np.array([0 if value is None else value for value in values], dtype=np.int64)
+            return np.array(values, dtype=np.int64)
         return pd.array(list(values), dtype="Int64")
     except (OverflowError, TypeError):
         raise _too_wide(values, column, schema, "does not fit 64 bits") from None

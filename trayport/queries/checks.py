@@ -17,7 +17,7 @@ from ..errors import ContractError, QueryError, TrayportWarning
 from ..typing import When
 from ..venues import VENUES
 from .intervals import Interval
-from .query import Scene
+from .query import Query, Scene
 
 
 def contracts(asked: ContractLike, endpoint: Endpoint) -> tuple[str | Contract, ...] | Front:
@@ -95,6 +95,19 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise QueryError(f"{name}={value!r} must be True or False")
     return value
+
+
+def verifiable(query: Query) -> Query:
+    """``query``, if the counts of activity can be compared with its answer, or it does not ask for that."""
+    if query.verify and isinstance(query.contracts, Front):
+        raise QueryError(
+            "verify=True needs to know which contracts are asked for, and of a Front only the answer says it: name them"
+        )
+    if query.verify and query.routes and query.deduplicate:
+        raise QueryError(
+            "verify=True with routes needs deduplicate=False: activity counts a trade on each of its routes"
+        )
+    return query
 
 
 def number(name: str, value: object) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 
 from .._time import Window, window, wire
-from ..contracts import ContractLike, Front
+from ..contracts import ContractLike
 from ..endpoints import (
     ACTIVITY,
     LAST_TRADE,
@@ -28,6 +28,7 @@ from ..endpoints import (
 from ..errors import QueryError
 from ..typing import Interval, When
 from . import checks
+from .intervals import Interval as Width
 from .intervals import candle, step
 from .query import Query, Scene
 
@@ -119,18 +120,20 @@ class Queries(ABC, Generic[T_co]):
         >>> frame["contract"].unique().tolist()
         ['TTF Hi Cal 51.6* Apr-24']
         """
-        return self._ask(
-            self._query(
-                TRADES,
-                checks.contracts(contract, TRADES),
-                self._window(start, end),
-                fields,
-                routes=routes,
-                include_private=checks.flag("include_private", include_private),
-                deduplicate=checks.flag("deduplicate", deduplicate),
-                verify=_verifiable(verify, contract, checks.routes(routes), deduplicate),
-            )
+        scene = self._scene()
+        asked = window(start, end, tz=scene.tz, known=scene.known, beyond=scene.intraday)
+        query = _query(
+            scene,
+            TRADES,
+            checks.contracts(contract, TRADES),
+            asked,
+            fields,
+            routes=routes,
+            include_private=checks.flag("include_private", include_private),
+            deduplicate=checks.flag("deduplicate", deduplicate),
+            verify=checks.flag("verify", verify),
         )
+        return self._ask(checks.verifiable(query))
 
     def private_trades(
         self,
@@ -173,7 +176,8 @@ class Queries(ABC, Generic[T_co]):
         """
         scene = self._scene()
         return self._ask(
-            self._query(
+            _query(
+                scene,
                 PRIVATE_TRADES,
                 () if contract is None else checks.contracts(contract, PRIVATE_TRADES),
                 window(start, end, tz=scene.tz, known=scene.now.floor("s"), beyond=True),
@@ -244,7 +248,8 @@ class Queries(ABC, Generic[T_co]):
             cut=lambda first, known: width.floor(known),
         )
         return self._ask(
-            self._query(
+            _query(
+                scene,
                 OHLCV,
                 checks.contracts(contract, OHLCV),
                 checks.on_grid(asked, width),
@@ -282,7 +287,7 @@ class Queries(ABC, Generic[T_co]):
         >>> tp.last_trade("TTF Apr-24", at="2024-02-05T16:30").index.strftime("%Y-%m-%d").tolist()
         ['2024-02-05']
         """
-        return self._ask(self._instant(LAST_TRADE, contract, checks.moment(at, LAST_TRADE, self._scene())))
+        return self._ask(_instant(self._scene(), LAST_TRADE, contract, at))
 
     def activity(
         self, start: When, end: When | None = None, *, routes: Iterable[str | int] = (), fields: Iterable[str] = ()
@@ -327,7 +332,7 @@ class Queries(ABC, Generic[T_co]):
             beyond=scene.intraday,
             cut=lambda first, known: known.floor(ACTIVITY.grain),
         )
-        return self._ask(self._query(ACTIVITY, (), checks.on_grain(asked, ACTIVITY), fields, routes=routes))
+        return self._ask(_query(scene, ACTIVITY, (), checks.on_grain(asked, ACTIVITY), fields, routes=routes))
 
     def top_of_book(
         self,
@@ -381,12 +386,13 @@ class Queries(ABC, Generic[T_co]):
         >>> bool((frame["bid_price"] <= frame["ask_price"]).all())
         True
         """
-        width = step(interval)
+        scene, width = self._scene(), step(interval)
         return self._ask(
-            self._query(
+            _query(
+                scene,
                 TOP_OF_BOOK,
                 checks.contracts(contract, TOP_OF_BOOK),
-                self._points(start, end, width.length),
+                _points(scene, start, end, width),
                 fields,
                 interval=width,
                 include_empty=checks.flag("include_empty", include_empty),
@@ -446,12 +452,13 @@ class Queries(ABC, Generic[T_co]):
         >>> int(frame["level"].max())
         2
         """
-        width = step(interval)
+        scene, width = self._scene(), step(interval)
         return self._ask(
-            self._query(
+            _query(
+                scene,
                 ORDER_BOOK,
                 checks.contracts(contract, ORDER_BOOK),
-                self._points(start, end, width.length),
+                _points(scene, start, end, width),
                 fields,
                 interval=width,
                 depth=checks.number("depth", depth),
@@ -498,57 +505,45 @@ class Queries(ABC, Generic[T_co]):
                 "at is needed without intraday rights, since the server would take 00:00 UTC, when the books of "
                 f"exchanges are empty: give one, such as at={wire(_last_afternoon(scene.now))!r}"
             )
-        return self._ask(self._instant(SNAPSHOTS, contract, checks.moment(at, SNAPSHOTS, scene)))
+        return self._ask(_instant(scene, SNAPSHOTS, contract, at))
 
-    # --- how they are read -----------------------------------------------------------------------------------
 
-    def _window(self, start: When, end: When | None) -> Window:
-        scene = self._scene()
-        return window(start, end, tz=scene.tz, known=scene.known, beyond=scene.intraday)
+# --- how they are read ---------------------------------------------------------------------------------------------
 
-    def _points(self, start: When, end: When | None, step: pd.Timedelta) -> Window:
-        scene = self._scene()
-        return checks.within_orders(
-            window(
-                start,
-                end,
-                tz=scene.tz,
-                known=scene.known,
-                beyond=scene.intraday,
-                cut=lambda first, known: known - (known - first) % step,
-            )
+
+def _query(
+    scene: Scene,
+    endpoint: Endpoint,
+    contracts: Any,
+    window: Window,
+    fields: Iterable[str],
+    *,
+    routes: Iterable[str | int] = (),
+    **options: Any,
+) -> Query:
+    chosen = checks.routes(routes)
+    # With routes the server adds the column `route` by itself (guide p. 31).
+    columns = checks.fields(fields, endpoint, with_route=bool(chosen))
+    return Query(endpoint, contracts, window, scene.tz, columns, routes=chosen, **options)
+
+
+def _points(scene: Scene, start: When, end: When | None, width: Width) -> Window:
+    return checks.within_orders(
+        window(
+            start,
+            end,
+            tz=scene.tz,
+            known=scene.known,
+            beyond=scene.intraday,
+            cut=lambda first, known: known - (known - first) % width.length,
         )
-
-    def _instant(self, endpoint: Endpoint, contract: ContractLike, at: pd.Timestamp | None) -> Query:
-        moment = at if at is not None else self._scene().known.floor(endpoint.grain)
-        return self._query(endpoint, checks.contracts(contract, endpoint), Window(moment, moment), (), at=at)
-
-    def _query(
-        self,
-        endpoint: Endpoint,
-        contracts: Any,
-        window: Window,
-        fields: Iterable[str],
-        *,
-        routes: Iterable[str | int] = (),
-        **options: Any,
-    ) -> Query:
-        chosen = checks.routes(routes)
-        # With routes the server adds the column `route` by itself (guide p. 31).
-        columns = checks.fields(fields, endpoint, with_route=bool(chosen))
-        return Query(endpoint, contracts, window, self._scene().tz, columns, routes=chosen, **options)
+    )
 
 
-def _verifiable(verify: object, contract: ContractLike, routes: tuple[str, ...], deduplicate: bool) -> bool:
-    if checks.flag("verify", verify) and isinstance(contract, Front):
-        raise QueryError(
-            "verify=True needs to know which contracts are asked for, and of a Front only the answer says it: name them"
-        )
-    if checks.flag("verify", verify) and routes and deduplicate:
-        raise QueryError(
-            "verify=True with routes needs deduplicate=False: activity counts a trade on each of its routes"
-        )
-    return bool(verify)
+def _instant(scene: Scene, endpoint: Endpoint, contract: ContractLike, at: When | None) -> Query:
+    asked = checks.moment(at, endpoint, scene)
+    moment = scene.known.floor(endpoint.grain) if asked is None else asked
+    return _query(scene, endpoint, checks.contracts(contract, endpoint), Window(moment, moment), (), at=asked)
 
 
 def _last_afternoon(now: pd.Timestamp) -> pd.Timestamp:

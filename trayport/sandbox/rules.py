@@ -9,7 +9,7 @@ import datetime
 import re
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from . import subjects
 from .catalogue import Product, Sequence
@@ -279,16 +279,11 @@ def books(parameters: Parameters, clock: Clock) -> Books:
     depth = parameters.number("depth")
     if depth is not None and depth < 1:
         raise bad_request({"depth": ["Must be at least 1."]})
-    return Books(
-        plain.subject,
-        plain.start,
-        plain.until,
-        plain.step,
-        plain.include_empty,
-        plain.shown,
-        _DEPTH if depth is None else depth,
-        _percent(parameters, "maxSpread"),
-        parameters.flag("includePrivate", False),
+    return evolve(
+        plain,
+        depth=_DEPTH if depth is None else depth,
+        max_spread=_percent(parameters, "maxSpread"),
+        include_private=parameters.flag("includePrivate", False),
     )
 
 
