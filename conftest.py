@@ -12,6 +12,7 @@ import pytest
 from trayport.config import settings_file
 from trayport.refdata import Cache
 from trayport.sandbox import Sandbox
+from trayport.sandbox.switches import OTHERS
 from trayport.testing import sandboxed
 
 
@@ -39,11 +40,34 @@ def _ctrl_c_works() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--switches 1`` turns every switch of the sandbox that the client is tested with to another position."""
+    turns = range(len(OTHERS) + 1)
+    parser.addoption("--switches", type=int, choices=turns, default=0, help="0: as they are; 1 to 3: all others")
+
+
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox without limits for the whole run; what it was asked so far is not a test's own."""
+def _plain() -> Iterator[Sandbox]:
     with Sandbox(limits=False) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="session")
+def _switched(pytestconfig: pytest.Config) -> Iterator[Sandbox]:
+    with Sandbox(limits=False, **OTHERS[pytestconfig.getoption("--switches") - 1]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    """One sandbox without limits for the whole run; what it was asked so far is not a test's own.
+
+    Its own tests see it with its switches as they are, all others as the command line says.
+    """
+    own = request.module.__name__.rpartition(".")[2].startswith(("test_sandbox", "test_documented"))
+    name = "_plain" if own or not request.config.getoption("--switches") else "_switched"
+    found: Sandbox = request.getfixturevalue(name)
+    return found
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,8 @@ from trayport import (
 from trayport.endpoints import Request
 from trayport.refdata import Cache, Catalogue
 from trayport.sandbox import Sandbox
-from trayport.sandbox.server import KEY, REFERENCE
+from trayport.sandbox.listener import Heard
+from trayport.sandbox.server import REFERENCE
 
 AT = datetime.date(2024, 1, 15)
 HOUR = 3600.0
@@ -61,9 +62,11 @@ class Desk:
         if self.trouble:
             return self.trouble(request)
         query = "&".join(f"{name}={value}" for name, value in request.params)
-        answer = self.sandbox.answer(f"{REFERENCE}{request.path}?{query}", KEY)
+        headers = {"x-api-key": self.sandbox.key}
+        answer = self.sandbox.answer(Heard("GET", f"{REFERENCE}{request.path}?{query}", headers))
         if answer.status != 200:
             raise NotFound(request.endpoint.name, answer.status)
+        assert isinstance(answer.body, bytes)
         return answer.body
 
     def sends(self, act: Callable[[], object]) -> list[str]:

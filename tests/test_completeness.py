@@ -24,8 +24,7 @@ from support.relay import Relay, Reply, Rule
 
 from trayport import Client, Config, Front, TrayportWarning
 from trayport.endpoints import ACTIVITY, OHLCV, ORDER_BOOK, PRIVATE_TRADES, TOP_OF_BOOK, TRADES, Endpoint
-from trayport.sandbox import Sandbox
-from trayport.sandbox.server import Asked
+from trayport.sandbox import Asked, Sandbox
 
 Options = dict[str, Any]
 Drawn = st.SearchStrategy[Any]

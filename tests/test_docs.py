@@ -64,7 +64,13 @@ def test_the_readme_says_whose_client_this_is_not() -> None:
 
 
 def test_every_public_function_has_an_example() -> None:
-    functions = {"configure", "plan", "stream", *(name for name, value in vars(api).items() if inspect.ismethod(value))}
+    functions = {
+        "configure",
+        "plan",
+        "sandbox",
+        "stream",
+        *(name for name, value in vars(api).items() if inspect.ismethod(value)),
+    }
     scripts = {path.stem for path in (ROOT / "examples").glob("*.py")}
 
     assert functions - {"trades"} | {"first_trades"} == scripts

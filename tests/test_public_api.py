@@ -69,7 +69,7 @@ OBJECTS = [
     "RequestEvent",
     "Specification",
 ]
-REST = ["__version__", "configure", "plan", "stream", "testing"]
+REST = ["__version__", "configure", "plan", "sandbox", "stream", "testing"]
 
 
 def test_the_public_names_are_these_and_no_others() -> None:

@@ -48,13 +48,7 @@ from trayport import (
 from trayport.endpoints import Request
 from trayport.sandbox import Sandbox
 
-TTF, MAY, EUA, TTF25, TTF25_NOV = (
-    "TTF Hi Cal 51.6* Apr-24",
-    "TTF Hi Cal 51.6* May-24",
-    "EUA* Dec-24",
-    "TTF Hi Cal 51.6* Dec-25",
-    "TTF Hi Cal 51.6* Nov-25",
-)
+TTF, MAY, EUA = "TTF Hi Cal 51.6* Apr-24", "TTF Hi Cal 51.6* May-24", "EUA* Dec-24"
 SPREAD = "TTF Hi Cal 51.6* Apr-24/May-24"
 ALL = "all contracts"
 FRONT = "TTF Hi Cal 51.6* front 2 of 10000306"
@@ -125,16 +119,16 @@ _DAY_BEFORE_SEAM = "2024-01-29T12:00"
 QUESTIONS = {
     "trades": Question(
         "trades",
-        {"contract": [TTF25, EUA], "start": "2023-03-10", "end": "2023-04-12"},
+        {"contract": [TTF, EUA], "start": "2023-03-10", "end": "2023-04-12"},
         ("2023-03-10", "2023-04-11", "2023-04-12"),
-        ((TTF25,), (EUA,)),
+        ((TTF,), (EUA,)),
     ),
     "trades-verified": Question(
         "trades",
         # Counts begin on 2023-04-10, so that there is one request for them and not five.
-        {"contract": [TTF25, TTF25_NOV], "start": "2023-03-10", "end": "2023-04-12", "verify": True},
+        {"contract": [TTF, MAY], "start": "2023-03-10", "end": "2023-04-12", "verify": True},
         ("2023-03-10", "2023-04-11", "2023-04-12"),
-        ((TTF25, TTF25_NOV),),
+        ((TTF, MAY),),
         (Piece("2023-04-10T00:00:00+00:00", "2023-04-12T00:00:00+00:00", (COUNTS,)),),
     ),
     "trades-of-a-front": Question(
@@ -166,8 +160,8 @@ QUESTIONS = {
     ),
     "private-trades-of-contracts": Question(
         "private_trades",
-        {"start": "2023-01-10", "end": "2023-02-15", "contract": [TTF, EUA]},
-        ("2023-01-10", "2023-02-11", "2023-02-15"),
+        {"start": "2024-01-03", "end": "2024-02-08", "contract": [TTF, EUA]},
+        ("2024-01-03", "2024-02-04", "2024-02-08"),
         ((TTF,), (EUA,)),
     ),
     "ohlcv": _CANDLES,
@@ -418,7 +412,7 @@ def test_when_every_piece_fails_the_frame_is_empty_and_is_resumed(
 
 
 SINGLE: dict[str, tuple[str, dict[str, Any]]] = {
-    "trades": ("trades", {"contract": TTF25, "start": "2023-03-10", "end": "2023-03-11"}),
+    "trades": ("trades", {"contract": TTF, "start": "2023-03-10", "end": "2023-03-11"}),
     "private_trades": ("private_trades", {"start": "2009-12-04", "end": "2009-12-05"}),
     "private_trades_of": ("private_trades", {"start": "2024-01-03", "end": "2024-01-04", "contract": TTF}),
     "ohlcv": ("ohlcv", {"contract": TTF, "start": "2024-01-03", "end": "2024-01-04"}),
@@ -528,7 +522,7 @@ NOW = pd.Timestamp("2024-02-06T15:00", tz="UTC")
 @pytest.fixture(scope="module")
 def closed_today() -> Iterator[Sandbox]:
     """A sandbox whose key may not see today."""
-    with Sandbox(limits=False, intraday=False, now=NOW.to_pydatetime()) as sandbox:
+    with Sandbox(limits=False, now=NOW.to_pydatetime()) as sandbox:
         yield sandbox
 
 

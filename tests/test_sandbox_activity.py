@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.api import TTF, answer, ask, check, fields, nanoseconds, refused, written
+from support.api import KEY_OF, TTF, answer, ask, check, fields, nanoseconds, refused, written
 
 from trayport.sandbox import Sandbox, calendar, deliveries
 from trayport.sandbox.catalogue import products
@@ -149,7 +149,7 @@ class TestActivity:
          ("2024-02-08", True, 200)],
     )  # fmt: skip
     def test_today_needs_the_right_to_it(self, until: str, intraday: bool, status: int) -> None:
-        with Sandbox(limits=False, now=NOW, intraday=intraday) as sandbox:
+        with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
             window = {"from": "2024-02-07" if intraday else "2024-02-06", "until": until}
             assert status == ask(sandbox, f"/api{ACTIVITY}", window).status_code
             if intraday:
@@ -302,9 +302,14 @@ class TestLast:
         assert [last] == answer(sandbox, LAST, TTF, at=written(last["dealDate"] + year))
         assert [] == answer(sandbox, LAST, TTF, at=written(last["dealDate"] + year + 10**9))
 
+    def test_the_year_is_counted_back_from_the_moment_asked_for(self) -> None:
+        with Sandbox(limits=False, now=NOW, key="sandbox-intraday") as sandbox:
+            assert 1 == len(answer(sandbox, LAST, TTF, at="2025-02-06"))
+            assert [] == answer(sandbox, LAST, TTF, at="2025-02-07")
+
     @pytest.mark.parametrize("intraday, moment", [(False, "2024-02-07"), (True, "2024-02-07T12:07:30")])
     def test_without_a_moment_it_is_the_end_of_what_the_key_may_see(self, intraday: bool, moment: str) -> None:
-        with Sandbox(limits=False, now=NOW, intraday=intraday) as sandbox:
+        with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
             assert answer(sandbox, LAST, TTF, at=moment) == answer(sandbox, LAST, TTF)
             later = ask(sandbox, f"/api{LAST}", {**TTF, "at": "2024-02-07T00:00:01"})
             assert (200 if intraday else 401) == later.status_code

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.api import EUA, TTF, answer, ask, check, fields, nanoseconds, refused, written
+from support.api import EUA, KEY_OF, TTF, answer, ask, check, fields, nanoseconds, refused, written
 
 from trayport.sandbox import Sandbox
 
@@ -215,7 +215,7 @@ def test_the_limits_are_just_allowed(sandbox: Sandbox, changes: dict[str, Any]) 
 @pytest.mark.parametrize("intraday", [False, True])
 def test_today_is_seen_with_the_right_to_it_up_to_now(intraday: bool) -> None:
     now = datetime.datetime(2024, 2, 7, 12, 7, tzinfo=datetime.UTC)
-    with Sandbox(limits=False, now=now, intraday=intraday) as sandbox:
+    with Sandbox(limits=False, now=now, key=KEY_OF[intraday]) as sandbox:
         got = ask(sandbox, f"/api{PATH}", {**CANDLES, "until": "2024-02-08", "includeEmptyBuckets": "true"})
 
         assert (200 if intraday else 401) == got.status_code

@@ -1,10 +1,11 @@
-"""CSV: it says what JSON says, where nothing is nested, and only to whoever likes it better."""
+"""CSV: it says what JSON says, and only to whoever likes it better."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from support.api import TRADES, TTF, ask, nanoseconds
 
 from trayport.sandbox import Sandbox
-from trayport.sandbox.wire import Column, Table
+from trayport.sandbox.wire import Column, Rows
 
 DAY = {"from": "2024-02-05", "until": "2024-02-06"}
 GRID = {"interval": 30, "intervalUnit": "minute", "includeEmptyBuckets": "true"}
@@ -58,22 +59,72 @@ def test_nothing_is_a_header_alone(sandbox: Sandbox) -> None:
     assert "tradeId,venueCode,dealDate,price,quantity,aggressorBuy\r\n" == got.text
 
 
-@pytest.mark.parametrize(
-    "path, changes",
-    [
-        ("/trades", {"optionalFields": "contract"}),
-        ("/trades", {"includePrivate": "true"}),
-        ("/trades/private", {"contractType": None, "sequenceItemId": None}),
-        ("/trades/last", {"optionalFields": "contract", "at": "2024-02-05T12:00"}),
-        ("/orders/book", {"interval": 1, "intervalUnit": "hour"}),
-        ("/snapshots", {}),
-    ],
-)
-def test_what_is_nested_stays_json(sandbox: Sandbox, path: str, changes: dict[str, Any]) -> None:
-    got = ask(sandbox, f"/api{path}", {**TRADES, **changes}, headers={"Accept": "text/csv"})
+NESTED: dict[str, dict[str, Any]] = {
+    "/trades": {**TRADES, "optionalFields": "contract,routeId", "includePrivate": "true"},
+    "/trades/private": {**TRADES, "contractType": None, "sequenceItemId": None},
+    "/trades/last": {**TTF, "optionalFields": "contract", "at": "2024-02-05T12:00"},
+}
 
-    assert (200, "application/json; charset=utf-8") == (got.status_code, got.headers["Content-Type"])
-    assert got.json()
+
+def leaves(row: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """What a row holds, each with its path."""
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{above}{name}.")
+        else:
+            yield above + name, value
+
+
+def agree(told: list[dict[str, str]], rows: list[dict[str, Any]]) -> None:
+    """Each line says what its row does, and nothing else."""
+    assert len(rows) == len(told) > 0
+    for row, cells in zip(rows, told, strict=True):
+        said = dict(leaves(row))
+        assert set(said) <= set(cells)
+        assert all(matches(cell, said.get(name)) for name, cell in cells.items())
+
+
+@pytest.mark.parametrize("path", NESTED)
+def test_what_is_nested_is_told_with_dots(sandbox: Sandbox, path: str) -> None:
+    rows = ask(sandbox, f"/api{path}", NESTED[path]).json(parse_float=Decimal)
+
+    agree(table(ask(sandbox, f"/api{path}", NESTED[path], headers={"Accept": "text/csv"}).text), rows)
+
+
+def test_a_snapshot_tells_its_moment_in_each_line(sandbox: Sandbox) -> None:
+    params = {**TTF, "sequenceItemId": "244,262,290", "at": "2024-02-05T12:00"}
+    said = ask(sandbox, "/api/snapshots", params).json(parse_float=Decimal)
+    rows = [{"timestamp": said["timestamp"], **row} for row in said["snapshots"]]
+    told = table(ask(sandbox, "/api/snapshots", params, headers={"Accept": "text/csv"}).text)
+
+    assert {None, dict} <= {row["lastTrade"] and type(row["lastTrade"]) for row in rows}
+    agree(told, [{name: value for name, value in row.items() if value is not None} for row in rows])
+
+
+def test_a_book_tells_each_order_in_a_line(sandbox: Sandbox) -> None:
+    hour = {"from": "2024-02-05T16:30", "until": "2024-02-05T17:30", "interval": 1, "intervalUnit": "minute"}
+    params = {
+        **TTF,
+        **hour,
+        "optionalFields": "venueCode,route",
+        "includePrivate": "true",
+        "includeEmptyBuckets": "true",
+    }
+    books = ask(sandbox, "/api/orders/book", params).json(parse_float=Decimal)
+    orders = [
+        {"timestamp": book["timestamp"], **({"side": name} | order if order else {})}
+        for book in books
+        for name, order in [
+            *(("bid", order) for order in book["bids"]),
+            *(("ask", order) for order in book["asks"]),
+            *([("", None)] * (not book["bids"] and not book["asks"])),
+        ]
+    ]
+    told = table(ask(sandbox, "/api/orders/book", params, headers={"Accept": "text/csv"}).text)
+
+    assert {True, False} == {"side" in order for order in orders}
+    assert any("privateFields" in order for order in orders)
+    agree([{**line, "side": line["side"]} for line in told], orders)
 
 
 def test_reference_data_and_errors_stay_json(sandbox: Sandbox) -> None:
@@ -107,8 +158,10 @@ def test_the_better_liked_of_the_two_is_sent(sandbox: Sandbox, accept: str, kind
 
 def test_what_needs_quoting_is_quoted() -> None:
     columns = (Column("a,b", ['say "hi"', "x, y", "two\r\nlines"], "text"), Column("c", ["null", "1.5", "true"]))
-    text = Table(columns).csv().decode()
+    text = Rows.of(columns).csv()
 
+    assert isinstance(text, bytes)
+    text = text.decode()
     assert '"a,b",c\r\n"say ""hi""",\r\n"x, y",1.5\r\n"two\r\nlines",true\r\n' == text
     assert ['say "hi"', "x, y", "two\r\nlines"] == [row["a,b"] for row in table(text)]
 

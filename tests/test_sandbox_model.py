@@ -8,19 +8,22 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.api import TTF, ask
 
-from trayport.sandbox import calendar, catalogue, dice, model
+from trayport.sandbox import Sandbox, calendar, catalogue, desks, dice, model
 from trayport.sandbox.catalogue import SEQUENCES, Item, Product
 from trayport.sandbox.deliveries import Delivery
-from trayport.sandbox.model import VERSION, Market, Trades
+from trayport.sandbox.model import VERSION, Contract, Market, Trades
 
 PINNED = Path(__file__).parent / "data" / "model_checksums.json"
 DAY_NS = 86_400 * 10**9
+END = 2**62
 
 
 def instrument(number: int) -> Product:
@@ -64,8 +67,10 @@ def months(
 def traded(
     product: Product, sequence: int, numbers: tuple[int, ...], kind: str, first: int, last: int, seed: int = 1
 ) -> Trades:
+    """What is left of it in the end."""
     items = tuple(item(sequence, number) for number in numbers)
-    return Market(seed).trades(product, Delivery(SEQUENCES[sequence], items, kind), first, last)  # type: ignore[arg-type]
+    delivery = Delivery(SEQUENCES[sequence], items, kind)  # type: ignore[arg-type]
+    return Market(seed).trades([Contract(product, delivery)], first, last).known(END)
 
 
 def trades(name: str, seed: int = 1) -> Trades:
@@ -80,11 +85,32 @@ def checksum(made: Trades) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_the_bytes_of_a_version_never_change() -> None:
-    """A change of the model is a new VERSION, with new checksums: write them with the dictionary below."""
-    made = {"version": VERSION, **{name: checksum(trades(name)) for name in SAMPLES}}
+HOUR = {**TTF, "from": "2024-02-05T15", "until": "2024-02-05T16", "interval": 5, "intervalUnit": "minute"}
+DAY = {"from": "2024-02-05", "until": "2024-02-06"}
+ANSWERS: dict[str, dict[str, Any]] = {
+    "/trades": {**TTF, **DAY, "routes": "all", "optionalFields": "contract", "includePrivate": "true"},
+    "/trades/private": {**DAY, "routes": "all"},
+    "/trades/ohlcv": {**HOUR, "optionalFields": "vwap,openTimestamp,closeTimestamp", "includeEmptyBuckets": "true"},
+    "/trades/last": {**TTF, "at": "2024-02-05T12:00", "optionalFields": "contract"},
+    "/trades/activity": {**DAY, "routes": "all", "optionalFields": "marketId,updateCount,deleteCount"},
+    "/orders/book/top": {**HOUR, "optionalFields": "venueCode,route"},
+    "/orders/book": {**HOUR, "depth": 50, "optionalFields": "venueCode,route", "includePrivate": "true"},
+    "/snapshots": {**TTF, "sequenceItemId": "244,250,300", "at": "2024-02-05T12:00"},
+}
 
-    assert json.loads(PINNED.read_text(encoding="utf-8")) == made
+
+def pinned(sandbox: Sandbox) -> dict[str, Any]:
+    """What is written down of a version; a change of the model is a new VERSION, with these written down anew."""
+    answers = {path: ask(sandbox, f"/api{path}", asked).content for path, asked in ANSWERS.items()}
+    return {
+        "version": VERSION,
+        **{name: checksum(trades(name)) for name in SAMPLES},
+        **{path: hashlib.sha256(body).hexdigest() for path, body in answers.items()},
+    }
+
+
+def test_the_bytes_of_a_version_never_change(sandbox: Sandbox) -> None:
+    assert json.loads(PINNED.read_text(encoding="utf-8")) == pinned(sandbox)
 
 
 def test_another_process_makes_the_same() -> None:
@@ -115,13 +141,14 @@ def test_any_window_is_a_part_of_any_wider_one(one: int, other: int, name: str) 
 def test_a_day_of_everything_is_that_day_of_every_contract() -> None:
     number = day("2024-02-05")
     everything = Market(1).day(number)
-    shown = Market(1).some(everything, np.ones(len(everything.inserted.time), dtype=bool))
-    for place in range(0, len(shown.contracts), 25):
-        product, delivery = shown.contracts[place]
+    among = Market(1).priced(everything.contracts, everything.inserted)
+    broken = {place for place, leg in zip(among.place.tolist(), among.leg.tolist(), strict=True) if leg}
+    for place in {*range(0, len(among.contracts), 25), *broken}:
+        alone = Market(1).trades([among.contracts[place]], number, number + 1)
 
-        alone = Market(1).trades(product, delivery, number, number + 1)
-        assert checksum(alone) == checksum(shown.take(shown.place == place))
-    assert len(shown) < len(everything.inserted.time) < 1.02 * len(shown)
+        assert checksum(alone) == checksum(among.take(among.place == place))
+    assert len(among.known(END)) < len(among) < 1.02 * len(among.known(END))
+    assert broken
 
 
 def test_nothing_is_known_from_before_2010() -> None:
@@ -137,16 +164,17 @@ def test_about_one_trade_in_two_hundred_was_deleted_later() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_trades_are_in_order_on_ticks_and_lots_within_trading_hours(name: str) -> None:
     made = trades(name)
-    tick = 25 if name.startswith("peg") else 10 if name.startswith(("german", "eua")) else 5
+    terms = desks.terms(SAMPLES[name][0].family)
 
     assert len(made) > 10
     assert (np.diff(made.time) >= 0).all()
-    assert (made.price % tick == 0).all()
+    assert (made.price % terms.ticks[made.venue_number] == 0).all()
+    assert (made.quantity % terms.lots[made.venue_number] == 0).all()
     assert (made.quantity > 0).all()
     days = made.time // DAY_NS
     assert (calendar.is_open(days) == 1).all()
     hours = (made.time % DAY_NS) / 3.6e12
-    assert 6 <= hours.min() <= hours.max() < 17
+    assert 6 <= hours.min() <= hours.max() < 17.5
     assert len(set(zip(made.venue, made.id, strict=True))) == len(made)
 
 

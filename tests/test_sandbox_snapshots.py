@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.api import CONTRACTS, TTF, answer, ask, check, nanoseconds, refused, written
+from support.api import CONTRACTS, KEY_OF, TTF, answer, ask, check, nanoseconds, refused, written
 
 from trayport.sandbox import Sandbox
 
@@ -71,7 +71,7 @@ def test_the_name_of_the_moment_is_at_and_any_other_is_ignored(sandbox: Sandbox)
 
 @pytest.mark.parametrize("intraday, moment", [(False, "2024-02-07"), (True, "2024-02-07T12:07")])
 def test_without_a_moment_it_is_the_end_of_what_the_key_may_see(intraday: bool, moment: str) -> None:
-    with Sandbox(limits=False, now=NOW, intraday=intraday) as sandbox:
+    with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
         got = answer(sandbox, SNAPSHOTS, TTF)
 
         assert nanoseconds(moment) == got["timestamp"]

@@ -1,12 +1,27 @@
-"""What users' own tests get: a sandbox behind the flat functions."""
+"""What users' own programs and tests get: a client of a sandbox, a sandbox behind the flat functions, a fixture."""
 
 from __future__ import annotations
 
+import datetime
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pandas as pd
 import pytest
 
 import trayport as tp
+from trayport import Config
 from trayport.client import DEFAULT
+from trayport.sandbox import Sandbox, Switches
 from trayport.testing import sandboxed
+
+ROOT = Path(__file__).parent.parent
+DAY = ("TTF Apr-24", "2024-02-05", "2024-02-06")
 
 
 def test_the_flat_functions_ask_a_fresh_sandbox_within_the_block() -> None:
@@ -53,3 +68,228 @@ def test_a_wrong_setting_is_refused_and_changes_nothing() -> None:
 
 def test_it_is_reached_from_the_package() -> None:
     assert sandboxed is tp.testing.sandboxed
+
+
+def test_arguments_of_the_sandbox_go_along_too() -> None:
+    with sandboxed(seed=7, tz="Europe/Paris") as seven, sandboxed(until="inclusive", volume=3) as three:
+        assert ("exclusive", "inclusive") == (seven.switches.until, three.switches.until)
+        assert len(tp.trades(*DAY)) > 1000
+
+
+def test_the_key_may_see_today_if_the_client_is_told_so() -> None:
+    now = datetime.datetime(2024, 2, 7, 12, tzinfo=datetime.UTC)
+    with sandboxed(intraday=True, now=now):
+        assert pd.Timestamp("2024-02-07T10:59", tz="UTC") < tp.trades("TTF Apr-24", "2024-02-07").index[-1]
+    with sandboxed(intraday=True, key="sandbox-key", now=now), pytest.raises(tp.IntradayNotAllowed):
+        tp.trades("TTF Apr-24", "2024-02-07")
+
+
+def test_the_flat_functions_live_at_the_sandboxs_time() -> None:
+    with sandboxed(now=datetime.datetime(2024, 2, 7, 12)) as sandbox:  # noqa: DTZ001
+        assert datetime.date(2024, 2, 6) == tp.trades("TTF Apr-24", "2024-02-05").index[-1].date()
+        sandbox.now = datetime.datetime(2024, 2, 9, 0, 30, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
+        assert datetime.date(2024, 2, 7) == tp.trades("TTF Apr-24", "2024-02-05").index[-1].date()
+        sandbox.now = None
+        assert datetime.date(2024, 3, 1) < tp.trades("TTF Apr-24", "2024-02-26").index[-1].date()
+    with sandboxed():
+        assert datetime.date(2024, 3, 1) < tp.trades("TTF Apr-24", "2024-02-26").index[-1].date()
+
+
+class TestSandbox:
+    """``with trayport.sandbox() as client:``"""
+
+    def test_it_gives_a_client_of_a_sandbox_of_its_own(self) -> None:
+        with tp.sandbox() as client, tp.sandbox(seed=2) as other:
+            assert client.config.analytics_url != other.config.analytics_url
+            assert len(client.trades(*DAY)) > 100
+            assert not client.trades(*DAY).equals(other.trades(*DAY))
+
+    def test_the_flat_functions_stay_as_they_are(self) -> None:
+        with DEFAULT.lent():
+            tp.configure(api_key="mine")
+            with tp.sandbox():
+                assert "mine" == DEFAULT.config.require_key().reveal()
+
+    def test_nothing_of_it_is_left_afterwards(self) -> None:
+        with tp.sandbox() as client:
+            client.trades(*DAY)
+            folder, url = client.config.cache_dir, client.config.analytics_url
+            assert folder is not None
+            assert [] != list(folder.iterdir())
+
+        assert not folder.exists()
+        with pytest.raises(tp.QueryError, match="closed"):
+            client.trades(*DAY)
+        with (
+            tp.Client(config=Config("k", analytics_url=url, reference_url=url, attempts=1)) as late,
+            pytest.raises(tp.ConnectionFailed),
+        ):
+            late.instruments()
+
+    def test_settings_and_arguments_stand_side_by_side(self) -> None:
+        with tp.sandbox(tz="Europe/Amsterdam", until="inclusive", seed=2, key="sandbox-basic") as client:
+            assert "Europe/Amsterdam" == client.config.tz
+            assert "Europe/Amsterdam" == str(client.trades(*DAY).index.tz)
+            with pytest.raises(tp.NotFound):  # outside of what that key may see
+                client.trades("EUA Dec-24", *DAY[1:])
+
+    def test_the_client_lives_at_the_sandboxs_time(self) -> None:
+        with tp.sandbox(now=datetime.datetime(2024, 2, 7, 12, tzinfo=datetime.UTC)) as client:
+            assert datetime.date(2024, 2, 6) == client.trades("TTF Apr-24", "2024-02-05").index[-1].date()
+
+    def test_there_are_no_limits_unless_they_are_asked_for(self) -> None:
+        with tp.sandbox() as free, tp.sandbox(limits=True) as held, tp.sandbox(limits=True, limiter="off") as careless:
+            assert ("off", "memory", "off") == (
+                free.config.limiter,
+                held.config.limiter,
+                careless.config.limiter,
+            )
+
+    def test_a_name_that_neither_has_is_refused_with_all_that_there_are(self) -> None:
+        with pytest.raises(tp.ConfigError, match="'sed' is no setting of Config") as refused, tp.sandbox(sed=2):
+            pass  # pragma: no cover
+
+        assert [] == [name for name in ("aliases", "seed", "until", "late") if name not in str(refused.value)]
+
+    @pytest.mark.parametrize("given", [{"until": "maybe"}, {"volume": 0}, {"key": "mine"}, {"per_second": 0}])
+    def test_a_value_that_cannot_be_is_refused(self, given: dict[str, object]) -> None:
+        with pytest.raises(ValueError, match="must be|is none of"), tp.sandbox(**given):
+            pass  # pragma: no cover
+
+    def test_no_name_means_two_things(self) -> None:
+        settings = {field.name for field in attrs.fields(Config)}
+        switches = {field.name for field in attrs.fields(Switches)}
+        arguments = set(inspect.signature(Sandbox).parameters)
+
+        assert (set(), set(), set()) == (settings & switches, settings & arguments, switches & arguments)
+
+    @pytest.mark.parametrize(
+        "first", ["", "import trayport.sandbox", "from trayport.sandbox import Sandbox", "import trayport.testing"]
+    )
+    def test_it_can_be_called_whatever_was_imported_before(self, first: str) -> None:
+        script = f"""
+import sys
+import trayport as tp
+assert "trayport.sandbox" not in sys.modules
+{first}
+with tp.sandbox() as client:
+    print(len(client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")) > 100)
+import trayport.sandbox as room
+from trayport.sandbox import Sandbox
+print(room is tp.sandbox, room.Sandbox is Sandbox, tp.sandbox.Sandbox is Sandbox)
+"""
+        assert "True\nTrue True True\n" == run(script)
+
+    def test_type_checkers_know_both_the_call_and_the_package(self, tmp_path: Path) -> None:
+        script = """
+import trayport as tp
+import trayport.sandbox as room
+from trayport.sandbox import Asked, Sandbox
+from trayport.testing import sandboxed
+
+def paths(one: Sandbox, other: room.Sandbox) -> list[Asked]:
+    return one.asked + other.asked
+
+with tp.sandbox(seed=2) as client, room.Sandbox() as one, tp.sandbox.Sandbox() as other, sandboxed() as third:
+    reveal_type(client)
+    paths(one, other) + third.asked
+"""
+        (tmp_path / "script.py").write_text(script, encoding="utf-8")
+        command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path)]
+        environment = {**os.environ, "MYPYPATH": str(ROOT)}
+        done = subprocess.run(
+            [*command, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+        assert 'script.py:11: note: Revealed type is "trayport.client.client.Client"' in done.stdout
+        assert "Success: no issues found" in done.stdout
+
+
+SUITE = """
+import trayport as tp
+
+def report():
+    return len(tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06"))
+
+def test_the_report_has_every_trade(trayport_sandbox):
+    tp.configure(tz="Europe/Amsterdam")
+    assert report() > 100
+    assert ["/trades"] == [one.path for one in trayport_sandbox.asked if one.api == "/api"]
+    assert [] == trayport_sandbox.violations
+
+def test_each_test_has_a_sandbox_of_its_own(trayport_sandbox):
+    assert [] == trayport_sandbox.asked
+    assert "UTC" == str(tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06").index.tz)
+
+def test_without_the_fixture_all_is_as_ever():
+    try:
+        report()
+    except tp.ConfigError as error:
+        assert "no API key" in str(error)
+    else:
+        raise AssertionError
+"""
+
+
+class TestFixture:
+    """``trayport_sandbox``"""
+
+    @pytest.mark.parametrize(
+        "conftest",
+        [
+            pytest.param("from trayport.testing import trayport_sandbox", id="imported"),
+            pytest.param('pytest_plugins = ["trayport.testing"]', id="plugin"),
+        ],
+    )
+    def test_a_users_suite_runs_with_it(self, conftest: str, tmp_path: Path) -> None:
+        (tmp_path / "conftest.py").write_text(conftest, encoding="utf-8")
+        (tmp_path / "test_report.py").write_text(SUITE, encoding="utf-8")
+        (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--strict-markers"]
+        done = subprocess.run(command, cwd=tmp_path, env=bare(tmp_path), capture_output=True, text=True, timeout=120)
+
+        assert "3 passed" in done.stdout, done.stdout + done.stderr
+        assert 0 == done.returncode
+
+    def test_pytest_tells_of_it(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-m", "pytest", "--fixtures", "-p", "trayport.testing", "-p", "no:cacheprovider"]
+        done = subprocess.run(command, cwd=tmp_path, env=bare(tmp_path), capture_output=True, text=True, timeout=120)
+
+        said = "trayport_sandbox -- .+testing.py:\\d+\n +A sandbox that the flat functions ask while the test runs."
+        assert re.search(said, done.stdout)
+
+    def test_it_needs_pytest_only_where_it_is_asked_for(self) -> None:
+        script = """
+import sys
+sys.modules["pytest"] = None
+import inspect, trayport.testing
+print("trayport_sandbox" in dict(inspect.getmembers(trayport.testing)))
+with trayport.testing.sandboxed() as sandbox:
+    print(sandbox.asked)
+try:
+    from trayport.testing import trayport_sandbox
+except ImportError as error:
+    print("trayport_sandbox" in str(error))
+"""
+        assert "False\n[]\nTrue\n" == run(script)
+
+    def test_trying_things_out_does_not_import_pytest(self) -> None:
+        script = "import sys, trayport as tp\nwith tp.sandbox(): print('pytest' in sys.modules)"
+
+        assert "False\n" == run(script)
+
+    def test_any_other_name_is_an_attribute_error(self) -> None:
+        with pytest.raises(AttributeError, match="no attribute 'sandboxes'"):
+            _ = tp.testing.sandboxes  # type: ignore[attr-defined]
+
+
+def run(script: str) -> str:
+    """What a program prints."""
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+
+def bare(home: Path) -> dict[str, str]:
+    """The environment of a user who has set up nothing, with what a process needs to run at all."""
+    kept = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "COMSPEC", "PATHEXT")
+    found = {name: os.environ[name] for name in kept if name in os.environ}
+    return {**found, "HOME": str(home), "USERPROFILE": str(home), "APPDATA": str(home), "LOCALAPPDATA": str(home)}

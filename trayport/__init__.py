@@ -66,8 +66,21 @@ from .hooks import Hook, RequestEvent
 from .planner import Plan
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from types import ModuleType
+
     from . import testing
     from .refdata import Specification
+
+    class _Sandbox(ModuleType):
+        """What ``trayport.sandbox`` is: a package that can be called."""
+
+        from .sandbox import Asked, Fault, Rights, Sandbox, Switches, Violation
+
+        def __call__(self, **given: Any) -> AbstractContextManager[Client]:
+            """See ``testing.sandbox``."""
+
+    sandbox: _Sandbox
 
 __all__ = [
     "__version__",
@@ -98,6 +111,7 @@ __all__ = [
     "configure",
     "Hook",
     "RequestEvent",
+    "sandbox",
     "testing",
     # values
     "Contract",
@@ -135,7 +149,7 @@ __all__ = [
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Public names whose rooms are heavy: imported when somebody asks for them.
-_LATER = {"Specification": "refdata", "testing": ""}
+_LATER = {"Specification": "refdata", "sandbox": "", "testing": ""}
 
 
 def __getattr__(name: str) -> Any:

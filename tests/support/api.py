@@ -20,6 +20,9 @@ TTF = {"marketId": 10000065, "sequenceId": 10000305, "sequenceItemId": 244, "con
 EUA = {"marketId": 10000016, "sequenceId": 10000400, "sequenceItemId": 750, "contractType": "SinglePeriod"}
 TRADES = {"from": "2024-02-05", "until": "2024-02-06", **TTF}
 
+KEY_OF = {False: "sandbox-key", True: "sandbox-intraday"}
+"""The key without and with the right to today."""
+
 CONTRACTS = [
     TTF,
     EUA,

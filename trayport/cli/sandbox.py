@@ -3,67 +3,201 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+import os
 import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from ..errors import ConfigError
-from ..sandbox import Sandbox
+from ..sandbox import Sandbox, Switches, catalogue
+from ..sandbox.page import in_words, violations
+from ..sandbox.rights import KEY, KEYS
+
+if TYPE_CHECKING:
+    from ..sandbox import Fault
+    from ..sandbox.catalogue import Item
 
 NAME = "sandbox"
 HELP = "serve simulated data on this machine, until Ctrl-C; no key is needed"
 
 PORT = 8585
 
+_MARKET, _SEQUENCE = 10000065, catalogue.SEQUENCES[10000305]  # TTF, and the months of gas
+_MOST_RULES, _LONGEST = 3, 160
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be asked of it."""
     parser.add_argument(
-        "--port", type=int, default=PORT, help="the port to listen on; 0 for any free one (default: %(default)s)"
+        "--port", type=_whole, default=PORT, metavar="N",
+        help="the port to listen on; 0 for any free one (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=_whole, default=1, metavar="N", help="another seed is another market (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="another seed is another market (default: %(default)s)")
+    parser.add_argument("--volume", type=_whole, default=1, metavar="N", help="so many times as many trades as usual")
     parser.add_argument(
         "--no-limits", action="store_true", help="never answer 429; the real API allows 8 requests a second"
     )
-    parser.add_argument("--intraday", action="store_true", help="let the key see the current UTC day")
+    parser.add_argument(
+        "--key", choices=KEYS, default=KEY, metavar="NAME",
+        help=f"which of its keys the printed lines use: {', '.join(KEYS)} (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--now", type=_moment, metavar="TIME",
+        help="where the server's clock stands, such as 2024-02-07T12:00; UTC without a zone (default: it runs)",
+    )  # fmt: skip
+    parser.add_argument("--faults", metavar="FILE", help="a TOML file of [[fault]] tables: what goes wrong, and when")
+    _add_switches(parser.add_argument_group("switches", "How it reads what the API's guide leaves open."))
+
+
+def _add_switches(group: argparse._ArgumentGroup) -> None:
+    for field in attrs.fields(Switches):
+        positions = (field.default, *field.metadata["others"])
+        of_few: dict[str, Any] = {"type": type(field.default), "choices": positions}
+        of_many: dict[str, Any] = {"type": _whole, "metavar": "N"}
+        what = field.metadata["what"].replace("`", "").removesuffix(".")
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            default=field.default,
+            help=f"{what} (default: %(default)s)",
+            **(of_many if str(field.type) == "int" else of_few),
+        )
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, such as 1") from None
+
+
+def _moment(text: str) -> datetime.datetime:
+    try:
+        told = datetime.datetime.fromisoformat(text)
+        return told.astimezone(datetime.UTC) if told.tzinfo else told.replace(tzinfo=datetime.UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a time in ISO 8601, such as 2024-02-07T12:00") from None
 
 
 def run(options: argparse.Namespace) -> None:
     """Serve until Ctrl-C."""
     with _listening(options) as sandbox:
-        print(_lines(sandbox), flush=True)
         try:
+            print(_lines(sandbox), flush=True)
             while True:
                 time.sleep(0.5)  # in short steps: on Windows, Ctrl-C does not end a wait for a lock
         except KeyboardInterrupt:
-            print(f"\nAnswered {len(sandbox.asked)} requests. Good-bye.")
+            print(f"\n{_summary(sandbox)}")
 
 
 def _listening(options: argparse.Namespace) -> Sandbox:
+    switches = {field.name: getattr(options, field.name) for field in attrs.fields(Switches)}
+    faults = _faults(options.faults)
     try:
-        return Sandbox(options.port, seed=options.seed, limits=not options.no_limits, intraday=options.intraday)
+        return Sandbox(
+            options.port,
+            seed=options.seed,
+            volume=options.volume,
+            limits=not options.no_limits,
+            key=options.key,
+            now=options.now,
+            faults=faults,
+            **switches,
+        )
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(f"cannot listen on port {options.port}: {reason}; --port 0 takes any free one") from None
+        raise ConfigError(
+            f"cannot listen on port {options.port}: {_reason(error)}; --port 0 takes any free one"
+        ) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _faults(path: str | None) -> tuple[Fault, ...]:
+    if path is None:
+        return ()
+    from ..sandbox import faults  # only where somebody has any
+
+    try:
+        return faults.read(path)
+    except OSError as error:
+        raise ConfigError(f"--faults {path}: {_reason(error)}; give a TOML file with [[fault]] tables") from None
+    except ValueError as error:
+        raise ConfigError(f"--faults: {error}") from None
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+# --- what it prints --------------------------------------------------------------------------------------------------
 
 
 def _lines(sandbox: Sandbox) -> str:
-    """What to set, in each place where one sets such things."""
+    """Where it is, which keys there are, and what to paste in each place where one asks."""
     variables = {f"TRAYPORT_{name.upper()}": value for name, value in sandbox.settings.items()}
-    bash = "\n".join(f"  export {name}={value}" for name, value in variables.items())
-    powershell = "\n".join(f'  $env:{name} = "{value}"' for name, value in variables.items())
-    python = ",\n".join(f'      {name}="{value}"' for name, value in sandbox.settings.items())
+    bash = "\n".join(f"export {name}={value}" for name, value in variables.items())
+    powershell = "\n".join(f'$env:{name} = "{value}"' for name, value in variables.items())
+    python = ",\n".join(f'    {name}="{value}"' for name, value in sandbox.settings.items())
+    keys = "\n".join(f"  {name:<16}  may see {in_words(rights)}" for name, rights in sandbox.keys.items())
+    month, start, end = _example(sandbox)
+    # Windows PowerShell takes plain `curl` for a command of its own.
+    curl = "curl.exe" if os.name == "nt" else "curl"
+    contract = f"marketId={_MARKET}&sequenceId={_SEQUENCE.id}&sequenceItemId={month.id}&contractType=SinglePeriod"
+    target = f"{sandbox.analytics_url}/trades?from={start}T08:00:00Z&until={start}T09:00:00Z&{contract}"
     return f"""\
-A stand-in for Trayport's APIs listens at {sandbox.url} and serves simulated data. Ctrl-C ends it.
+A stand-in for Trayport's APIs serves simulated data on this machine. Ctrl-C ends it.
 
-bash
+  Analytics API       {sandbox.analytics_url}
+  Reference Data API  {sandbox.reference_url}
+  in a browser        {sandbox.url}/
+
+Keys; the lines below use {sandbox.key}
+{keys}
+
+--- curl ---
+{curl} -H "X-API-KEY: {sandbox.key}" -H "Accept: text/csv" -H "Accept-Encoding: identity" "{target}"
+
+--- bash ---
 {bash}
 
-PowerShell
+--- PowerShell ---
 {powershell}
 
-Python
-  import trayport as tp
-  tp.configure(
+--- Python ---
+import trayport as tp
+tp.configure(
 {python},
-  )
-  tp.trades("TTF Apr-24", "2024-02-05", "2024-02-07")
+)
+print(tp.trades("TTF {month.name}", "{start}", "{end}"))
 """
+
+
+def _example(sandbox: Sandbox) -> tuple[Item, datetime.date, datetime.date]:
+    """A month of gas, and two days on which it traded: always the same, unless the clock stands before them."""
+    day = datetime.timedelta(days=1)
+    today = (sandbox.now or datetime.datetime.now(datetime.UTC)).date()
+    start = min(datetime.date(2024, 2, 5), today - (today.weekday() + 14) * day)
+    listed = catalogue.items(_SEQUENCE.id, start)
+    month = next(item for item in listed if item.start and item.start > start + 31 * day)
+    return month, start, start + 2 * day
+
+
+def _summary(sandbox: Sandbox) -> str:
+    """What was asked in all, and the rules that were broken most often."""
+    counts = violations(sandbox.asked)
+    said = f"Answered {_counted(sandbox.answered, 'request')}; {_counted(counts.total(), 'rule')} broken."
+    worst = (f"  {count:>6} x  {_plain(f'{path}: {rule}')}" for (path, rule), count in counts.most_common(_MOST_RULES))
+    return "\n".join([said, *worst])
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _plain(text: str) -> str:
+    """A text that came from a request, as a console can show it."""
+    shown = text[:_LONGEST].encode("unicode_escape").decode("ascii")
+    return shown if len(text) <= _LONGEST else f"{shown} ..."

@@ -295,16 +295,17 @@ class _DefaultClient(Client):
             self._engine = None  # not closed: a question that is under way goes on with it
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
+    def lent(self, clock: Clock | None = None) -> Iterator[None]:
         """Whatever is configured meanwhile, it is as before afterwards; to one thread at a time."""
         if not self._lending.acquire(blocking=False):
             raise ConfigError("another thread has the flat functions in a sandbox: use a Client of its own in each")
-        kept = self._base, self._settings, self._config, self.hooks, self._closed
+        kept = self._base, self._settings, self._config, self.hooks, self._closed, self._clock
         try:
+            self._clock = clock or self._clock
             yield
         finally:
             with self._lock:
-                self._base, self._settings, self._config, self.hooks, self._closed = kept
+                self._base, self._settings, self._config, self.hooks, self._closed, self._clock = kept
                 self._let_go()
             self._lending.release()
 

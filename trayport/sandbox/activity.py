@@ -9,12 +9,13 @@ import numpy as np
 from attrs import Factory, define
 
 from . import catalogue, model, rules
-from .model import NS_PER_DAY, Contract, Day
+from .dice import Integers
+from .model import NS_PER_DAY, Contract, Day, Inserted
 from .parameters import Parameters
-from .rules import Route
+from .rights import Route
 from .tape import contract, on_route, route_columns
 from .view import View
-from .wire import Column, Table, nested
+from .wire import Column, Rows, nested
 
 
 @define
@@ -26,33 +27,49 @@ class _Tally:
     counts: list[int] = Factory(lambda: [0, 0, 0])
 
 
-def activity(parameters: Parameters, view: View) -> Table:
+def activity(parameters: Parameters, view: View) -> Rows:
     """``/trades/activity``: a row for each contract and route, the busiest first."""
-    ask = rules.activity(parameters, view.clock)
+    ask = rules.activity(parameters, view.caller)
     end = view.end(ask.until)
     tallies: dict[Any, _Tally] = {}
     for number in range(ask.start // NS_PER_DAY, -(-end // NS_PER_DAY)):
         day = view.market.day(number)
         for route in ask.shown.wanted:
-            for cell, counts in _counted(day, route, ask.start, end):
-                product, delivery = found = day.contracts[cell]
+            for place, counts in _counted(day, route, ask.start, end, view):
+                product, delivery = found = day.contracts[place]
                 key = (product.id, delivery.sequence.id, delivery.kind, delivery.ids, route)
                 tally = tallies.setdefault(key, _Tally(found, route))
                 tally.counts = [sum(pair) for pair in zip(tally.counts, counts, strict=True)]
     rows = [tallies[key] for key in sorted(tallies, key=lambda key: (-tallies[key].counts[0], key))]
-    return Table(tuple(_columns(rows, ask)))
+    return Rows.of(_columns(rows, ask))
 
 
-def _counted(day: Day, route: Route, start: int, end: int) -> Iterator[tuple[int, list[int]]]:
+def _counted(day: Day, route: Route, start: int, end: int, view: View) -> Iterator[tuple[int, list[int]]]:
     """The contracts of a day that saw trades on a route, by their place, with what there is to count of each."""
+    now = view.caller.now
+    seen = np.array([view.caller.rights.sees(contract.product) for contract in day.contracts] or [False])
     inserted = day.inserted
     rows = (inserted.time >= start) & (inserted.time < end)
-    rows &= on_route(route, model.is_on_second_route(inserted.chance))
-    cell, chance = inserted.cell[rows], inserted.chance[rows]
-    chosen = (np.ones(len(cell), dtype=bool), model.is_updated(chance), model.is_deleted(chance))
-    counts = np.stack([np.bincount(cell[some], minlength=len(day.contracts)) for some in chosen], axis=1)
-    seen = np.flatnonzero(counts[:, 0])
-    return zip(seen.tolist(), counts[seen].tolist(), strict=True)
+    rows &= on_route(route, model.is_on_second_route(inserted.chance)) & seen[inserted.place]
+    found = inserted.take(rows)
+    deleted = found.time + model.after(found.chance, model.DELETION) <= now
+    # What is left of a broken spread is inserted when it is broken.
+    found = found.take((found.leg == 0) | deleted)
+    counts = _sums(found, day, view)
+    places = np.flatnonzero(counts[:, 0])
+    return zip(places.tolist(), counts[places].tolist(), strict=True)
+
+
+def _sums(rows: Inserted, day: Day, view: View) -> Integers:
+    """Insertions, changes and deletions of each contract, as far as they have come about."""
+    now, chance, outright = view.caller.now, rows.chance, rows.leg == 0
+    broken = model.are_spreads(day.contracts)[rows.place] & model.is_broken(chance)
+    deleted = (model.is_deleted(chance) | broken) & outright & (rows.time + model.after(chance, model.DELETION) <= now)
+    updated = model.is_updated(chance) & outright & (rows.time + model.after(chance, model.UPDATE) <= now)
+    amended, removed = view.revisions.counts(rows)
+    counted = (np.ones_like(amended), updated + amended, deleted + removed)
+    sums = [np.bincount(rows.place, weights=each, minlength=len(day.contracts)) for each in counted]
+    return np.stack(sums, axis=1).astype(np.int64)
 
 
 def _columns(rows: list[_Tally], ask: rules.Activity) -> list[Column]:
@@ -70,4 +87,4 @@ def _columns(rows: list[_Tally], ask: rules.Activity) -> list[Column]:
     for place, name in enumerate(("count", "updateCount", "deleteCount")):
         if place == 0 or name in fields:
             columns.append(Column(name, [str(row.counts[place]) for row in rows]))
-    return columns + route_columns([row.route for row in rows], ask.shown)
+    return columns + route_columns(np.array([row.route[0] for row in rows], dtype=np.int64), ask.shown)

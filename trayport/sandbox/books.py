@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from . import orders, rules
 from .deliveries import Delivery
@@ -14,42 +14,47 @@ from .dice import Bools, Integers
 from .model import NS_PER_MS
 from .orders import FIRM, PUBLIC, WITHHELD, Desk, Hours, Side
 from .parameters import Parameters
-from .rules import ROUTES, Books, Route, Shown
+from .rights import ROUTES, Route
+from .rules import Books, Shown
 from .subjects import Subject
 from .tape import route_columns
 from .view import View
-from .wire import Column, Table, decimal, nested, numbers, quoted
+from .wire import Column, Rows, Table, decimal, nested, numbers, quoted
 
-# So many moments at once: a deep book of a market holds hundreds of orders.
-_BLOCK = 4096
+# So many orders of a side at once: a deep book of a market holds dozens at each moment.
+_BLOCK = 65_536
 
 _Seen: TypeAlias = list[tuple[Desk, Route]]
 """Desks, each with the route that its orders are shown by."""
 
 
-def tops(parameters: Parameters, view: View) -> Table:
+def tops(parameters: Parameters, view: View) -> Rows:
     """``/orders/book/top``.
 
     How a row names its routes is not documented. Here it is one route a row, ``route`` and ``routeId`` as with
     trades: the best of all asked routes, or with deduplicateRoutes=false a row for each.
     """
-    ask = rules.tops(parameters, view.clock)
+    ask = rules.tops(parameters, view.caller)
     stamps = _stamps(ask, view)
     together = ask.shown.deduplicate or len(ask.shown.wanted) == 1
     asked = [ask.shown.wanted] if together else [(route,) for route in ask.shown.wanted]
-    parts = [_tops(ask, view, stamps, routes) for routes in asked]
-    times = np.concatenate([times for times, _ in parts])
-    order = np.argsort(times, kind="stable").tolist()
-    columns = [Column("timestamp", times[order].tolist(), "time")]
-    for alike in zip(*(columns for _, columns in parts), strict=True):
-        cells = [cell for column in alike for cell in column.cells]
-        columns.append(Column(alike[0].name, [cells[row] for row in order], alike[0].kind))
-    return Table(tuple(columns))
+
+    def make(block: slice) -> Table:
+        parts = [_tops(ask, view, stamps[block], routes) for routes in asked]
+        times = np.concatenate([times for times, _ in parts])
+        order = np.argsort(times, kind="stable").tolist()
+        columns = [Column("timestamp", times[order].tolist(), "time")]
+        for alike in zip(*(columns for _, columns in parts), strict=True):
+            cells = [cell for column in alike for cell in column.cells]
+            columns.append(Column(alike[0].name, [cells[row] for row in order], alike[0].kind))
+        return Table(tuple(columns))
+
+    return Rows(len(stamps), make)
 
 
 def _tops(ask: Books, view: View, stamps: Integers, routes: tuple[Route, ...]) -> tuple[Integers, list[Column]]:
     """The times and the other columns of the rows that show the best of some routes."""
-    seen = _seen(view, ask.subject, Shown(routes, True, ()))
+    seen = _seen(view, ask.subject, evolve(ask.shown, routes=routes, deduplicate=True))
     found = _none(len(stamps))
     for delivery in ask.subject.deliveries:
         found = best(view, delivery, [desk for desk, _ in seen], stamps)
@@ -60,7 +65,8 @@ def _tops(ask: Books, view: View, stamps: Integers, routes: tuple[Route, ...]) -
         for name, there, places in zip(("bid", "ask"), found.there.tolist(), found.desk.tolist(), strict=True):
             cells = [seen[place][0].venue if hit else None for hit, place in zip(there, places, strict=True)]
             columns.append(Column(f"{name}VenueCode", cells, "text"))
-    return stamps[rows], columns + route_columns([routes[0]] * found.there.shape[1], ask.shown)
+    number = np.full(found.there.shape[1], routes[0][0], dtype=np.int64)
+    return stamps[rows], columns + route_columns(number, ask.shown)
 
 
 @frozen
@@ -91,28 +97,32 @@ def _none(count: int) -> Best:
 def best(view: View, delivery: Delivery, desks: list[Desk], stamps: Integers) -> Best:
     """The best orders of some desks at each moment (ns since 1970)."""
     found = _none(len(stamps))
-    for first, hours, is_open in _blocks(stamps):
-        block = slice(first, first + len(is_open))
-        for row, side in enumerate(orders.sides(view.market, desks, delivery, hours, 1)):
-            for name in ("there", "price", "quantity", "desk") if side.there.size else ():
-                getattr(found, name)[row, block][is_open] = getattr(side, name)[:, 0]
+    hours, is_open = Hours.of(stamps // NS_PER_MS)
+    for row, side in enumerate(orders.sides(view.market, desks, delivery, hours, 1)):
+        for name in ("there", "price", "quantity", "desk") if side.there.size else ():
+            getattr(found, name)[row, is_open] = getattr(side, name)[:, 0]
     return found
 
 
-def books(parameters: Parameters, view: View) -> Table:
+def books(parameters: Parameters, view: View) -> Rows:
     """``/orders/book``."""
-    ask = rules.books(parameters, view.clock)
+    ask = rules.books(parameters, view.caller)
     stamps = _stamps(ask, view)
     seen = _seen(view, ask.subject, ask.shown)
-    times: list[int] = []
-    tails: list[str] = []
-    for first, hours, is_open in _blocks(stamps):
+    leaves = ("price", "quantity", *_tail_fields(ask.shown))
+    if ask.include_private:
+        leaves += tuple(f"privateFields.{name}" for name in _private_fields("Firm"))
+
+    def make(block: slice) -> Table:
+        hours, is_open = Hours.of(stamps[block] // NS_PER_MS)
         texts = dict(_texts(ask, view, seen, hours, np.flatnonzero(is_open).tolist()))
-        for row in range(len(is_open)) if ask.include_empty else sorted(texts):
-            bids, asks = texts.get(row, ("", ""))
-            times.append(int(stamps[first + row]))
-            tails.append(f',"bids":[{bids}],"asks":[{asks}]')
-    return Table((Column("timestamp", times, "time"),), tails)
+        rows = list(range(len(is_open))) if ask.include_empty else sorted(texts)
+        sides = [[f"[{texts.get(row, ('', ''))[side]}]" for row in rows] for side in (0, 1)]
+        times = Column("timestamp", stamps[block][rows].tolist(), "time")
+        found = [Column(name, cells, "orders", leaves) for name, cells in zip(("bids", "asks"), sides, strict=True)]
+        return Table((times, *found))
+
+    return Rows(len(stamps), make, block=max(64, _BLOCK // max(1, min(ask.depth, 12 * len(seen)))))
 
 
 def _texts(ask: Books, view: View, seen: _Seen, hours: Hours, rows: list[int]) -> Iterator[tuple[int, tuple[str, str]]]:
@@ -139,16 +149,20 @@ def _orders(side: Side, tails: list[str]) -> list[str]:
     return [",".join(texts[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
+def _tail_fields(shown: Shown) -> list[str]:
+    """What an order says beside its price and quantity."""
+    names = ["venueCode"] if "venueCode" in shown.fields else []
+    return names + [column.name for column in route_columns(np.array([ROUTES[0][0]]), shown)]
+
+
 def _order_tail(desk: Desk, route: Route, shown: Shown) -> str:
-    fields = {"venueCode": desk.venue} if "venueCode" in shown.fields else {}
-    text = "".join(f',"{name}":{quoted(value)}' for name, value in fields.items())
-    for column in route_columns([route], shown):
-        text += f',"{column.name}":{column.json()[0]}'
-    return text
+    columns = route_columns(np.array([route[0]]), shown)
+    said = {"venueCode": quoted(desk.venue)} | {column.name: column.json()[0] for column in columns}
+    return "".join(f',"{name}":{said[name]}' for name in _tail_fields(shown))
 
 
-def _private_fields(status: str) -> str:
-    said = {
+def _private_fields(status: str) -> dict[str, Any]:
+    return {
         "clientOrderId": "",
         "orderStatus": status,
         "lastModifierUserId": 4321,
@@ -158,17 +172,19 @@ def _private_fields(status: str) -> str:
         "originalHiddenQuantity": 0,
         "hiddenQtyPriceDelta": 0,
     }
-    return f',"privateFields":{nested(said)}'
 
 
-_PRIVATE = {PUBLIC: "", FIRM: _private_fields("Firm"), WITHHELD: _private_fields("Withheld")}
+_PRIVATE = {PUBLIC: ""} | {
+    number: f',"privateFields":{nested(_private_fields(status))}'
+    for number, status in ((FIRM, "Firm"), (WITHHELD, "Withheld"))
+}
 
 
 def _seen(view: View, subject: Subject, shown: Shown) -> _Seen:
     """The desks that are on the routes asked for, once for each route, or once at all."""
     seen: _Seen = []
     for delivery in subject.deliveries:
-        for desk in orders.desks(view.market, subject.members, delivery):
+        for desk in orders.all_desks(view.market, subject.members, delivery):
             routes = [route for route in shown.wanted if route == ROUTES[0] or desk.is_seen_by_second_route]
             seen += [(desk, route) for route in (routes[:1] if shown.deduplicate else routes)]
     return seen
@@ -176,14 +192,8 @@ def _seen(view: View, subject: Subject, shown: Shown) -> _Seen:
 
 def _stamps(ask: Books, view: View) -> Integers:
     """The moments that a question asks for, as far as the key may see them; ``Sandbox`` says how they are read."""
-    first = ask.start + (0 if view.books == "start" else ask.step)
-    with_until = view.books == "end" or view.until == "inclusive"
-    stop = min(ask.until + with_until, view.clock.horizon + 1)
+    switches = view.switches
+    first = ask.start + (0 if switches.books == "start" else ask.step)
+    with_until = switches.books == "end" or switches.until == "inclusive"
+    stop = min(ask.until + with_until, view.caller.known + 1)
     return np.arange(first, stop, ask.step, dtype=np.int64)
-
-
-def _blocks(stamps: Integers) -> Iterator[tuple[int, Hours, Bools]]:
-    """The moments in blocks: the place of each block's first, its moments of trading, and which those are."""
-    for first in range(0, len(stamps), _BLOCK):
-        hours, is_open = Hours.of(stamps[first : first + _BLOCK] // NS_PER_MS)
-        yield first, hours, is_open

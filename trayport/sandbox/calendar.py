@@ -65,9 +65,9 @@ def _last_sunday(year: int, month: int) -> int:
 
 @lru_cache(maxsize=256)
 def _holidays(year: int) -> tuple[int, ...]:
-    """New Year, Good Friday, Easter Monday, May Day, Christmas, as day numbers."""
+    """New Year, Good Friday, Easter Monday and Christmas, as day numbers; on 1 May there is trading (guide p. 20)."""
     easter = _easter(year)
-    fixed = [datetime.date(year, month, day) for month, day in ((1, 1), (5, 1), (12, 25), (12, 26))]
+    fixed = [datetime.date(year, month, day) for month, day in ((1, 1), (12, 25), (12, 26))]
     moving = [easter + datetime.timedelta(days=days) for days in (-2, 1)]
     return tuple(day_number(date) for date in (*fixed, *moving))
 

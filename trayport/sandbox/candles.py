@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,23 +10,36 @@ import numpy as np
 from . import rules
 from .dice import Integers
 from .model import Trades
-from .parameters import Parameters
+from .parameters import DAY, Parameters
+from .switches import Empty
 from .view import View
-from .wire import NO_TIME, Column, Table, decimal, numbers
+from .wire import BLOCK, NO_TIME, Column, Rows, Table, decimal, numbers
 
 # A volume-weighted price has four decimals in the published sample.
 _VWAP_PLACES = 4
 
 
-def candles(parameters: Parameters, view: View) -> Table:
-    """``/trades/ohlcv``: the buckets that begin in the range, and before what is to come.
+def candles(parameters: Parameters, view: View) -> Rows:
+    """``/trades/ohlcv``: the buckets that begin in the range, and before what is to come."""
+    ask = rules.candles(parameters, view.caller)
+    edges = _edges(ask, view.end(ask.until))
+    contracts = ask.subject.contracts()
 
-    What an empty bucket holds is not documented: here it has no prices, and a volume of 0.
-    """
-    ask = rules.candles(parameters, view.clock)
-    horizon = view.clock.horizon
-    edges = _edges(ask, min(view.end(ask.until), horizon))
-    found = view.trades(ask.subject.contracts(), ask.start, min(int(edges[-1]), horizon))
+    def make(block: slice) -> Table:
+        some = edges[block.start : block.stop + 1]
+        return Table(tuple(_columns(ask, view, some, view.trades(contracts, int(some[0]), int(some[-1])))))
+
+    at_once = 1 if ask.step is None else max(1, min(BLOCK, _DAYS_AT_ONCE * DAY // ask.step // view.market.volume))
+    return Rows(len(edges) - 1, make, block=at_once)
+
+
+# The trades of so many days are looked at together.
+_DAYS_AT_ONCE = 100
+
+
+def _columns(ask: rules.Candles, view: View, edges: Integers, traded: Trades) -> list[Column]:
+    """The candles of the buckets between some edges."""
+    found = traded.between(int(edges[0]), view.caller.known)
     bucket = np.searchsorted(edges, found.time, side="right") - 1
     first = np.flatnonzero(np.diff(bucket, prepend=-1))
     filled = bucket[first]
@@ -35,20 +49,33 @@ def candles(parameters: Parameters, view: View) -> Table:
         Column("fromTimestamp", edges[rows].tolist(), "time"),
         Column("toTimestamp", edges[rows + 1].tolist(), "time"),
     ]
-    for name, (cells, empty) in _filled(found, first).items():
+    for name, cells in _filled(found, first).items():
         if name not in _OPTIONAL or name in ask.fields:
-            column = [empty] * len(rows)
+            is_time = name.endswith("Timestamp")
+            column = [_EMPTY[view.switches.empty_candles](name)] * len(rows)
             for place, cell in zip(places, cells, strict=True):
                 column[place] = cell
-            columns.append(Column(name, column, "time" if empty == NO_TIME else "plain"))
-    return Table(tuple(columns))
+            columns.append(Column(name, column, "time" if is_time else "plain"))
+    return columns
 
 
+def _null(name: str) -> Any:
+    if name.endswith("Timestamp"):
+        return NO_TIME
+    return "0" if name == "volume" else "null"
+
+
+_EMPTY: dict[Empty, Callable[[str], Any]] = {
+    "null": _null,
+    "zero": lambda name: 0 if name.endswith("Timestamp") else "0",
+    "absent": lambda name: None,
+}
+"""What an empty bucket holds, by the switch."""
 _OPTIONAL = ("vwap", "openTimestamp", "closeTimestamp")
 
 
-def _filled(trades: Trades, first: Integers) -> dict[str, tuple[list[Any], Any]]:
-    """What each bucket with trades holds, from the place of its first trade; and what one without them does."""
+def _filled(trades: Trades, first: Integers) -> dict[str, list[Any]]:
+    """What each bucket with trades holds, from the place of its first trade."""
     last = np.append(first[1:], len(trades))[: len(first)] - 1
     volume = np.add.reduceat(trades.quantity, first)
     scale = 10 ** (_VWAP_PLACES - 3)
@@ -56,14 +83,14 @@ def _filled(trades: Trades, first: Integers) -> dict[str, tuple[list[Any], Any]]
     doubled = 2 * scale * np.add.reduceat(trades.price * trades.quantity, first) + volume
     vwap = [decimal(each, _VWAP_PLACES) for each in (doubled // (2 * volume)).tolist()]
     return {
-        "open": (numbers(trades.price[first]), "null"),
-        "high": (numbers(np.maximum.reduceat(trades.price, first)), "null"),
-        "low": (numbers(np.minimum.reduceat(trades.price, first)), "null"),
-        "close": (numbers(trades.price[last]), "null"),
-        "volume": (numbers(volume), "0"),
-        "vwap": (vwap, "null"),
-        "openTimestamp": (trades.time[first].tolist(), NO_TIME),
-        "closeTimestamp": (trades.time[last].tolist(), NO_TIME),
+        "open": numbers(trades.price[first]),
+        "high": numbers(np.maximum.reduceat(trades.price, first)),
+        "low": numbers(np.minimum.reduceat(trades.price, first)),
+        "close": numbers(trades.price[last]),
+        "volume": numbers(volume),
+        "vwap": vwap,
+        "openTimestamp": trades.time[first].tolist(),
+        "closeTimestamp": trades.time[last].tolist(),
     }
 
 

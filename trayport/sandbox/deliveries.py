@@ -48,6 +48,20 @@ class Delivery:
         return rarer // _RARITY[self.kind]
 
 
+def spreads_of(delivery: Delivery) -> list[tuple[Delivery, int]]:
+    """The spreads that are traded of which a single period is the first or the second leg, and which it is."""
+    sequence, (item,) = delivery.sequence, delivery.items
+    step = catalogue.numbering(sequence).step
+    found = []
+    for places in range(1, _WIDEST + 1):
+        for other, leg in ((item.id + places * step, 1), (item.id - places * step, 2)):
+            partner = catalogue.item(sequence, other)
+            if partner is not None:
+                items = (item, partner) if leg == 1 else (partner, item)
+                found.append((Delivery(sequence, items, "spread"), leg))
+    return found
+
+
 # How much rarer than its rarer period a joined delivery is traded.
 _RARITY: dict[Kind, int] = {"single": 1, "spread": 8, "range": 30}
 

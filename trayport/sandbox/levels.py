@@ -71,32 +71,28 @@ _OWN = tuple(
 
 @frozen
 class Family:
-    """How a product's prices and sizes look: a share of the commodity's level, the tick, the lots, the liquidity."""
+    """How a product's prices and sizes look: a share of the commodity's level, the sizes, the liquidity."""
 
     ratio: int
     """Thousandths of the commodity's level."""
-    tick: int
-    """Thousandths."""
-    lot: int
-    """Thousandths."""
-    lots: int
-    """The largest trade, in lots."""
+    most: int
+    """The largest order, in lots."""
     liquidity: int
     """Thousandths of the most liquid family's trades."""
 
 
 FAMILIES: dict[str, Family] = {
-    "ttf": Family(1000, 5, 5_000, 6, 1000),
-    "the": Family(1015, 5, 5_000, 4, 300),
-    "nbp": Family(2520, 5, 15_000, 4, 250),
-    "peg": Family(990, 25, 240_000, 3, 150),
-    "gas": Family(1030, 25, 5_000, 3, 100),
-    "de": Family(1000, 10, 1_000, 10, 500),
-    "de_peak": Family(1260, 10, 1_000, 5, 120),
-    "fr": Family(1040, 10, 1_000, 10, 260),
-    "power": Family(1010, 10, 1_000, 5, 60),
-    "spread": Family(45, 10, 1_000, 5, 30),
-    "eua": Family(1000, 10, 1_000, 15, 1000),
+    "ttf": Family(1000, 6, 1000),
+    "the": Family(1015, 4, 300),
+    "nbp": Family(2520, 4, 250),
+    "peg": Family(990, 3, 150),
+    "gas": Family(1030, 3, 100),
+    "de": Family(1000, 10, 500),
+    "de_peak": Family(1260, 5, 120),
+    "fr": Family(1040, 10, 260),
+    "power": Family(1010, 5, 60),
+    "spread": Family(45, 5, 30),
+    "eua": Family(1000, 15, 1000),
 }
 
 

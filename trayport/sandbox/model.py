@@ -8,32 +8,41 @@ ticks; all arithmetic is on integers.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, fields_dict, frozen
 
-from . import calendar, catalogue, deliveries, dice, levels
+from . import calendar, catalogue, deliveries, desks, dice, levels
 from .catalogue import GROUPS, Product
 from .deliveries import Delivery
+from .desks import ASK, BID, VENUES
 from .dice import Bools, Hashes, Integers
 from .levels import FAMILIES
 
-VERSION = 2
+VERSION = 3
 """Counted up by every change that alters a single trade."""
 
 # Days before this one saw no trade: the API's own data begin about here.
 FIRST_DAY = calendar.day_number(datetime.date(2010, 1, 1))
 
 NS_PER_MS = 1_000_000
+NS_PER_SECOND = 1_000_000_000
 NS_PER_DAY = calendar.DAY_MS * NS_PER_MS
-SESSION_NS = 10 * calendar.HOUR_MS * NS_PER_MS
+# From 08:00 to 18:30 in Amsterdam: the guide shows a trade at 16:02 UTC in summer (p. 18).
+SESSION_NS = 630 * 60_000 * NS_PER_MS
+_HOUR_NS = calendar.HOUR_MS * NS_PER_MS
 
-# One trade in so many was deleted later, and one in so many was changed.
+# One trade in so many was deleted later, one in so many was changed, and one spread in so many was broken up.
 _DELETED = 200
 _UPDATED = 50
+_BROKEN = 20
+SETTLED = 4 * _HOUR_NS
+"""So long after a trade, nothing happens to it any more."""
+# A slip that is put right later: so many times the quantity.
+_SLIP = 10
 # Of so many trades, one is the key owner's own; one in three is on the second route, too.
 _OWN = 50
 _SECOND_ROUTE = 3
@@ -50,8 +59,8 @@ class Contract(NamedTuple):
 class Trades:
     """Trades as columns of equal length, each of one of the ``contracts``; in order of time, unless said otherwise.
 
-    ``price`` and ``quantity`` are in thousandths; ``chance`` holds 64 bits of each trade, from which its flags
-    are drawn; ``code`` and ``rank`` tell it from the other trades of its day.
+    ``price`` and ``quantity`` are in thousandths; ``chance`` holds 64 bits of each trade, from which its fate and its
+    flags are drawn; ``code``, ``serial`` and ``leg`` tell it from the other trades of its day and venue.
     """
 
     contracts: tuple[Contract, ...]
@@ -61,7 +70,9 @@ class Trades:
     price: Integers
     quantity: Integers
     venue_number: Integers
-    rank: Integers
+    serial: Integers
+    leg: Integers
+    """0, or which leg of a broken spread."""
     code: Hashes
     chance: Hashes
 
@@ -79,15 +90,21 @@ class Trades:
         starts = [contract.delivery.items[0].start for contract in self.contracts]
         days = self.time // NS_PER_DAY
         dates = {number: calendar.date_of(number) for number in np.unique(days).tolist()}
-        columns = (self.place, self.venue_number, days, self.code & np.uint64(0xFFFFFFFFFF), self.rank)
+        columns = (self.place, self.venue_number, days, short(self.code), self.serial, self.leg + 1)
         return tuple(
-            f"Eurex T7/{code:010X}{starts[place] or dates[day]:%m%Y}-{dates[day]:%Y%m%d}/{rank + 1}/1 Public"
-            if venue == _T7
-            else f"{day}{code:013d}{rank:04d}"
-            if venue < _FIRST_BROKER
-            else f"{VENUES[venue][:2]}{day:05d}{code:010X}{rank:04d}"
-            for place, venue, day, code, rank in zip(*(column.tolist() for column in columns), strict=True)
+            f"Eurex T7/{code:010X}{starts[place] or dates[day]:%m%Y}-{dates[day]:%Y%m%d}/{serial + 1}/{leg} Public"
+            if venue == desks.T7
+            else f"{day}{code:013d}{serial:05d}{leg}"
+            if venue < desks.FIRST_BROKER
+            else f"{day:05d}{code:010X}{serial:05d}{leg}"
+            for place, venue, day, code, serial, leg in zip(*(column.tolist() for column in columns), strict=True)
         )
+
+    @property
+    def is_buy(self) -> Bools:
+        """Which trades an aggressor bought; who buys a spread buys its first leg and sells its second."""
+        found: Bools = is_buy(self.chance) ^ (self.leg == 2)
+        return found
 
     @property
     def own(self) -> Bools:
@@ -100,21 +117,38 @@ class Trades:
         return is_on_second_route(self.chance)
 
     @property
-    def last_updated(self) -> Integers:
-        """When each trade was last changed: in the hour after it was made, if ever."""
-        later = (dice.reroll(self.chance, 44) % np.uint64(3_600 * 10**9)).astype(np.int64)
-        updated: Integers = self.time + np.where(is_updated(self.chance), later // 10**6 * 10**6, 0)
-        return updated
+    def is_spread(self) -> Bools:
+        """Which trades are of spreads."""
+        found: Bools = are_spreads(self.contracts)[self.place]
+        return found
+
+    def last_updated(self, now: int) -> Integers:
+        """When each trade was last changed, as far as is known at a moment; or made, if it never was."""
+        updated = is_updated(self.chance) & (self.leg == 0)
+        later = self.time + after(self.chance, UPDATE)
+        seen: Integers = np.where(updated & (later <= now), later, self.time)
+        return seen
 
     def take(self, rows: slice | Integers | Bools) -> Trades:
         """Some of the trades."""
-        names = ("place", "time", "price", "quantity", "venue_number", "rank", "code", "chance")
-        return evolve(self, **{name: getattr(self, name)[rows] for name in names})
+        return evolve(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     def between(self, start: int, end: int) -> Trades:
         """The trades at ``start`` or later, and before ``end``, in nanoseconds."""
         first, last = (int(place) for place in np.searchsorted(self.time, [start, end]))
         return self.take(slice(first, last))
+
+    def known(self, now: int) -> Trades:
+        """The trades as they show at a moment: some are deleted or changed after a while, and of a broken spread the
+        legs are left."""
+        gone = is_deleted(self.chance) | (self.is_spread & is_broken(self.chance))
+        past = self.time + after(self.chance, DELETION) <= now
+        shown = self.take(np.where(self.leg == 0, ~(gone & past), past) & (self.time < now))
+        slips = is_updated(shown.chance) & (shown.leg == 0) & (shown.time + after(shown.chance, UPDATE) > now)
+        return evolve(shown, quantity=np.where(slips, shown.quantity * _SLIP, shown.quantity)) if slips.any() else shown
+
+
+_COLUMNS = tuple(name for name in fields_dict(Trades) if name != "contracts")
 
 
 def joined(parts: Iterable[Trades]) -> Trades:
@@ -123,18 +157,13 @@ def joined(parts: Iterable[Trades]) -> Trades:
     if len(listed) < 2:
         return listed[0] if listed else NO_TRADES
     shifts = np.cumsum([0, *(len(part.contracts) for part in listed)])
-    together = Trades(
-        tuple(contract for part in listed for contract in part.contracts),
-        np.concatenate([part.place + shift for part, shift in zip(listed, shifts, strict=False)]),
-        np.concatenate([part.time for part in listed]),
-        np.concatenate([part.price for part in listed]),
-        np.concatenate([part.quantity for part in listed]),
-        np.concatenate([part.venue_number for part in listed]),
-        np.concatenate([part.rank for part in listed]),
-        np.concatenate([part.code for part in listed]),
-        np.concatenate([part.chance for part in listed]),
-    )
-    return together.take(np.argsort(together.time, kind="stable"))
+    together = {name: np.concatenate([getattr(part, name) for part in listed]) for name in _COLUMNS}
+    together["place"] = np.concatenate([part.place + shift for part, shift in zip(listed, shifts, strict=False)])
+    contracts = tuple(contract for part in listed for contract in part.contracts)
+    return Trades(contracts, **together).take(np.argsort(together["time"], kind="stable"))
+
+
+# --- what becomes of a trade -----------------------------------------------------------------------------------------
 
 
 def is_deleted(chance: Hashes) -> Bools:
@@ -147,6 +176,11 @@ def is_updated(chance: Hashes) -> Bools:
     return dice.hits(chance, 43, _UPDATED)
 
 
+def is_broken(chance: Hashes) -> Bools:
+    """Which trades, if they are of spreads, were broken up later; their legs are new trades (guide p. 33)."""
+    return dice.hits(chance, 45, _BROKEN)
+
+
 def is_own(chance: Hashes) -> Bools:
     """Which trades are the key owner's."""
     return dice.hits(chance, 21, _OWN)
@@ -157,37 +191,72 @@ def is_on_second_route(chance: Hashes) -> Bools:
     return dice.hits(chance, 22, _SECOND_ROUTE)
 
 
+def is_buy(chance: Hashes) -> Bools:
+    """Which trades an aggressor bought."""
+    return (chance & np.uint64(1)).astype(bool)
+
+
+UPDATE, DELETION = 44, 46
+
+
+def after(chance: Hashes, what: int) -> Integers:
+    """How long after it was made a trade is changed or deleted, if it ever is: a few minutes to hours."""
+    hours = 1 if what == UPDATE else 3
+    later: Integers = (dice.reroll(chance, what) % np.uint64(hours * _HOUR_NS)).astype(np.int64)
+    return 60 * NS_PER_SECOND + later // NS_PER_MS * NS_PER_MS
+
+
+def short(code: Hashes) -> Hashes:
+    """What of a code stands in an id."""
+    return code & np.uint64(0xFFFFFFFFFF)
+
+
+def are_spreads(contracts: Sequence[Contract]) -> Bools:
+    """Which contracts are spreads."""
+    return np.array([contract.delivery.kind == "spread" for contract in contracts] or [False], dtype=np.bool_)
+
+
 @frozen
 class Inserted:
-    """What was inserted, later deleted trades among it, cell by cell: a cell is a day of a contract."""
+    """What was ever inserted, by contract and day; later deleted trades are among it.
 
-    cell: Integers
-    rank: Integers
+    ``place`` is the contract's, and ``source`` the same unless a trade is the leg of a broken spread: then it is the
+    spread's, and all but ``place`` and ``leg`` is its trade's.
+    """
+
+    place: Integers
+    source: Integers
+    leg: Integers
+    serial: Integers
     time: Integers
     venue_number: Integers
     code: Hashes
     chance: Hashes
+    thousandths: Integers
+    """How busy the contract is."""
 
-    def take(self, rows: Bools) -> Inserted:
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def take(self, rows: Bools | Integers) -> Inserted:
         """Some of the rows."""
+        return evolve(self, **{name: getattr(self, name)[rows] for name in fields_dict(Inserted)})
+
+    def and_(self, other: Inserted) -> Inserted:
+        """These rows, and then others."""
         return Inserted(
-            self.cell[rows],
-            self.rank[rows],
-            self.time[rows],
-            self.venue_number[rows],
-            self.code[rows],
-            self.chance[rows],
+            **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in fields_dict(Inserted)}
         )
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)
 _NO_BITS = np.zeros(0, dtype=np.uint64)
-NO_TRADES = Trades((), *(_NOTHING,) * 6, _NO_BITS, _NO_BITS)
+NO_TRADES = Trades((), *(_NOTHING,) * 7, _NO_BITS, _NO_BITS)
 
 
 @frozen
 class Day:
-    """Everything that was inserted on a day; a row's cell is its place among the contracts."""
+    """Everything that was inserted on a day."""
 
     contracts: tuple[Contract, ...]
     inserted: Inserted
@@ -195,89 +264,163 @@ class Day:
 
 @frozen
 class Market:
-    """The model with one seed."""
+    """The model with one seed; ``volume`` times as much is traded as usual."""
 
     seed: int
+    volume: int = 1
 
-    def trades(self, product: Product, delivery: Delivery, first: int, last: int) -> Trades:
-        """What traded of an instrument's delivery from the day ``first`` up to ``last``, itself left out."""
+    def trades(self, contracts: Iterable[Contract], first: int, last: int) -> Trades:
+        """Whatever was inserted of some contracts from the day ``first`` up to ``last``, itself left out.
+
+        They are in order of time, then of the contracts.
+        """
+        asked = tuple(contracts)
+        singles = {delivery for _, delivery in asked if delivery.kind == "single"}
+        spreads = {delivery: deliveries.spreads_of(delivery) for delivery in singles}
+        sources = [
+            (place, Contract(product, spread), leg)
+            for place, (product, delivery) in enumerate(asked)
+            for spread, leg in (spreads.get(delivery, ()) if product.share else ())
+        ]
+        all_ = (*asked, *(contract for _, contract, _ in sources))
         days = np.arange(max(first, FIRST_DAY), last, dtype=np.int64)
-        thousandths = self.thousandths(product, delivery, days)
-        if not thousandths.any():
-            return NO_TRADES
-        codes = dice.join(_product_keys(self.seed, (product,)), np.array([delivery.key], dtype=np.uint64))
-        codes = np.repeat(codes, len(days))
-        inserted = _inserted(codes, days, _counts(thousandths, codes, days), np.repeat(_homes((product,)), len(days)))
-        shown = inserted.take(~is_deleted(inserted.chance))
-        return self._priced(Contract(product, delivery), shown)
-
-    def all(self, contracts: Iterable[Contract], first: int, last: int) -> Trades:
-        """What traded of several contracts, in order of time."""
-        return joined(self.trades(product, delivery, first, last) for product, delivery in contracts)
+        inserted = _inserted(self._cells(all_, days), self.volume)
+        legs = np.array([0] * len(asked) + [leg for _, _, leg in sources], dtype=np.int64)
+        places = np.array([*range(len(asked)), *(place for place, _, _ in sources)], dtype=np.int64)
+        rows = (legs[inserted.source] == 0) | (is_broken(inserted.chance) & ~is_deleted(inserted.chance))
+        kept = inserted.take(rows)
+        kept = evolve(kept, place=places[kept.source], leg=legs[kept.source])
+        return evolve(self.priced(all_, kept), contracts=asked)
 
     def day(self, number: int) -> Day:
         """Everything that was inserted on a day."""
-        return _day(self.seed, number)
-
-    def some(self, day: Day, rows: Bools) -> Trades:
-        """Of a day, the chosen rows that were not deleted, as trades in order of time."""
-        inserted = day.inserted.take(rows & ~is_deleted(day.inserted.chance))
-        return joined(
-            self._priced(day.contracts[cell], inserted.take(inserted.cell == cell))
-            for cell in np.unique(inserted.cell).tolist()
-        )
+        # What is many times as much is not kept.
+        return _day(self, number) if self.volume == 1 else _day.__wrapped__(self, number)
 
     def worth(self, family: str, delivery: Delivery, moments: Integers) -> Integers:
-        """What a delivery is worth at each moment (ms since 1970), in whole ticks of its family."""
-        return levels.worth((self.seed, VERSION), family, delivery, moments) // FAMILIES[family].tick
+        """What a delivery is worth at each moment (ms since 1970), in thousandths."""
+        return levels.worth((self.seed, VERSION), family, delivery, moments)
 
     def thousandths(self, product: Product, delivery: Delivery, days: Integers) -> Integers:
         """How many thousandths of a trade an instrument's delivery sees on an average day; 0 if it is not listed."""
-        return delivery.liquidity(days) * product.share // 1000 * FAMILIES[product.family].liquidity // 1000
+        return _share(product, delivery.liquidity(days))
 
-    def _priced(self, contract: Contract, inserted: Inserted) -> Trades:
-        family, chance = FAMILIES[contract.product.family], inserted.chance
-        worth = self.worth(contract.product.family, contract.delivery, inserted.time // NS_PER_MS)
-        return Trades(
-            (contract,),
-            np.zeros(len(chance), dtype=np.int64),
-            inserted.time,
-            (worth + dice.below(dice.reroll(chance, 7), 5) - 2) * family.tick,
-            family.lot * (1 + dice.below(dice.reroll(chance, 5), family.lots)),
-            inserted.venue_number,
-            inserted.rank,
-            inserted.code,
-            chance,
+    def codes(self, contracts: Sequence[Contract]) -> Hashes:
+        """64 bits that stand for each contract with this seed."""
+        products = _product_keys(self.seed, tuple(contract.product for contract in contracts))
+        keys = {delivery: delivery.key for delivery in {contract.delivery for contract in contracts}}
+        return dice.join(products, np.array([keys[contract.delivery] for contract in contracts], dtype=np.uint64))
+
+    def priced(self, contracts: tuple[Contract, ...], inserted: Inserted) -> Trades:
+        """Inserted trades with their prices, in order of time, then of their contracts."""
+        if not len(inserted):
+            return NO_TRADES
+        price = np.zeros(len(inserted), dtype=np.int64)
+        quantity = np.zeros(len(inserted), dtype=np.int64)
+        order = np.lexsort((inserted.place, inserted.source))
+        firsts = np.flatnonzero(
+            np.diff(inserted.source[order], prepend=-1) | np.diff(inserted.place[order], prepend=-1)
         )
+        for rows in np.split(order, firsts[1:]):
+            place, source = int(inserted.place[rows[0]]), int(inserted.source[rows[0]])
+            one = inserted.take(rows)
+            price[rows], quantity[rows] = self._dealt(contracts[source], one)
+            if place != source:
+                price[rows] = self._leg_price(contracts[source], one, price[rows])
+        trades = Trades(
+            contracts, inserted.place, inserted.time, price, quantity, inserted.venue_number, inserted.serial,
+            inserted.leg, inserted.code, inserted.chance,
+        )  # fmt: skip
+        return trades.take(np.lexsort((inserted.leg > 0, inserted.place, inserted.time)))
+
+    def _dealt(self, contract: Contract, rows: Inserted) -> tuple[Integers, Integers]:
+        """At what each trade of a contract was made: the best order of the second before, or a part of it."""
+        family = contract.product.family
+        signs, sides = _taken(rows)
+        terms, away = desks.terms(family), desks.distances(sides, rows.thousandths)
+        worth = self.worth(family, contract.delivery, _before(rows))
+        price = desks.prices(worth, terms.ticks[rows.venue_number], signs, away)
+        lots = desks.sizes(desks.first(sides), FAMILIES[family].most)
+        lots = 1 + dice.below(dice.reroll(rows.chance, 5), lots)
+        return price, lots * terms.lots[rows.venue_number]
+
+    def _leg_price(self, spread: Contract, rows: Inserted, price: Integers) -> Integers:
+        """What a leg costs: the second what it is worth, and the first as much more as the spread cost."""
+        family, delivery = spread.product.family, spread.delivery
+        second = Delivery(delivery.sequence, delivery.items[1:], "single")
+        ticks = desks.terms(family).ticks[rows.venue_number]
+        worth = self.worth(family, second, _before(rows)) // ticks * ticks
+        return np.where(rows.leg == 1, worth + price, worth)
+
+    def _cells(self, contracts: Sequence[Contract], days: Integers) -> Cells:
+        if not contracts or not len(days):
+            return Cells(*(_NOTHING,) * 4, _NO_BITS)
+        listed = {delivery: delivery.liquidity(days) for delivery in {contract.delivery for contract in contracts}}
+        busy = np.stack([_share(product, listed[delivery]) for product, delivery in contracts])
+        place, day = np.nonzero(busy)
+        homes = np.array([desks.home(contract.product) for contract in contracts], dtype=np.int64)
+        return Cells(place, days[day], busy[place, day], homes[place], self.codes(contracts)[place])
+
+
+def _share(product: Product, liquidity: Integers) -> Integers:
+    """What an instrument has of the trades of a delivery."""
+    return liquidity * product.share // 1000 * FAMILIES[product.family].liquidity // 1000
 
 
 # --- a day of everything -----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=40)  # a private question spans 32 days; one day is about a megabyte
-def _day(seed: int, number: int) -> Day:
-    parts = [_day_of_group(seed, group, number) for group in sorted(set(GROUPS.values()))]
-    contracts = tuple(contract for found, _ in parts for contract in found)
-    cells = [cells for _, cells in parts]
-    codes, counts, homes = (np.concatenate([cell[column] for cell in cells]) for column in range(3))
-    days = np.full(len(counts), number, dtype=np.int64)
-    return Day(contracts, _inserted(codes.astype(np.uint64), days, counts, homes))
+@lru_cache(maxsize=8)  # one day is about a megabyte
+def _day(market: Market, number: int) -> Day:
+    listed = [_day_of_group(market, group, number) for group in sorted(set(GROUPS.values()))]
+    contracts = tuple(contract for found, _ in listed for contract in found)
+    columns = [np.concatenate(column) for column in zip(*(cells for _, cells in listed), strict=True)]
+    codes, thousandths, homes = columns
+    days = np.full(len(codes), number, dtype=np.int64)
+    places = np.arange(len(codes), dtype=np.int64)
+    inserted = _inserted(Cells(places, days, thousandths, homes, codes), market.volume)
+    return _with_legs(contracts, inserted)
 
 
-def _day_of_group(seed: int, group: str, number: int) -> tuple[list[Contract], tuple[Hashes, Integers, Integers]]:
-    """A commodity's contracts that see trades on a day, with each one's code, count and venue."""
+def _day_of_group(market: Market, group: str, number: int) -> tuple[list[Contract], tuple[Hashes, Integers, Integers]]:
+    """A commodity's contracts that may see trades on a day, with each one's code, how busy it is, and its venue."""
     products, shares, liquidities = _traders(group)
     if number < FIRST_DAY:
         return [], (_NO_BITS, _NOTHING, _NOTHING)
     listing = deliveries.on(group, number)
     thousandths = listing.liquidity[None, :] * shares[:, None] // 1000 * liquidities[:, None] // 1000
     rows, columns = np.nonzero(thousandths)
-    codes = dice.join(_product_keys(seed, products)[rows], listing.keys[columns])
-    counts = _counts(thousandths[rows, columns], codes, np.full(len(codes), number, dtype=np.int64))
-    busy = np.flatnonzero(counts)
-    pairs = zip(rows[busy].tolist(), columns[busy].tolist(), strict=True)
+    busy = thousandths[rows, columns]
+    codes = dice.join(_product_keys(market.seed, products)[rows], listing.keys[columns])
+    seen = np.flatnonzero(_counts(busy, codes, np.full(len(codes), number, dtype=np.int64), market.volume))
+    pairs = zip(rows[seen].tolist(), columns[seen].tolist(), strict=True)
     contracts = [Contract(products[row], listing.deliveries[column]) for row, column in pairs]
-    return contracts, (codes[busy], counts[busy], _homes(products)[rows[busy]])
+    homes = np.array([desks.home(product) for product in products], dtype=np.int64)
+    return contracts, (codes[seen], busy[seen], homes[rows[seen]])
+
+
+def _with_legs(contracts: tuple[Contract, ...], inserted: Inserted) -> Day:
+    """A day with the legs of the spreads that were broken."""
+    spreads = are_spreads(contracts)[inserted.source]
+    broken = inserted.take(spreads & is_broken(inserted.chance) & ~is_deleted(inserted.chance))
+    places = {_identity(contract): place for place, contract in enumerate(contracts)}
+    more = list(contracts)
+    for leg in (1, 2):
+        found = []
+        for source in broken.source.tolist():
+            product, spread = contracts[source]
+            contract = Contract(product, Delivery(spread.sequence, (spread.items[leg - 1],), "single"))
+            place = places.setdefault(_identity(contract), len(more))
+            more += [contract] * (place == len(more))
+            found.append(place)
+        legs = evolve(broken, place=np.array(found, dtype=np.int64), leg=np.full(len(found), leg, dtype=np.int64))
+        inserted = inserted.and_(legs)
+    return Day(tuple(more), inserted)
+
+
+def _identity(contract: Contract) -> tuple[int, int, str, tuple[int, ...]]:
+    delivery = contract.delivery
+    return contract.product.id, delivery.sequence.id, delivery.kind, delivery.ids
 
 
 @lru_cache(maxsize=8)
@@ -294,73 +437,94 @@ def _traders(group: str) -> tuple[tuple[Product, ...], Integers, Integers]:
 
 @lru_cache(maxsize=64)
 def _product_keys(seed: int, products: tuple[Product, ...]) -> Hashes:
-    keys = [dice.key(seed, VERSION, "trades", product.family, product.id) for product in products]
-    return np.array(keys, dtype=np.uint64)
+    keys = {
+        product.id: dice.key(seed, VERSION, "trades", product.family, product.id) for product in dict.fromkeys(products)
+    }
+    return np.array([keys[product.id] for product in products], dtype=np.uint64)
 
 
 # --- how many ----------------------------------------------------------------------------------------------------
 
 
-def _counts(thousandths: Integers, codes: Hashes, days: Integers) -> Integers:
+@frozen
+class Cells:
+    """Days of contracts, as columns: the contract's place, the day, how busy it is, its venue (-1 for the brokers),
+    and its code."""
+
+    place: Integers
+    day: Integers
+    thousandths: Integers
+    home: Integers
+    code: Hashes
+
+
+def _counts(thousandths: Integers, codes: Hashes, days: Integers, volume: int) -> Integers:
     """Trades in each cell: busiest at the front, none outside of trading days."""
     chance = dice.roll(codes ^ np.uint64(0xA5A5), days)
     busy = 512 + dice.below(chance, 1024)
     dither = dice.below(dice.reroll(chance, 1), 1000)
-    counts: Integers = (thousandths * busy // 1024 + dither) // 1000 * calendar.is_open(days) * (thousandths > 0)
-    return counts
+    counts: Integers = (thousandths * busy // 1024 * volume + dither) // 1000
+    return counts * calendar.is_open(days) * (thousandths > 0)
 
 
 # --- when and where ----------------------------------------------------------------------------------------------
 
 
-def _inserted(codes: Hashes, days: Integers, counts: Integers, homes: Integers) -> Inserted:
-    """The trades of each cell, from its contract's code, its day, how many it has, and its product's venue."""
+def _inserted(cells: Cells, volume: int) -> Inserted:
+    """The trades of each cell; only those that find an order to take."""
+    counts = _counts(cells.thousandths, cells.code, cells.day, volume)
     cell = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
     rank = np.arange(len(cell), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-    code, day = codes[cell], days[cell]
+    place, code, day = cells.place[cell], cells.code[cell], cells.day[cell]
     chance = dice.roll(code, day * 1_000_003 + rank)
-    time, venue = _times(cell, day, rank, chance, homes[cell])
-    return Inserted(cell, rank, time, venue, code, chance)
+    time, venue, chance = _times(cell, day, rank, chance, cells.home[cell])
+    serial = _serials(rank, venue)
+    found = Inserted(place, place, np.zeros_like(place), serial, time, venue, code, chance, cells.thousandths[cell])
+    _, sides = _taken(found)
+    return found.take(desks.is_there(sides, found.thousandths))
 
 
-def _times(cell: Integers, day: Integers, rank: Integers, chance: Hashes, home: Integers) -> tuple[Integers, Integers]:
-    """Each trade's moment in order, to the precision of its venue, and the venue."""
+def _taken(rows: Inserted) -> tuple[Integers, Hashes]:
+    """The side that each trade takes its order from: its sign, and its 64 bits."""
+    signs = np.where(is_buy(rows.chance), ASK, BID)
+    keys = desks.keys(rows.code, rows.venue_number)
+    return signs, desks.sides(keys, desks.periods(keys, rows.venue_number), signs, _before(rows))
+
+
+def _before(rows: Inserted) -> Integers:
+    """The whole second before each trade, in milliseconds since 1970."""
+    return (rows.time - 1) // NS_PER_SECOND * 1000
+
+
+def _times(
+    cell: Integers, day: Integers, rank: Integers, chance: Hashes, home: Integers
+) -> tuple[Integers, Integers, Hashes]:
+    """Each trade's moment in order, to the precision of its venue, the venue, and the trade's bits."""
     part = dice.below(dice.reroll(chance, 2), 100)
-    within = (dice.reroll(chance, 3) % np.uint64(SESSION_NS)).astype(np.int64)
+    # The first second passes before there is an order to take.
+    session = SESSION_NS - NS_PER_SECOND
+    within = (dice.reroll(chance, 3) % np.uint64(session)).astype(np.int64)
     # Most of a day's trades come in its first and its last quarter.
-    quarter = SESSION_NS // 4
+    quarter = session // 4
     within = np.where(part < 35, within % quarter, np.where(part < 65, 3 * quarter + within % quarter, within))
-    exact = calendar.session_start(day) * NS_PER_MS + within
+    exact = calendar.session_start(day) * NS_PER_MS + NS_PER_SECOND + within
     exact = exact[np.lexsort((exact, cell))]
-    # Now and then one order takes several others at once.
+    # Now and then one order takes several others at once: then all of them are at one venue and on one side.
     alone = (dice.below(dice.reroll(chance, 4), 16) > 0) | (rank == 0)
-    exact = exact[np.maximum.accumulate(np.where(alone, np.arange(len(exact)), 0))]
-    venue = _venue_numbers(home, day, chance)
-    whole_second = (venue >= _FIRST_BROKER) & (dice.below(dice.reroll(chance, 6), 10) == 0)
-    grain = np.where(whole_second, 1_000_000_000, _GRAINS[venue])
+    leader = np.maximum.accumulate(np.where(alone, np.arange(len(exact)), 0))
+    exact = exact[leader]
+    venue = desks.venue_numbers(home, day, chance)[leader]
+    whole_second = (venue >= desks.FIRST_BROKER) & (dice.below(dice.reroll(chance, 6), 10) == 0)[leader]
+    grain = np.where(whole_second, NS_PER_SECOND, desks.GRAINS[venue])
     time = exact // grain * grain
+    one = np.uint64(1)
+    chance = (chance & ~one) | (chance[leader] & one)
     order = np.lexsort((time, cell))
-    return time[order], venue[order]
+    return time[order], venue[order], chance[order]
 
 
-# Every venue that the model knows, with the grain of its clock in nanoseconds.
-VENUES = ("EEX", "EEX7", "ICE", "NDAQ", "TFS", "ICAP", "SPEC", "PREB", "GRFN", "GFI", "42FS")
-_GRAINS = np.array([1_000_000, 1, 1_000_000, 1_000, *(1_000_000, 1_000) * 3, 1_000_000], dtype=np.int64)
-_FIRST_BROKER = 4
-_T7 = 1
-BROKERS = VENUES[_FIRST_BROKER:]
-T7_FROM = calendar.day_number(datetime.date(2022, 4, 4))
-"""The day from which on EEX is another system, with another code."""
-
-
-@lru_cache(maxsize=64)
-def _homes(products: tuple[Product, ...]) -> Integers:
-    """The venue that each product is traded at; -1 for any broker."""
-    homes = [VENUES.index(product.venue) if product.venue in VENUES else -1 for product in products]
-    return np.array(homes, dtype=np.int64)
-
-
-def _venue_numbers(home: Integers, day: Integers, chance: Hashes) -> Integers:
-    brokers = _FIRST_BROKER + dice.below(dice.reroll(chance, 8), len(BROKERS))
-    moved = (home == 0) & (day >= T7_FROM)
-    return np.where(home < 0, brokers, np.where(moved, _T7, home))
+def _serials(rank: Integers, venue: Integers) -> Integers:
+    """Numbers of a day's trades that are unique at each venue; now and then two venues give the same one."""
+    before = np.append(-1, venue[:-1])[: len(venue)]
+    found: Integers = rank - ((rank % 2 == 1) & (venue >= desks.FIRST_BROKER) & (venue != before))
+    return found

@@ -1,7 +1,7 @@
 """The simulated order books: what stands at each venue at a moment, as a function of the seed and nothing else.
 
-A desk is one instrument at one venue. Each side of its book is made anew every few seconds, around what the delivery
-is worth at the very moment; so no order has a history, but the same moment always shows the same book.
+No order has a history, but the same moment always shows the same book, and its best orders are those that ``model``
+makes trades at.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import numpy as np
 from attrs import frozen
 
 from ..venues import VENUES
-from . import calendar, dice, model
+from . import calendar, desks, dice, model
 from .catalogue import Product
 from .deliveries import Delivery
+from .desks import ASK, BID, FIRST_BROKER
 from .dice import Bools, Hashes, Integers
 from .levels import FAMILIES
-from .model import Market
-
-BID, ASK = -1, 1
+from .model import Contract, Market
 
 PUBLIC, FIRM, WITHHELD = 0, 1, 2
 """Whose an order is, and how an own one stands."""
@@ -45,6 +44,11 @@ class Desk:
     key: int
 
     @property
+    def number(self) -> int:
+        """The venue's number."""
+        return desks.VENUES.index(self.venue)
+
+    @property
     def is_seen_by_second_route(self) -> bool:
         """Is it on both routes? All are on the first."""
         return self.key % _UNSEEN > 0
@@ -55,31 +59,29 @@ class Desk:
         since = VENUES[self.venue].orders_from
         first = _NEVER if since is None else calendar.day_number(datetime.date.fromisoformat(since))
         if self.venue == "EEX7":
-            return max(first, model.T7_FROM), _NEVER
-        return first, model.T7_FROM if self.venue == "EEX" else _NEVER
-
-    @property
-    def period(self) -> int:
-        """Milliseconds for which a side stays as it is, but for its level."""
-        return 15_000 + self.key % 45_000 if VENUES[self.venue].kind == "broker" else 2_000 + self.key % 6_000
+            return max(first, desks.T7_FROM), _NEVER
+        return first, desks.T7_FROM if self.venue == "EEX" else _NEVER
 
     @property
     def most(self) -> int:
         """The orders on a side, at the most."""
-        return 4 if VENUES[self.venue].kind == "broker" else 12
+        return 4 if self.number >= FIRST_BROKER else 12
+
+    def sides(self, sign: int, moments: Integers) -> Hashes:
+        """64 bits for one side at each moment."""
+        keys = np.array([self.key], dtype=np.uint64)
+        periods = desks.periods(keys, np.array([self.number]))
+        return desks.sides(keys, periods, np.array([sign]), moments)
 
 
-def desks(market: Market, members: Iterable[Product], delivery: Delivery) -> list[Desk]:
+def all_desks(market: Market, members: Iterable[Product], delivery: Delivery) -> list[Desk]:
     """Every desk at which a delivery of some instruments is traded."""
-    return [
-        Desk(member, venue, dice.key(market.seed, model.VERSION, "orders", member.id, venue, delivery.key))
-        for member in members
-        if member.share
-        for venue in _VENUES.get(member.venue, model.BROKERS)
-    ]
-
-
-_VENUES = {"EEX": ("EEX", "EEX7"), "ICE": ("ICE",), "NDAQ": ("NDAQ",)}
+    places = [(member, venue) for member in members if member.share for venue in desks.venues_of(member)]
+    if not places:
+        return []
+    codes = market.codes([Contract(member, delivery) for member, _ in places])
+    keys = desks.keys(codes, np.array([desks.VENUES.index(venue) for _, venue in places]))
+    return [Desk(member, venue, key) for (member, venue), key in zip(places, keys.tolist(), strict=True)]
 
 
 @frozen
@@ -157,17 +159,16 @@ class _Orders:
 def _orders(
     desk: Desk, sign: int, place: int, hours: Hours, worth: Integers, thousandths: Integers, depth: int, private: bool
 ) -> Iterator[_Orders]:
-    family, venue = FAMILIES[desk.product.family], VENUES[desk.venue]
-    base = dice.roll((desk.key + sign) & 0xFFFFFFFFFFFFFFFF, hours.moments // desk.period)
+    family, terms, venue = FAMILIES[desk.product.family], desks.terms(desk.product.family), VENUES[desk.venue]
+    tick, lot = int(terms.ticks[desk.number]), int(terms.lots[desk.number])
+    base = desk.sides(sign, hours.moments)
     level = np.arange(min(depth, desk.most), dtype=np.int64)[None, :]
     bits = dice.roll(base[:, None], level)
     # Where prices are summed by level, each price comes once; single orders may share one.
     steps = dice.below(bits, 3) + (venue.levels == "levels")
-    steps[:, 0] = _distance(base, thousandths)
-    away = np.cumsum(steps, axis=1)
-    price = (worth[:, None] - away if sign == BID else worth[:, None] + 1 + away) * family.tick
-    lots = family.lots * 3 if venue.levels == "levels" else family.lots
-    quantity = family.lot * (1 + dice.below(bits >> np.uint64(20), lots))
+    steps[:, 0] = desks.distances(base, thousandths)
+    price = desks.prices(worth[:, None], tick, sign, np.cumsum(steps, axis=1))
+    quantity = lot * desks.sizes(bits, family.most)
     there = _count(desk, base, hours, thousandths)[:, None] > level
     # The better price first, then the older order; of one desk, what lies deeper is never older.
     rank = (sign * price << 26) + ((base >> np.uint64(44)).astype(np.int64)[:, None] << 6) + level
@@ -178,22 +179,16 @@ def _orders(
         return
     yield _Orders(there, price, quantity, places, np.zeros_like(status), rank)
     if private:  # One's own orders once more, by name; of a level that sums up several, they are a part.
-        yield _Orders(there & (status > PUBLIC), price, np.minimum(quantity, family.lot), places, status, rank)
-
-
-def _distance(base: Hashes, thousandths: Integers) -> Integers:
-    """Ticks from what a delivery is worth to the best order: few where much is traded."""
-    return dice.below(dice.reroll(base, 61), 2 + 18 * (20_000 - np.minimum(thousandths, 20_000)) // 20_000)
+        yield _Orders(there & (status > PUBLIC), price, np.minimum(quantity, lot), places, status, rank)
 
 
 def _count(desk: Desk, base: Hashes, hours: Hours, thousandths: Integers) -> Integers:
     """How many orders a side has: none where nothing is listed, and often none where little is traded."""
     first, end = desk.days
     days = hours.days[hours.day]
-    kept = (days >= first) & (days < end) & (thousandths > 0)
-    shown = dice.below(dice.reroll(base, 62), 3_000) < thousandths + 400
+    kept = (days >= first) & (days < end) & desks.is_there(base, thousandths)
     count = 1 + (desk.most - 1) * np.minimum(thousandths, 40_000) // 40_000 - dice.below(dice.reroll(base, 63), 3)
-    return np.where(kept & shown, np.maximum(count, 1), 0)
+    return np.where(kept, np.maximum(count, 1), 0)
 
 
 def _status(bits: Hashes, hours: Hours) -> Integers:

@@ -5,48 +5,46 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-from .dice import key
 
 NS = 1_000_000_000
-DAY = 86_400 * NS
+MINUTE = 60 * NS
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 
 class Refused(Exception):
-    """A request that gets something else than 200: the status, and the body as JSON.
+    """A request that gets something else than 200: the status, a title, and the rule that it broke.
 
-    The shape of a 400's body was seen by a user; that the others look alike is a guess.
+    ``errors`` are those of a 400, by parameter; of the other statuses nobody knows the body (``Switches.refusals``).
     """
 
-    def __init__(self, status: int, title: str, **more: Any) -> None:
-        super().__init__(status, title)
+    def __init__(self, status: int, title: str, rule: str, errors: Mapping[str, Iterable[str]] | None = None) -> None:
+        super().__init__(status, rule)
         self.status = status
-        # The trace is made of what it traces, so that the same request gets the same bytes.
-        trace = f"{key(status, title, more):016x}"
-        self.body = {
-            "type": f"https://httpstatuses.io/{status}",
-            "title": title,
-            "status": status,
-            "traceId": f"00-{trace}{trace}-{trace}-00",
-            **more,
-        }
+        self.title = title
+        self.rule = rule
+        self.errors = None if errors is None else {name: list(messages) for name, messages in errors.items()}
 
 
 def bad_request(errors: Mapping[str, Iterable[str]]) -> Refused:
     """400. The message of the range limit was seen by a user; the other texts are our own."""
-    listed = {name: list(messages) for name, messages in errors.items()}
-    return Refused(400, "One or more validation errors occurred.", errors=listed)
+    rule = "; ".join(f"{name}: {message}" for name, messages in errors.items() for message in messages)
+    return Refused(400, "One or more validation errors occurred.", rule, errors)
+
+
+def unauthorized(rule: str) -> Refused:
+    """401, for a key that is not known, and for today's data without the right to them."""
+    return Refused(401, "Unauthorized", rule)
+
+
+def forbidden(rule: str) -> Refused:
+    """403, for what the key has no right to."""
+    return Refused(403, "Forbidden", rule)
 
 
 def not_found(what: str) -> Refused:
     """404, for ids and paths."""
-    return Refused(404, "Not Found", detail=what)
-
-
-def unauthorized() -> Refused:
-    """401, for a key that is not known, and for today's data without the right to them."""
-    return Refused(401, "Unauthorized")
+    return Refused(404, "Not Found", f"{what} is not there")
 
 
 class Parameters:
@@ -54,18 +52,16 @@ class Parameters:
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._values: dict[str, list[str]] = {}
-        self.used: set[str] = set()
         for name, value in pairs:
             self._values.setdefault(name.lower(), []).extend(value.split(","))
 
     @property
-    def ignored(self) -> set[str]:
-        """What was sent and never looked at."""
-        return set(self._values) - self.used
+    def names(self) -> frozenset[str]:
+        """What was sent, in small letters."""
+        return frozenset(self._values)
 
     def all(self, name: str) -> list[str]:
         """Every value of a parameter."""
-        self.used.add(name.lower())
         return [value.strip() for value in self._values.get(name.lower(), ()) if value.strip()]
 
     def one(self, name: str) -> str | None:

@@ -7,26 +7,20 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import TypeAlias
+from fractions import Fraction
 
 from attrs import evolve, frozen
 
 from . import subjects
 from .catalogue import Product, Sequence
-from .parameters import DAY, NS, Parameters, bad_request, date_at, midnight, moment, unauthorized
+from .parameters import DAY, HOUR, MINUTE, NS, Parameters, bad_request, date_at, forbidden, midnight, moment
+from .rights import Caller, Route
 from .subjects import Subject
 
-MINUTE = 60 * NS
-HOUR = 60 * MINUTE
-
-# guide pp. 6, 12, 16, 19
-_TRADES_DAYS = 32
-_CANDLES_DAYS, _LONG_CANDLES_DAYS = 92, 1827
-_ACTIVITY_DAYS = 7
-_ACTIVITY_FROM = datetime.date(2023, 4, 10)
-_BOOKS_DAYS, _BOOKS_POINTS = 60, 100_000
-_DEPTH = 10
-
+_PRODUCT = ("instrumentId", "marketId", "sequenceId")
+_ONE = (*_PRODUCT, "sequenceItemId", "secondSequenceItemId", "contractType")
+_SEVERAL = (*_ONE, "tradingItems")
+_ROUTES = ("routes", "deduplicateRoutes")
 _TRADE_FIELDS = (
     "contract",
     "route",
@@ -37,33 +31,72 @@ _TRADE_FIELDS = (
     "aggressorSleeve",
     "initiatorSleeve",
 )
-
-Route: TypeAlias = tuple[int, str]
-ROUTES: tuple[Route, ...] = ((652, "House"), (904, "Desk"))
-"""The routes that there are, by rising id: the first is the one that is shown unless others are asked for."""
+_BOOK_FIELDS = ("route", "routeId", "venueCode")
 
 
 @frozen
-class Clock:
-    """The present moment, in nanoseconds since 1970, and whether the key may see the day that it lies in."""
+class Path:
+    """What the guide says of one path: parameters beside optionalFields, the values of that, and the limits."""
 
-    now: int
-    intraday: bool
+    parameters: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    days: int | None = None
+    """The widest range."""
+    long_days: int | None = None
+    """The widest range of intervals from a day up."""
+    points: int | None = None
+    items: int = 1
+    grain: int = NS
+    """What its times are cut to."""
+    since: datetime.date | None = None
 
     @property
-    def today(self) -> datetime.date:
-        """The present day in UTC."""
-        return date_at(self.now)
+    def known(self) -> frozenset[str]:
+        """Every parameter, in small letters."""
+        more = ("optionalFields",) if self.fields else ()
+        return frozenset(name.lower() for name in (*self.parameters, *more))
 
-    @property
-    def horizon(self) -> int:
-        """The end of what the key may see."""
-        return self.now if self.intraday else midnight(self.today)
 
-    def check(self, end: int) -> None:
-        """401 to what reaches into today without the right to it."""
-        if end > midnight(self.today) and not self.intraday:
-            raise unauthorized()
+_RANGE = ("from", "until")
+_GRID = (*_RANGE, "interval", "intervalUnit", "includeEmptyBuckets")
+PATHS: dict[str, Path] = {
+    # guide pp. 12-13
+    "/trades": Path((*_RANGE, *_SEVERAL, "includePrivate", *_ROUTES), _TRADE_FIELDS, days=32, items=50),
+    # guide pp. 21-22
+    "/trades/private": Path((*_RANGE, *_ONE, *_ROUTES), _TRADE_FIELDS, days=32),
+    # guide pp. 16-17
+    "/trades/ohlcv": Path((*_GRID, *_ONE), ("vwap", "openTimestamp", "closeTimestamp"), days=92, long_days=1827),
+    # guide pp. 18-19
+    "/trades/last": Path(("at", *_ONE), ("contract",)),
+    # guide pp. 19-20
+    "/trades/activity": Path(
+        (*_RANGE, "routes"),
+        ("route", "routeId", "marketId", "updateCount", "deleteCount"),
+        days=7,
+        grain=MINUTE,
+        since=datetime.date(2023, 4, 10),
+    ),
+    # guide pp. 6-7
+    "/orders/book/top": Path((*_GRID, *_ONE, *_ROUTES), _BOOK_FIELDS, days=60, points=100_000),
+    # guide pp. 8-9
+    "/orders/book": Path(
+        (*_GRID, *_ONE, "depth", "maxSpread", "includePrivate", *_ROUTES), _BOOK_FIELDS, days=60, points=100_000
+    ),
+    # guide p. 24
+    "/snapshots": Path(("at", *_SEVERAL), items=50, grain=MINUTE),
+}
+"""The paths of the Analytics API, transcribed once more from the guide."""
+
+# guide p. 36
+ITEMS = Path(("count", "startDate"))
+"""``/sequences/{id}/sequenceItems``, of the Reference Data API, where no other path takes parameters."""
+_DEPTH = 10
+
+
+def ignored(path: str, parameters: Parameters) -> frozenset[str]:
+    """The parameters that a path does not know; it drops them without a word (guide p. 37)."""
+    known = ITEMS if path.endswith("/sequenceItems") else PATHS.get(path, Path())
+    return parameters.names - known.known
 
 
 @frozen
@@ -72,13 +105,15 @@ class Shown:
 
     routes: tuple[Route, ...]
     """Empty unless asked for."""
+    default: tuple[Route, ...]
+    """What counts then: the key's route with the lowest id."""
     deduplicate: bool
     fields: tuple[str, ...]
 
     @property
     def wanted(self) -> tuple[Route, ...]:
         """The routes that count."""
-        return self.routes or ROUTES[:1]
+        return self.routes or self.default
 
     @property
     def with_name(self) -> bool:
@@ -100,16 +135,16 @@ class Trades:
     shown: Shown
 
 
-def trades(parameters: Parameters, clock: Clock) -> Trades:
+def trades(parameters: Parameters, caller: Caller) -> Trades:
     """``/trades``."""
-    start, until = _range(parameters, _TRADES_DAYS)
-    clock.check(until)
+    start, until = _range(parameters, PATHS["/trades"])
+    caller.check("until", until)
     return Trades(
-        subjects.subject(parameters, start, until, clock.today),
+        subjects.subject(parameters, start, until, caller),
         start,
         until,
-        parameters.flag("includePrivate", False),
-        _shown(parameters, _TRADE_FIELDS),
+        parameters.flag("includePrivate", False) and caller.rights.private,
+        _shown(parameters, _TRADE_FIELDS, caller),
     )
 
 
@@ -125,12 +160,14 @@ class Private:
     shown: Shown
 
 
-def private(parameters: Parameters, clock: Clock) -> Private:
+def private(parameters: Parameters, caller: Caller) -> Private:
     """``/trades/private``; today's are seen without the right to today (guide p. 22)."""
-    start, until = _range(parameters, _TRADES_DAYS)
-    subject = subjects.one(parameters, clock.today) if subjects.is_pinned(parameters) else None
-    product, sequence = subjects.part(parameters) if subject is None else (subject.product, subject.sequence)
-    return Private(subject, product, sequence, start, until, _shown(parameters, _TRADE_FIELDS))
+    if not caller.rights.private:
+        raise forbidden("the key has no right to private trades")
+    start, until = _range(parameters, PATHS["/trades/private"])
+    subject = subjects.one(parameters, caller) if subjects.is_pinned(parameters) else None
+    product, sequence = subjects.part(parameters, caller) if subject is None else (subject.product, subject.sequence)
+    return Private(subject, product, sequence, start, until, _shown(parameters, _TRADE_FIELDS, caller))
 
 
 @frozen
@@ -142,10 +179,10 @@ class Last:
     fields: tuple[str, ...]
 
 
-def last(parameters: Parameters, clock: Clock) -> Last:
+def last(parameters: Parameters, caller: Caller) -> Last:
     """``/trades/last``."""
-    at = _at(parameters, clock, NS)
-    return Last(subjects.one(parameters, clock.today), at, _fields(parameters, ("contract",)))
+    path = PATHS["/trades/last"]
+    return Last(subjects.one(parameters, caller), _at(parameters, caller, path), _fields(parameters, path.fields))
 
 
 @frozen
@@ -156,10 +193,10 @@ class Snapshots:
     at: int
 
 
-def snapshots(parameters: Parameters, clock: Clock) -> Snapshots:
+def snapshots(parameters: Parameters, caller: Caller) -> Snapshots:
     """``/snapshots``; seconds are cut off, since only whole minutes are known (guide p. 24)."""
-    at = _at(parameters, clock, MINUTE)
-    return Snapshots(subjects.subject(parameters, at, at + 1, clock.today), at)
+    at = _at(parameters, caller, PATHS["/snapshots"])
+    return Snapshots(subjects.subject(parameters, at, at + 1, caller), at)
 
 
 @frozen
@@ -171,14 +208,15 @@ class Activity:
     shown: Shown
 
 
-def activity(parameters: Parameters, clock: Clock) -> Activity:
+def activity(parameters: Parameters, caller: Caller) -> Activity:
     """``/trades/activity``; seconds are ignored (guide p. 19)."""
-    start, until = _range(parameters, _ACTIVITY_DAYS, MINUTE)
-    if start < midnight(_ACTIVITY_FROM):
-        raise bad_request({"from": [f"Must not be before {_ACTIVITY_FROM}."]})
-    clock.check(until)
-    fields = _fields(parameters, ("route", "routeId", "marketId", "updateCount", "deleteCount"))
-    return Activity(start, until, Shown(_routes(parameters), True, fields))
+    path = PATHS["/trades/activity"]
+    start, until = _range(parameters, path)
+    if path.since and start < midnight(path.since):
+        raise bad_request({"from": [f"Must not be before {path.since}."]})
+    caller.check("until", until)
+    fields = _fields(parameters, path.fields)
+    return Activity(start, until, Shown(_routes(parameters, caller), caller.routes[:1], True, fields))
 
 
 # --- candles -----------------------------------------------------------------------------------------------------
@@ -206,25 +244,26 @@ class Candles:
     fields: tuple[str, ...]
 
 
-def candles(parameters: Parameters, clock: Clock) -> Candles:
+def candles(parameters: Parameters, caller: Caller) -> Candles:
     """``/trades/ohlcv``."""
     count, unit = _interval(parameters, tuple(_CANDLES))
     width, counts = _CANDLES[unit]
     if count not in counts:
         raise bad_request({"interval": [f"Must be one of {', '.join(map(str, counts))} with the unit {unit}."]})
     step = width and width * count
-    start, until = _range(parameters, _CANDLES_DAYS if step and step < DAY else _LONG_CANDLES_DAYS)
+    path = PATHS["/trades/ohlcv"]
+    start, until = _range(parameters, path if step and step < DAY else evolve(path, days=path.long_days))
     for name, edge in (("from", start), ("until", until)):
         if not _is_on_grid(edge, step):
             raise bad_request({name: ["Must be aligned to the interval."]})
-    clock.check(until)
+    caller.check("until", until)
     return Candles(
-        subjects.one(parameters, clock.today),
+        subjects.one(parameters, caller),
         start,
         until,
         step,
         parameters.flag("includeEmptyBuckets", False),
-        _fields(parameters, ("vwap", "openTimestamp", "closeTimestamp")),
+        _fields(parameters, path.fields),
     )
 
 
@@ -255,27 +294,30 @@ class Books:
     include_private: bool = False
 
 
-def tops(parameters: Parameters, clock: Clock) -> Books:
+def tops(parameters: Parameters, caller: Caller) -> Books:
     """``/orders/book/top``."""
+    if not caller.rights.books:
+        raise forbidden("the key has no right to order books")
     count, unit = _interval(parameters, tuple(_BOOKS))
-    start, until = _range(parameters, _BOOKS_DAYS)
+    path = PATHS["/orders/book/top"]
+    start, until = _range(parameters, path)
     step = count * _BOOKS[unit]
-    if until - start > _BOOKS_POINTS * step:
-        raise bad_request({"until": [f"Maximum number of points is {_BOOKS_POINTS}."]})
-    clock.check(until)
+    if path.points and until - start > path.points * step:
+        raise bad_request({"until": [f"Maximum number of points is {path.points}."]})
+    caller.check("until", until)
     return Books(
-        subjects.one(parameters, clock.today),
+        subjects.one(parameters, caller),
         start,
         until,
         step,
         parameters.flag("includeEmptyBuckets", False),
-        _shown(parameters, ("route", "routeId", "venueCode")),
+        _shown(parameters, path.fields, caller),
     )
 
 
-def books(parameters: Parameters, clock: Clock) -> Books:
+def books(parameters: Parameters, caller: Caller) -> Books:
     """``/orders/book``."""
-    plain = tops(parameters, clock)
+    plain = tops(parameters, caller)
     depth = parameters.number("depth")
     if depth is not None and depth < 1:
         raise bad_request({"depth": ["Must be at least 1."]})
@@ -283,34 +325,37 @@ def books(parameters: Parameters, clock: Clock) -> Books:
         plain,
         depth=_DEPTH if depth is None else depth,
         max_spread=_percent(parameters, "maxSpread"),
-        include_private=parameters.flag("includePrivate", False),
+        include_private=parameters.flag("includePrivate", False) and caller.rights.private,
     )
 
 
-_DECIMAL = re.compile(r"(\d{1,6})(?:\.(\d{1,6}))?", re.ASCII)
+# Beyond these, a share of a price is all of it or nothing of it.
+_DECIMAL = re.compile(r"\+?(\d{0,9}\.?\d{0,9})(?:e([+-]?\d))?", re.ASCII | re.IGNORECASE)
 
 
 def _percent(parameters: Parameters, name: str) -> tuple[int, int] | None:
     value = parameters.one(name)
     if value is None:
         return None
-    match = _DECIMAL.fullmatch(value)
-    if match is None:
-        raise bad_request({name: [f"The value '{value}' is not valid."]})
-    return int(match[1] + (match[2] or "").ljust(6, "0")), 10**6
+    try:
+        if _DECIMAL.fullmatch(value) is None:
+            raise ValueError
+        return Fraction(value).limit_denominator(10**6).as_integer_ratio()
+    except ValueError:
+        raise bad_request({name: [f"The value '{value}' is not valid."]}) from None
 
 
 # --- what several of them share ----------------------------------------------------------------------------------
 
 
-def _range(parameters: Parameters, days: int, grain: int = NS) -> tuple[int, int]:
-    """From and until, cut to the grain, at most so many days apart."""
+def _range(parameters: Parameters, path: Path) -> tuple[int, int]:
+    """From and until, cut to the grain, not too far apart."""
     parameters.required("from", "until")
-    start, until = (_moment(parameters, name) // grain * grain for name in ("from", "until"))
+    start, until = (_moment(parameters, name) // path.grain * path.grain for name in ("from", "until"))
     if until < start:
         raise bad_request({"until": ["Must not be before from."]})
-    if until - start > days * DAY:
-        raise bad_request({"until": [f"Maximum query range is {days} days."]})
+    if path.days and until - start > path.days * DAY:
+        raise bad_request({"until": [f"Maximum query range is {path.days} days."]})
     return start, until
 
 
@@ -318,11 +363,11 @@ def _moment(parameters: Parameters, name: str) -> int:
     return moment(name, parameters.one(name) or "")
 
 
-def _at(parameters: Parameters, clock: Clock, grain: int) -> int:
+def _at(parameters: Parameters, caller: Caller, path: Path) -> int:
     """The moment that is asked for; the end of what the key may see unless one is given (guide pp. 19, 24)."""
-    at = clock.horizon if parameters.one("at") is None else _moment(parameters, "at")
-    at -= at % grain
-    clock.check(at)
+    at = caller.horizon if parameters.one("at") is None else _moment(parameters, "at")
+    at -= at % path.grain
+    caller.check("at", at)
     return at
 
 
@@ -341,16 +386,16 @@ def _interval(parameters: Parameters, units: tuple[str, ...]) -> tuple[int, str]
 _MOST_UNITS = 1_000_000
 
 
-def _shown(parameters: Parameters, allowed: tuple[str, ...]) -> Shown:
-    routes, deduplicate = _routes(parameters), parameters.flag("deduplicateRoutes", True)
-    return Shown(routes, deduplicate, _fields(parameters, allowed))
+def _shown(parameters: Parameters, allowed: tuple[str, ...], caller: Caller) -> Shown:
+    routes, deduplicate = _routes(parameters, caller), parameters.flag("deduplicateRoutes", True)
+    return Shown(routes, caller.routes[:1], deduplicate, _fields(parameters, allowed))
 
 
-def _routes(parameters: Parameters) -> tuple[Route, ...]:
+def _routes(parameters: Parameters, caller: Caller) -> tuple[Route, ...]:
     asked = parameters.all("routes")
     if any(name.lower() == "all" for name in asked):
-        return ROUTES
-    names = {text: route for route in ROUTES for text in (str(route[0]), route[1].lower())}
+        return caller.routes
+    names = {text: route for route in caller.routes for text in (str(route[0]), route[1].lower())}
     unknown = [name for name in asked if name.lower() not in names]
     if unknown:
         raise bad_request({"routes": [f"The value '{unknown[0]}' is not valid."]})
@@ -386,6 +431,5 @@ def sequence_items(parameters: Parameters, today: datetime.date) -> Items:
     text = parameters.one("startDate")
     if text is None:
         return Items(100 if count is None else count, today)
-    moment("startDate", text)  # refuses what is no time, though only its date counts
     since = date_at(moment("startDate", text.upper().partition("T")[0]))
     return Items(100 if count is None else count, since)

@@ -3,50 +3,47 @@
 from __future__ import annotations
 
 import datetime
+import email.utils
 import logging
 import re
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from functools import lru_cache
 from types import TracebackType
-from typing import get_args
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from attrs import frozen
-
-from . import activity, books, candles, reference, snapshots, tape
-from .listener import Answer, Listener, liked, refusal
+from . import activity, books, candles, reference, refusals, revisions, rules, snapshots, tape
+from .faults import Fault, Script, struck
+from .limits import Limiter
+from .listener import Answer, Heard, Listener, liked
+from .memory import Memory
 from .model import Market
-from .parameters import NS, Parameters, Refused, not_found, unauthorized
-from .rules import Clock
-from .view import Order, Stamps, Until, View
-from .wire import Table
+from .page import page
+from .parameters import DAY, NS, Parameters, Refused, moment, not_found, unauthorized
+from .record import Asked, Record, Violation
+from .reference import Reference
+from .revisions import Revisions
+from .rights import KEY, KEYS, Caller, Rights
+from .switches import Switches
+from .view import View
+from .wire import Rows
 
-__all__ = ["Asked", "Sandbox"]
+__all__ = ["Asked", "Sandbox", "Violation"]
 
 logger = logging.getLogger(__name__)
 
-KEY = "sandbox-key"
 ANALYTICS = "/api"
 REFERENCE = "/reference"
 
-# guide p. 38; counted for both APIs together, which is the stricter reading
-_LIMITS = ((8, 1.0), (480, 60.0))
-# A server that runs for days must not grow with what it was asked.
-_REMEMBERED = 100_000
-
-
-@frozen
-class Asked:
-    """One request as the server saw it: its path below the API's prefix, its parameters, and its answer's status."""
-
-    api: str
-    path: str
-    params: tuple[tuple[str, str], ...]
-    status: int
-    ignored: frozenset[str] = frozenset()
-    """Parameters that the server did not look at."""
+# A month's candle that begins where a range ends is over by then, and nothing happens to its trades any more.
+_SETTLED = 40 * DAY
+# There is no market before them, and no item after them.
+_YEARS = range(2010, 2100)
+# Bytes of answers that are kept, to be given again.
+_KEPT = 96 * 2**20
 
 
 class Sandbox:
@@ -62,25 +59,25 @@ class Sandbox:
         The port to listen on; any free one unless given.
     seed
         Another seed is another market; the same seed gives the same bytes, always and everywhere.
+    volume
+        So many times as much is traded as usual: 10 makes a day of the front gas month about nine thousand trades.
     limits
-        Answer 429 to more than 8 requests a second or 480 a minute of one key.
-    intraday
-        May the key see the current UTC day? Otherwise what reaches into it is answered with 401.
+        Answer 429 to more than 8 requests a second or 480 a minute of one key. Without, every answer says so in a
+        header, ``X-Sandbox-Limits: off``.
+    key
+        Which of its keys ``settings`` hands out.
+    keys
+        The keys that it knows, each with its ``Rights``. Unless told otherwise: ``"sandbox-key"``, which may see all
+        but today, ``"sandbox-intraday"``, which may see all, and ``"sandbox-basic"``, which has no own trades, no
+        order books, one route, and neither EUA nor NBP.
     now
         The server's clock; the machine's unless given.
-    until
-        Is ``until`` part of the range? The guide does not say; ``"exclusive"`` is the usual reading. If it is
-        ``"inclusive"``, a trade at ``until`` is there, the candle that begins there (whole), and the book's point.
-    books
-        How points of a book are stamped. ``"end"``, as the published sample is: at the end of each interval of the
-        range, so at ``from`` plus 1, 2, 3 … intervals; the point at ``until`` ends the last interval, and is there
-        whether ``until`` is part of the range or not. ``"start"``: at ``from`` plus 0, 1, 2 … intervals, and at
-        ``until`` only if it is part of the range. ``"between"``: as ``"end"``, but at ``until`` only if it is part
-        of the range; then no question shows the point at its own end.
-    order
-        ``"sorted"`` by time, as every published sample is, or ``"shuffled"``, since no order is promised.
+    faults
+        What goes wrong, and when: see ``Fault``.
     monotonic
         What the limits count seconds by.
+    **switches
+        How it reads what the guide leaves open, such as ``until="inclusive"``: see ``Switches``.
     """
 
     def __init__(
@@ -88,36 +85,59 @@ class Sandbox:
         port: int = 0,
         *,
         seed: int = 1,
+        volume: int = 1,
         limits: bool = True,
-        intraday: bool = False,
+        key: str = KEY,
+        keys: Mapping[str, Rights] = KEYS,
         now: datetime.datetime | None = None,
-        until: Until = "exclusive",
-        books: Stamps = "end",
-        order: Order = "sorted",
+        faults: Iterable[Fault] = (),
         monotonic: Callable[[], float] = time.monotonic,
+        **switches: Any,
     ) -> None:
-        switches = {"until": (until, Until), "books": (books, Stamps), "order": (order, Order)}
-        for name, (value, positions) in switches.items():
-            if value not in get_args(positions):
-                raise ValueError(f"{name}={value!r} is none of {', '.join(map(repr, get_args(positions)))}")
-        self.key = KEY
+        if key not in keys:
+            raise ValueError(f"key={key!r} is none of {', '.join(map(repr, keys))}")
+        if isinstance(volume, bool) or not isinstance(volume, int) or volume < 1:
+            raise ValueError(f"volume={volume!r} must be a whole number from 1 on")
+        self.key, self.keys = key, dict(keys)
         self.now = now
-        self.asked: list[Asked] = []
-        """Every request since the start, in the order of the answers."""
-        self._market = Market(seed)
-        self._intraday = intraday
-        self._until, self._books, self._order = until, books, order
-        self._limits = _LIMITS if limits else ()
-        self._stamps: deque[float] = deque()
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._server = Listener(port, self.answer)
+        self.switches = Switches.of(switches)
+        self.seed, self.volume, self.limits = seed, volume, limits
+        self._market = Market(seed, volume)
+        self._limiter = Limiter(limits, self.switches.sustained, monotonic)
+        self._script = Script(faults)
+        self._record = Record()
+        self._memory = Memory(_KEPT)
+        self._revisions = Revisions()
+        self._server = Listener(port, self.answer, self._usual)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="trayport-sandbox", daemon=True
         )
         self._thread.start()
 
     # --- for its users -------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime.datetime | None:
+        """Where its clock stands, if it was set; with None it goes on with the machine's."""
+        return self._stands
+
+    @now.setter
+    def now(self, moment: datetime.datetime | None) -> None:
+        if moment is not None and moment.year not in _YEARS:
+            raise ValueError(f"now={moment} must lie in the years {_YEARS.start} to {_YEARS.stop - 1}")
+        self._stands = moment
+
+    @property
+    def clock(self) -> datetime.datetime:
+        """The present moment of its clock in UTC, which a clock that was set without a zone is taken to show."""
+        now = self._stands or datetime.datetime.now(datetime.UTC)
+        now = now.astimezone(datetime.UTC) if now.tzinfo else now.replace(tzinfo=datetime.UTC)
+        return now + datetime.timedelta(seconds=self.jumped)
+
+    @property
+    def jumped(self) -> float:
+        """By how many seconds its clock has jumped, by faults that say so."""
+        return self._script.clock
 
     @property
     def url(self) -> str:
@@ -135,6 +155,21 @@ class Sandbox:
         return self.url + REFERENCE
 
     @property
+    def asked(self) -> list[Asked]:
+        """Every request since the start, in the order of the answers; of very many, the younger half."""
+        return self._record.asked
+
+    @property
+    def answered(self) -> int:
+        """How many requests there were since the start."""
+        return self._record.count
+
+    @property
+    def violations(self) -> list[Violation]:
+        """Every rule of the API that a request broke, an ignored parameter among them, in the same order."""
+        return self._record.violations
+
+    @property
     def connections(self) -> tuple[int, int]:
         """How many connections have been opened to it, and how many of them are open now."""
         return self._server.accepted, self._server.open
@@ -143,6 +178,36 @@ class Sandbox:
     def settings(self) -> dict[str, str]:
         """What a ``Config`` needs to talk to it."""
         return {"api_key": self.key, "analytics_url": self.analytics_url, "reference_url": self.reference_url}
+
+    def revise(
+        self,
+        venue_code: str,
+        trade_id: str,
+        *,
+        price: float | Decimal | None = None,
+        quantity: float | Decimal | None = None,
+    ) -> None:
+        """Change history now: amend a trade, or, with neither a price nor a quantity, delete it.
+
+        From now on every answer knows, and ``/trades/activity`` counts it.
+
+        >>> import trayport as tp
+        >>> from trayport.testing import sandboxed
+        >>> with sandboxed() as sandbox:
+        ...     before = tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+        ...     sandbox.revise(before["venue_code"].iloc[0], before["trade_id"].iloc[0])
+        ...     len(before) - len(tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06"))
+        1
+
+        Raises
+        ------
+        ValueError
+            There is no such trade, or the number has more than three decimals.
+        """
+        found = revisions.found(
+            self._market, self._revisions, venue_code, trade_id, self._nanoseconds(), price, quantity
+        )
+        self._revisions = self._revisions.and_(found)
 
     def close(self) -> None:
         """Stop listening, and end the connections that are still open."""
@@ -161,69 +226,88 @@ class Sandbox:
 
     # --- for the listener ----------------------------------------------------------------------------------------
 
-    def answer(self, path: str, key: str | None, accept: str | None = None) -> Answer:
-        """The answer to a request with these headers."""
-        bare, _, query = path.partition("?")
-        pairs = tuple(parse_qsl(query, keep_blank_values=True))
-        parameters = Parameters(pairs)
+    def answer(self, heard: Heard) -> Answer:
+        """The answer to a request."""
+        bare, _, query = heard.target.partition("?")
         api, route = _split(bare)
-        try:
-            answer = self._dispatch(api, route, parameters, key, accept)
-        except Refused as refused:
-            answer = refusal(refused)
-        except Exception:  # a fault of ours is an answer too, and is told to whoever runs the server
-            logger.exception("the sandbox failed at %s", path)
-            answer = refusal(Refused(500, "Internal Server Error"))
-        ignored = frozenset(parameters.ignored) if answer.status == 200 else frozenset()
-        with self._lock:
-            self.asked.append(Asked(api, route, pairs, answer.status, ignored))
-            if len(self.asked) > _REMEMBERED:
-                del self.asked[: _REMEMBERED // 2]
+        if api == "" and route == "/" and heard.method == "GET":
+            return self._guarded(heard, lambda: Answer(200, page(self).encode(), "text/html"))
+        pairs = tuple(parse_qsl(query, keep_blank_values=True))
+        fault = self._script.meet(route)
+        parameters = Parameters(pairs)
+        broken: list[str] = []
+
+        def honest() -> Answer:
+            try:
+                return self._dispatch(heard, api, route, parameters, pairs)
+            except Refused as refused:
+                broken.append(refused.rule)
+                return refusals.answer(refused, self.switches, self.clock)
+
+        def guarded() -> Answer:
+            return self._guarded(heard, honest)
+
+        answer = guarded() if fault is None else struck(fault, guarded, self._worded)
+        ignored = rules.ignored(route, parameters) if answer.status == 200 else frozenset()
+        broken += [f"{name}: unknown parameter, ignored" for name in sorted(ignored)]
+        self._record.add(Asked(api, route, pairs, answer.status, ignored, tuple(broken), fault is not None))
         return answer
 
-    def _dispatch(self, api: str, route: str, parameters: Parameters, key: str | None, accept: str | None) -> Answer:
-        if key is None or key.strip() != self.key:
-            raise unauthorized()
-        if self._limits:
-            self._count()
-        now = self._clock()
+    def _guarded(self, heard: Heard, make: Callable[[], Answer]) -> Answer:
+        """A fault of ours is an answer too, and is told to whoever runs the server."""
+        try:
+            return make()
+        except Exception:
+            logger.exception("the sandbox failed at %s", heard.target)
+            return self._worded(500)
+
+    def _worded(self, status: int) -> Answer:
+        return refusals.worded(status, self.switches)
+
+    def _usual(self) -> dict[str, str]:
+        """The headers of every answer: its own clock, and whether it counts."""
+        date = {"Date": _date(int(self.clock.timestamp()))}
+        return date if self.limits else date | {"X-Sandbox-Limits": "off"}
+
+    def _dispatch(
+        self, heard: Heard, api: str, route: str, parameters: Parameters, pairs: tuple[tuple[str, str], ...]
+    ) -> Answer:
+        if heard.method != "GET":
+            raise Refused(405, "Method Not Allowed", f"{heard.method}: only GET is allowed")
+        api_key = heard.headers.get("x-api-key", "").strip()
+        rights = self.keys.get(api_key)
+        if rights is None:
+            raise unauthorized("X-API-KEY: missing, or no key of this server")
+        self._limiter.count(api_key)
+        caller = Caller(self._nanoseconds(), rights, self.switches.late)
+        prefers_csv = api == ANALYTICS and _prefers_csv(heard.headers.get("accept"))
+        key = (api, route, pairs, prefers_csv, rights, caller.today, self._revisions)
+        kept = self._memory.get(key)
+        if kept is not None:
+            return kept
+        answer = self._made(api, route, parameters, caller, prefers_csv)
+        is_settled = api == REFERENCE or _is_settled(parameters, caller)
+        return self._memory.keep(key, answer) if is_settled else answer
+
+    def _made(self, api: str, route: str, parameters: Parameters, caller: Caller, prefers_csv: bool) -> Answer:
         if api == ANALYTICS and route in _ANALYTICS:
-            clock = Clock(int(now.timestamp()) * NS, self._intraday)
-            view = View(self._market, clock, self._until, self._books)
-            return self._packed(_ANALYTICS[route](parameters, view), accept)
+            view = View(self._market, caller, self.switches, self._revisions)
+            rows = _ANALYTICS[route](parameters, view)
+            rows = rows.shuffled() if self.switches.order == "shuffled" else rows
+            # guide p. 37 has CSV for the Analytics API
+            return Answer(200, rows.csv(), "text/csv") if prefers_csv else Answer(200, rows.json())
         if api == REFERENCE:
             for pattern, act in _REFERENCE:
                 if match := pattern.fullmatch(route):
-                    return Answer(200, act(parameters, now.date(), *match.groups()))
-        raise not_found(f"no such path: {api}{route}")
+                    ask = Reference(parameters, caller.today, self.switches.trading_dates)
+                    return Answer(200, act(ask, *match.groups()))
+        raise not_found(f"the path {api}{route}")
 
-    def _packed(self, found: Table | bytes, accept: str | None) -> Answer:
-        """CSV for who likes it better, as far as an answer is flat (guide p. 37 has it for the Analytics API)."""
-        if isinstance(found, bytes):
-            return Answer(200, found)
-        rows = found.shuffled() if self._order == "shuffled" else found
-        if rows.is_flat and _prefers_csv(accept):
-            return Answer(200, rows.csv(), "text/csv")
-        return Answer(200, rows.json())
-
-    def _clock(self) -> datetime.datetime:
-        """The present moment in UTC, which a clock without a zone is taken to show."""
-        now = self.now or datetime.datetime.now(datetime.UTC)
-        return now.astimezone(datetime.UTC) if now.tzinfo else now.replace(tzinfo=datetime.UTC)
-
-    def _count(self) -> None:
-        """Take note of a request, or refuse it: so many in any window of so many seconds."""
-        with self._lock:
-            now = self._monotonic()
-            while self._stamps and self._stamps[0] <= now - _LIMITS[-1][1]:
-                self._stamps.popleft()
-            for count, seconds in self._limits:
-                if sum(stamp > now - seconds for stamp in self._stamps) >= count:
-                    raise Refused(429, "Too Many Requests")
-            self._stamps.append(now)
+    def _nanoseconds(self) -> int:
+        return int(self.clock.timestamp()) * NS
 
 
-_ANALYTICS: dict[str, Callable[[Parameters, View], Table | bytes]] = {
+_ANALYTICS: dict[str, Callable[[Parameters, View], Rows]] = {
     "/trades": tape.trades,
     "/trades/private": tape.private,
     "/trades/last": tape.last,
@@ -234,25 +318,25 @@ _ANALYTICS: dict[str, Callable[[Parameters, View], Table | bytes]] = {
     "/snapshots": snapshots.snapshots,
 }
 
-_REFERENCE: tuple[tuple[re.Pattern[str], Callable[..., bytes]], ...] = tuple(
-    (re.compile(pattern), act)
-    for pattern, act in (
-        (r"/(instrument|market)s", lambda _, __, kind: reference.products(kind)),
-        (r"/(instrument|market)s/([0-9]{1,18})", lambda _, __, kind, number: reference.product(kind, int(number))),
-        (
-            r"/(instrument|market)s/([0-9]{1,18})/sequences",
-            lambda _, __, kind, number: reference.sequences(kind, int(number)),
-        ),
-        (
-            r"/sequences/([0-9]{1,18})/sequenceItems",
-            lambda parameters, today, number: reference.sequence_items(int(number), parameters, today),
-        ),
-        (
-            r"/sequences/([0-9]{1,18})/sequenceItems/([0-9]{1,18})",
-            lambda _, today, number, item: reference.sequence_item(int(number), int(item), today),
-        ),
-    )
+_NUMBER = "([0-9]{1,18})"
+_REFERENCE: tuple[tuple[re.Pattern[str], Callable[..., bytes]], ...] = (
+    (re.compile("/(instrument|market)s"), reference.products),
+    (re.compile(f"/(instrument|market)s/{_NUMBER}"), reference.product),
+    (re.compile(f"/(instrument|market)s/{_NUMBER}/sequences"), reference.sequences),
+    (re.compile(f"/sequences/{_NUMBER}/sequenceItems"), reference.sequence_items),
+    (re.compile(f"/sequences/{_NUMBER}/sequenceItems/{_NUMBER}"), reference.sequence_item),
 )
+
+
+@lru_cache(maxsize=2)
+def _date(seconds: int) -> str:
+    return email.utils.formatdate(seconds, usegmt=True)
+
+
+def _is_settled(parameters: Parameters, caller: Caller) -> bool:
+    """Does a question end so long ago that its answer is the same later on?"""
+    end = parameters.one("until") or parameters.one("at")
+    return end is not None and moment("until", end) <= caller.known - _SETTLED
 
 
 def _prefers_csv(accept: str | None) -> bool:

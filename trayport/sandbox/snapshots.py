@@ -10,24 +10,38 @@ from .deliveries import Delivery
 from .model import Contract
 from .parameters import Parameters
 from .subjects import Subject
-from .tape import contract, last_before
+from .tape import CONTRACT_FIELDS, contract, last_before
 from .view import View
-from .wire import decimal, nested
+from .wire import Column, Rows, decimal, nested
+
+_SIDES = ("bidPrice", "bidQuantity", "askPrice", "askQuantity")
 
 
-def snapshots(parameters: Parameters, view: View) -> bytes:
-    """``/snapshots``; what is not there is null, and a market's contracts name no instrument (guide p. 25)."""
-    ask = rules.snapshots(parameters, view.clock)
-    rows = ",".join(_snapshot(ask.subject, delivery, ask.at, view) for delivery in ask.subject.deliveries)
-    return f'{{"timestamp":{ask.at},"snapshots":[{rows}]}}'.encode()
+def snapshots(parameters: Parameters, view: View) -> Rows:
+    """``/snapshots``; what is not there is null."""
+    ask = rules.snapshots(parameters, view.caller)
+    subject, listed = ask.subject, ask.subject.deliveries
+    columns = [
+        Column("timestamp", [ask.at] * len(listed), "time", once=True),
+        Column("contract", [_contract(subject, delivery, view) for delivery in listed], "object", CONTRACT_FIELDS),
+        Column(
+            "lastTrade",
+            [_last_trade(subject, delivery, ask.at, view) for delivery in listed],
+            "object",
+            ("price", "dealDate"),
+        ),
+        Column("bestOrders", [_best_orders(subject, delivery, ask.at, view) for delivery in listed], "object", _SIDES),
+    ]
+    return Rows.of(columns, f'{{"timestamp":{ask.at},"snapshots":[', "]}")
 
 
-def _snapshot(subject: Subject, delivery: Delivery, at: int, view: View) -> str:
+def _contract(subject: Subject, delivery: Delivery, view: View) -> str:
+    """A market has no one instrument: the sample says null (guide p. 25), and where it is filled, its first is."""
     product = subject.product
-    ids = (None, product.id) if product.kind == "market" else (product.id, market_of(product))
-    said = nested(contract(ids[0], delivery, ids[1]))
-    last, best = _last_trade(subject, delivery, at, view), _best_orders(subject, delivery, at, view)
-    return f'{{"contract":{said},"lastTrade":{last},"bestOrders":{best}}}'
+    if product.kind == "instrument":
+        return nested(contract(product.id, delivery, market_of(product)))
+    filled = view.switches.instrument_ids == "filled" and subject.members
+    return nested(contract(subject.members[0].id if filled else None, delivery, product.id))
 
 
 def _last_trade(subject: Subject, delivery: Delivery, at: int, view: View) -> str:
@@ -38,7 +52,9 @@ def _last_trade(subject: Subject, delivery: Delivery, at: int, view: View) -> st
 
 
 def _best_orders(subject: Subject, delivery: Delivery, at: int, view: View) -> str:
-    stamps = np.array([min(at, view.clock.now)], dtype=np.int64)
-    found = books.best(view, delivery, orders.desks(view.market, subject.members, delivery), stamps)
+    if not view.caller.rights.books:
+        return "null"
+    stamps = np.array([min(at, view.caller.known)], dtype=np.int64)
+    found = books.best(view, delivery, orders.all_desks(view.market, subject.members, delivery), stamps)
     fields = ",".join(f'"{column.name}":{column.cells[0]}' for column in found.columns())
     return f"{{{fields}}}" if found.there.any() else "null"

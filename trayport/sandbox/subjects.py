@@ -11,6 +11,7 @@ from .catalogue import Product, Sequence
 from .deliveries import Delivery, Kind
 from .model import Contract
 from .parameters import Parameters, bad_request, date_at, not_found
+from .rights import Caller
 
 _MOST_ITEMS = 50
 _KINDS: dict[str, Kind] = {
@@ -27,6 +28,8 @@ class Subject:
     """What a question is about; a delivery that the numbering does not know has been left out."""
 
     product: Product
+    members: tuple[Product, ...]
+    """The instruments whose trades and orders are shown."""
     sequence: Sequence
     deliveries: tuple[Delivery, ...]
 
@@ -34,32 +37,30 @@ class Subject:
         """Every instrument's contract that is shown: a market shows those of its members."""
         return [Contract(member, delivery) for member in self.members for delivery in self.deliveries]
 
-    @property
-    def members(self) -> tuple[Product, ...]:
-        """The instruments whose trades and orders are shown."""
-        return members(self.product)
+
+def members(product: Product, caller: Caller) -> tuple[Product, ...]:
+    """The instruments that a product shows to a key: a market its members, an instrument itself."""
+    all_of_it = catalogue.members(product.id) if product.kind == "market" else (product,)
+    return tuple(member for member in all_of_it if caller.rights.sees(member))
 
 
-def members(product: Product) -> tuple[Product, ...]:
-    """The instruments that a product shows: a market its members, an instrument itself."""
-    return catalogue.members(product.id) if product.kind == "market" else (product,)
-
-
-def subject(parameters: Parameters, start: int, until: int, today: datetime.date) -> Subject:
+def subject(parameters: Parameters, start: int, until: int, caller: Caller) -> Subject:
     """One contract, or several items of a sequence: listed, or as the first that trade within the range."""
-    product, sequence = _pair(parameters)
+    product, sequence = _pair(parameters, caller)
     kind = _kind(parameters)
-    return Subject(product, sequence, _deliveries(parameters, sequence, kind, (start, until), today))
+    deliveries = _deliveries(parameters, sequence, kind, (start, until), caller.today)
+    return Subject(product, members(product, caller), sequence, deliveries)
 
 
-def one(parameters: Parameters, today: datetime.date) -> Subject:
+def one(parameters: Parameters, caller: Caller) -> Subject:
     """A single contract."""
-    product, sequence = _pair(parameters)
+    product, sequence = _pair(parameters, caller)
     kind = _kind(parameters)
     parameters.required("sequenceItemId")
     if len(parameters.numbers("sequenceItemId")) > 1:
         raise bad_request({"sequenceItemId": ["Only one value is allowed."]})
-    return Subject(product, sequence, _deliveries(parameters, sequence, kind, None, today))
+    deliveries = _deliveries(parameters, sequence, kind, None, caller.today)
+    return Subject(product, members(product, caller), sequence, deliveries)
 
 
 def is_pinned(parameters: Parameters) -> bool:
@@ -68,9 +69,9 @@ def is_pinned(parameters: Parameters) -> bool:
     return any(given)
 
 
-def part(parameters: Parameters) -> tuple[Product | None, Sequence | None]:
+def part(parameters: Parameters, caller: Caller) -> tuple[Product | None, Sequence | None]:
     """A product, a sequence, both or neither."""
-    product = _product(parameters) if parameters.all("instrumentId") + parameters.all("marketId") else None
+    product = _product(parameters, caller) if parameters.all("instrumentId") + parameters.all("marketId") else None
     number = parameters.number("sequenceId")
     if number is None:
         return product, None
@@ -81,19 +82,19 @@ def part(parameters: Parameters) -> tuple[Product | None, Sequence | None]:
     return None, catalogue.SEQUENCES[number]
 
 
-def _pair(parameters: Parameters) -> tuple[Product, Sequence]:
-    product = _product(parameters)
+def _pair(parameters: Parameters, caller: Caller) -> tuple[Product, Sequence]:
+    product = _product(parameters, caller)
     parameters.required("sequenceId")
     return product, _sequence(product, parameters.number("sequenceId"))
 
 
-def _product(parameters: Parameters) -> Product:
+def _product(parameters: Parameters, caller: Caller) -> Product:
     instrument, market = parameters.number("instrumentId"), parameters.number("marketId")
     if (instrument is None) == (market is None):
         raise bad_request({"instrumentId": ["Exactly one of instrumentId and marketId is required."]})
     kind, number = ("instrument", instrument) if instrument is not None else ("market", market)
     product = catalogue.products().get((kind, number)) if number is not None else None
-    if product is None:
+    if product is None or (product.kind == "market" and not caller.rights.sees(product)):
         raise not_found(f"{kind} {number}")
     return product
 

@@ -2,113 +2,130 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..venues import VENUES
-from . import catalogue, dice, model, rules, subjects
+from . import catalogue, desks, dice, model, rules, subjects
 from .deliveries import Delivery, Kind
 from .dice import Bools, Integers
 from .model import NS_PER_DAY, Contract, Day, Trades
 from .parameters import Parameters
-from .rules import ROUTES, Route, Shown
+from .rights import ROUTES, Route
+from .rules import Shown
+from .subjects import Subject
 from .view import View
-from .wire import Column, Table, flags, nested, numbers
+from .wire import Column, Rows, Table, flags, nested, numbers
 
 _WIRE_KINDS: dict[Kind, str] = {"single": "SinglePeriod", "spread": "PeriodSpread", "range": "PeriodRange"}
-_SEPARATE_FEED = np.array([VENUES[code].separate_private_feed for code in model.VENUES])
-
-# Each flag with its bits, and how many trades there are to one that has it; sleeves are never set on public trades
-# (guide p. 13).
-_FLAGS = {"fromBrokenSpread": (31, 80), "initiatorOwnedSpread": (32, 40), "aggressorOwnedSpread": (33, 40)}
+_SEPARATE_FEED = np.array([VENUES[code].separate_private_feed for code in desks.VENUES])
 
 # So many days back the last trade is looked for, wider and wider; within a year (guide p. 19).
 _LOOKS = (2, 12, 60, 365)
 
 
-def trades(parameters: Parameters, view: View) -> Table:
+def trades(parameters: Parameters, view: View) -> Rows:
     """``/trades``."""
-    ask = rules.trades(parameters, view.clock)
-    found = view.trades(ask.subject.contracts(), ask.start, view.end(ask.until))
-    rows, routes = _copies(found, ask.shown)
-    private = np.zeros(len(rows), dtype=bool)
-    if ask.include_private:
-        own = found.own[rows]
-        # One's own come twice where the venue has a feed of its own for them: once private, and once like any other.
-        versions = np.stack([own, ~own | _SEPARATE_FEED[found.venue_number[rows]]], axis=1)
-        copies, version = np.nonzero(versions)
-        rows, routes, private = rows[copies], [routes[copy] for copy in copies.tolist()], version == 0
-    shown = found.take(rows)
-    tails = [""] * len(rows)
-    if "contract" in ask.shown.fields:
-        tails = _contracts(shown, ask.subject.product.id if ask.subject.product.kind == "market" else None)
-    if ask.include_private:
-        known = [f',"privateFields":{nested(_parties(side))}' for side in (0, 1)]
-        sides = _own_side(shown).tolist()
-        tails = [
-            tail + known[side] if hit else tail for tail, side, hit in zip(tails, sides, private.tolist(), strict=True)
-        ]
-    columns = (*_columns(shown, private), *_flags(shown, ask.shown), *route_columns(routes, ask.shown))
-    return Table(columns, tails if ask.include_private or "contract" in ask.shown.fields else None)
+    ask = rules.trades(parameters, view.caller)
+    market = ask.subject.product.id if ask.subject.product.kind == "market" else None
+    contracts = ask.subject.contracts()
+    known = [nested(_parties(side)) for side in (0, 1)]
+
+    def make(start: int, end: int) -> Table:
+        found = view.trades(contracts, start, end)
+        rows, routes = _copies(found, ask.shown)
+        private = np.zeros(len(rows), dtype=bool)
+        if ask.include_private:
+            own = found.own[rows]
+            # One's own come twice where the venue has a feed of its own for them: once private, once like any other.
+            versions = np.stack([own, ~own | _SEPARATE_FEED[found.venue_number[rows]]], axis=1)
+            copies, version = np.nonzero(versions)
+            rows, routes, private = rows[copies], routes[copies], version == 0
+        shown = found.take(rows)
+        columns = [*_columns(shown, private), *_flags(shown, ask.shown, private), *route_columns(routes, ask.shown)]
+        if "contract" in ask.shown.fields:
+            columns.append(_contracts(shown, market, view))
+        if ask.include_private:
+            sides = zip(_own_side(shown).tolist(), private.tolist(), strict=True)
+            cells = [known[side] if hit else None for side, hit in sides]
+            columns.append(Column("privateFields", cells, "object", tuple(_parties(0))))
+        return Table(tuple(columns))
+
+    return _by_days(ask.start, view.end(ask.until), max(1, 32 // view.market.volume), make)
 
 
-def private(parameters: Parameters, view: View) -> Table:
+def _by_days(start: int, end: int, days: int, make: Callable[[int, int], Table]) -> Rows:
+    """Rows in order of time, made so many days at once, so that a long answer takes no more room than a short one."""
+    first = start // NS_PER_DAY
+
+    def block(of: slice) -> Table:
+        ends = [(first + day) * NS_PER_DAY for day in (of.start, of.stop)]
+        return make(max(start, ends[0]), min(max(end, start), ends[1]))
+
+    return Rows(max(0, -(-end // NS_PER_DAY) - first), block, block=days)
+
+
+def private(parameters: Parameters, view: View) -> Rows:
     """``/trades/private``: one's own trades, with what is known of the parties flat beside the rest."""
-    ask = rules.private(parameters, view.clock)
-    end = view.end(ask.until)
-    if ask.subject is not None:
-        found = view.trades(ask.subject.contracts(), ask.start, end)
-        found = found.take(found.own)
-    else:
-        found = _everywhere(ask, view, end)
-    rows, routes = _copies(found, ask.shown)
-    shown = found.take(rows)
-    head = list(_columns(shown, np.ones(len(rows), dtype=bool)))
-    updated = np.where(shown.last_updated <= view.clock.now, shown.last_updated, shown.time)
-    head.insert(3, Column("lastUpdated", updated.tolist(), "time"))
-    parties = [_parties(side) for side in (0, 1)]
-    sides = _own_side(shown).tolist()
-    known = [_party_column(name, [parties[side][name] for side in sides]) for name in parties[0]]
-    columns = (*head, *_flags(shown, ask.shown), *route_columns(routes, ask.shown), *known)
+    ask = rules.private(parameters, view.caller)
     market = ask.product.id if ask.product is not None and ask.product.kind == "market" else None
     pinned = ask.subject is not None and "contract" not in ask.shown.fields
-    return Table(columns, None if pinned else _contracts(shown, market))
+
+    def make(start: int, end: int) -> Table:
+        found = _everywhere(ask, view, start, end) if ask.subject is None else _own(ask.subject, view, start, end)
+        rows, routes = _copies(found, ask.shown)
+        shown = found.take(rows)
+        own = np.ones(len(shown), dtype=bool)
+        head = _columns(shown, own)
+        updated = Column("lastUpdated", view.last_updated(shown).tolist(), "time")
+        columns = [*head[:3], updated, *head[3:], *_flags(shown, ask.shown, own)]
+        columns += [*route_columns(routes, ask.shown), *_party_columns(shown)]
+        return Table(tuple(columns if pinned else [*columns, _contracts(shown, market, view)]))
+
+    days = 32 if ask.subject is not None else max(1, 8 // view.market.volume)
+    return _by_days(ask.start, view.end(ask.until, own=True), days, make)
 
 
-def _everywhere(ask: rules.Private, view: View, end: int) -> Trades:
+def _own(subject: Subject, view: View, start: int, end: int) -> Trades:
+    found = view.trades(subject.contracts(), start, end)
+    return found.take(found.own)
+
+
+def _everywhere(ask: rules.Private, view: View, start: int, end: int) -> Trades:
     """One's own trades of whatever the question leaves open."""
-    wanted = None if ask.product is None else {member.id for member in subjects.members(ask.product)}
+    wanted = None if ask.product is None else {member.id for member in subjects.members(ask.product, view.caller)}
 
     def fits(contract: Contract) -> bool:
         product, delivery = contract
-        return (wanted is None or product.id in wanted) and ask.sequence in (None, delivery.sequence)
+        seen = product.id in wanted if wanted is not None else view.caller.rights.sees(product)
+        return seen and ask.sequence in (None, delivery.sequence)
 
     def of(day: Day) -> Trades:
         fitting = np.array([fits(contract) for contract in day.contracts], dtype=bool)
         rows = model.is_own(day.inserted.chance)
-        rows[rows] = fitting[day.inserted.cell[rows]]
-        return view.market.some(day, rows)
+        rows[rows] = fitting[day.inserted.place[rows]]
+        return view.market.priced(day.contracts, day.inserted.take(rows))
 
-    days = range(ask.start // NS_PER_DAY, -(-end // NS_PER_DAY))
-    return model.joined(of(view.market.day(day)) for day in days).between(ask.start, end)
+    days = range(start // NS_PER_DAY, -(-end // NS_PER_DAY))
+    return view.known(model.joined(of(view.market.day(day)) for day in days).between(start, end))
 
 
-def last(parameters: Parameters, view: View) -> Table:
+def last(parameters: Parameters, view: View) -> Rows:
     """``/trades/last``."""
-    ask = rules.last(parameters, view.clock)
+    ask = rules.last(parameters, view.caller)
     found = last_before(view, ask.subject.contracts(), ask.at)
-    columns = (Column("price", numbers(found.price)), Column("dealDate", found.time.tolist(), "time"))
+    columns = [Column("price", numbers(found.price)), Column("dealDate", found.time.tolist(), "time")]
     market = ask.subject.product.id if ask.subject.product.kind == "market" else None
-    return Table(columns, _contracts(found, market) if ask.fields else None)
+    return Rows.of([*columns, _contracts(found, market, view)] if ask.fields else columns)
 
 
 def last_before(view: View, contracts: list[Contract], at: int) -> Trades:
     """The last trade strictly before a moment, if there is one in the year before it."""
-    at = min(at, view.clock.now)
     found = model.NO_TRADES
     for days in _LOOKS:
-        found = view.trades(contracts, at - days * NS_PER_DAY, at)
+        found = view.trades(contracts, at - days * NS_PER_DAY, min(at, view.caller.known))
         if len(found):
             break
     return found.take(slice(-1, None))
@@ -126,6 +143,16 @@ def contract(product: int | None, delivery: Delivery, market: int | None) -> dic
     }
 
 
+CONTRACT_FIELDS = (
+    "contractType",
+    "marketId",
+    "instrumentId",
+    "sequenceId",
+    "sequenceItemId",
+    "secondSequenceItemId",
+)
+
+
 def wire_kind(delivery: Delivery) -> str:
     """The type of a contract in the answers' words, which are not the questions' (guide pp. 21, 28)."""
     return _WIRE_KINDS[delivery.kind]
@@ -134,13 +161,13 @@ def wire_kind(delivery: Delivery) -> str:
 # --- rows --------------------------------------------------------------------------------------------------------
 
 
-def _copies(trades: Trades, shown: Shown) -> tuple[Integers, list[Route]]:
-    """The number of a trade for every copy of it that is shown, and that copy's route."""
+def _copies(trades: Trades, shown: Shown) -> tuple[Integers, Integers]:
+    """The number of a trade for every copy of it that is shown, and the id of that copy's route."""
     seen = np.stack([on_route(route, trades.on_second_route) for route in shown.wanted], axis=1)
     if shown.deduplicate:
         seen &= np.cumsum(seen, axis=1) == 1
     rows, places = np.nonzero(seen)
-    return rows, [shown.wanted[place] for place in places.tolist()]
+    return rows, np.array([number for number, _ in shown.wanted], dtype=np.int64)[places]
 
 
 def on_route(route: Route, second: Bools) -> Bools:
@@ -157,37 +184,51 @@ def _columns(trades: Trades, private: Bools) -> tuple[Column, ...]:
         Column("dealDate", trades.time.tolist(), "time"),
         Column("price", numbers(trades.price)),
         Column("quantity", numbers(trades.quantity)),
-        Column("aggressorBuy", flags((trades.chance & np.uint64(1)).astype(bool).tolist())),
+        Column("aggressorBuy", flags(trades.is_buy.tolist())),
     )
 
 
-def _flags(trades: Trades, shown: Shown) -> list[Column]:
-    columns = []
-    for name in shown.fields:
-        if name in _FLAGS:
-            salt, rarity = _FLAGS[name]
-            hits = dice.hits(trades.chance, salt, rarity)
-        elif name.endswith("Sleeve"):
-            hits = np.zeros(len(trades), dtype=bool)
-        else:
-            continue
-        columns.append(Column(name, flags(hits.tolist())))
-    return columns
+def _flags(trades: Trades, shown: Shown, private: Bools) -> list[Column]:
+    return [Column(name, flags(_FLAGS[name](trades, private).tolist())) for name in shown.fields if name in _FLAGS]
 
 
-def route_columns(routes: list[Route], shown: Shown) -> list[Column]:
+def _hits(salt: int, rarity: int) -> Callable[[Trades, Bools], Bools]:
+    return lambda trades, _: dice.hits(trades.chance, salt, rarity)
+
+
+# Sleeves are never shown on public trades (guide p. 13).
+_FLAGS: dict[str, Callable[[Trades, Bools], Bools]] = {
+    "fromBrokenSpread": lambda trades, _: trades.leg > 0,
+    "initiatorOwnedSpread": _hits(32, 40),
+    "aggressorOwnedSpread": _hits(33, 40),
+    "aggressorSleeve": lambda trades, private: private & dice.hits(trades.chance, 34, 10),
+    "initiatorSleeve": lambda trades, private: private & dice.hits(trades.chance, 35, 10),
+}
+
+
+def route_columns(routes: Integers, shown: Shown) -> list[Column]:
     """The name and the id of each row's route, as far as they are shown."""
-    names = [Column("route", [name for _, name in routes], "text")] if shown.with_name else []
-    return names + ([Column("routeId", [str(number) for number, _ in routes])] if "routeId" in shown.fields else [])
+    listed = routes.tolist()
+    names = [Column("route", [_ROUTE_NAMES[number] for number in listed], "text")] if shown.with_name else []
+    return names + ([Column("routeId", list(map(str, listed)))] if "routeId" in shown.fields else [])
 
 
-def _contracts(trades: Trades, market: int | None) -> list[str]:
+_ROUTE_NAMES = dict(ROUTES)
+
+
+def _contracts(trades: Trades, market: int | None, view: View) -> Column:
     """The contract of each row; a market's trades name the instrument that they are of."""
     texts = [
-        nested(contract(product.id, delivery, catalogue.market_of(product) if market is None else market))
+        nested(
+            contract(
+                product.id if market is None or view.switches.instrument_ids != "null" else None,
+                delivery,
+                catalogue.market_of(product) if market is None else market,
+            )
+        )
         for product, delivery in trades.contracts
     ]
-    return [f',"contract":{texts[place]}' for place in trades.place.tolist()]
+    return Column("contract", [texts[place] for place in trades.place.tolist()], "object", CONTRACT_FIELDS)
 
 
 def _own_side(trades: Trades) -> Integers:
@@ -208,6 +249,13 @@ def _parties(own: int) -> dict[str, Any]:
     return {**fields, "productClassification": "RmMifid"}
 
 
-def _party_column(name: str, values: list[Any]) -> Column:
-    texts = all(isinstance(value, str) for value in values)
-    return Column(name, values, "text") if texts else Column(name, [nested(value) for value in values])
+def _party_columns(trades: Trades) -> list[Column]:
+    """The parties of each of one's own trades, a field a column."""
+    parties = [_parties(side) for side in (0, 1)]
+    sides = _own_side(trades).tolist()
+    columns = []
+    for name, value in parties[0].items():
+        cells = [parties[side][name] for side in sides]
+        is_text = isinstance(value, str)
+        columns.append(Column(name, cells, "text") if is_text else Column(name, [nested(cell) for cell in cells]))
+    return columns

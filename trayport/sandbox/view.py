@@ -1,34 +1,43 @@
-"""What an answer is made from: the market, the moment at which it is asked, and the switches."""
+"""What an answer is made from: the market, who asks at which moment, and the switches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from .dice import Integers
 from .model import NS_PER_DAY, Contract, Market, Trades
-from .rules import Clock
-
-Until: TypeAlias = Literal["exclusive", "inclusive"]
-Order: TypeAlias = Literal["sorted", "shuffled"]
-Stamps: TypeAlias = Literal["end", "start", "between"]
+from .revisions import Revisions
+from .rights import Caller
+from .switches import Switches
 
 
 @frozen
 class View:
-    """A seed's market at one moment, with the switches in one position; ``Sandbox`` says what they do."""
+    """A seed's market as a key sees it at one moment, with the switches in one position."""
 
     market: Market
-    clock: Clock
-    until: Until = "exclusive"
-    books: Stamps = "end"
+    caller: Caller
+    switches: Switches
+    revisions: Revisions
 
-    def end(self, until: int) -> int:
-        """The first moment that is no longer part of a range up to ``until``: what is to come is not known yet."""
-        return min(until + (self.until == "inclusive"), self.clock.now)
+    def end(self, until: int, own: bool = False) -> int:
+        """The first moment that is no longer part of a range up to ``until``: what is to come is not known yet.
+
+        One's own trades of today are known to every key (guide p. 22).
+        """
+        return min(until + (self.switches.until == "inclusive"), self.caller.now if own else self.caller.known)
 
     def trades(self, contracts: Iterable[Contract], start: int, end: int) -> Trades:
         """What traded at ``start`` or later, and before ``end``, in order of time."""
         first, last = start // NS_PER_DAY, -(-end // NS_PER_DAY)
-        return self.market.all(contracts, first, max(first, last)).between(start, end)
+        return self.known(self.market.trades(contracts, first, max(first, last)).between(start, end))
+
+    def known(self, trades: Trades) -> Trades:
+        """Trades as they show now."""
+        return self.revisions.applied(trades.known(self.caller.now))
+
+    def last_updated(self, trades: Trades) -> Integers:
+        """When each trade was last changed, or made."""
+        return self.revisions.last_updated(trades, trades.last_updated(self.caller.now))

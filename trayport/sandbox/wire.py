@@ -1,11 +1,15 @@
-"""Answers as bytes: JSON as the published samples show it, and CSV as far as the guide describes it."""
+"""Answers as bytes: JSON as the published samples show it, and CSV as far as the guide describes it.
+
+Of CSV it is known that times are ISO 8601 and that null is an empty cell (guide pp. 8, 16, 19). How nested fields look
+there is not; here each leaf is a column whose name has dots, and each order of a book a row.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -18,67 +22,181 @@ from .dice import Integers
 NO_TIME = int(np.iinfo(np.int64).min)
 """A time that is missing."""
 
+# So many rows are made at once: what an answer takes does not grow with its length.
+BLOCK = 8192
+
 
 @frozen
 class Column:
-    """One field of every row: JSON as it stands, text, or times in nanoseconds since 1970."""
+    """One field of every row: JSON as it stands, text, times in nanoseconds since 1970, objects, or lists of orders.
+
+    A cell that is None is not there, but for text, where it is null.
+    """
 
     name: str
     cells: list[Any]
-    kind: Literal["plain", "text", "time"] = "plain"
+    kind: Literal["plain", "text", "time", "object", "orders"] = "plain"
+    leaves: tuple[str, ...] = ()
+    """What objects and orders hold, as paths with dots."""
+    once: bool = False
+    """Does it stand before the rows in JSON, since it is the same for all?"""
 
-    def json(self) -> list[str]:
+    def json(self) -> list[str | None]:
         """The cells in JSON."""
         if self.kind == "time":
-            return ["null" if cell == NO_TIME else str(cell) for cell in self.cells]
-        return self.cells if self.kind == "plain" else ["null" if cell is None else quoted(cell) for cell in self.cells]
+            return [None if cell is None else "null" if cell == NO_TIME else str(cell) for cell in self.cells]
+        return ["null" if cell is None else quoted(cell) for cell in self.cells] if self.kind == "text" else self.cells
 
-    def csv(self) -> list[str]:
-        """The cells in CSV: null is empty, and times are ISO 8601 (guide pp. 8, 16, 19)."""
+    @property
+    def header(self) -> list[str]:
+        """The names of its columns in CSV."""
+        if self.kind == "orders":
+            return ["side", *self.leaves]
+        return [f"{self.name}.{leaf}" for leaf in self.leaves] if self.kind == "object" else [self.name]
+
+    def csv(self) -> list[list[str]]:
+        """Its columns in CSV."""
+        if self.kind == "object":
+            objects = [json.loads(cell or "null") or {} for cell in self.cells]
+            return [[_leaf(each, leaf) for each in objects] for leaf in self.leaves]
         if self.kind == "time":
-            times = np.array(self.cells, dtype=np.int64).astype("datetime64[ns]")
-            return ["" if text == "NaT" else f"{text}Z" for text in np.datetime_as_string(times, unit="ns").tolist()]
-        return ["" if cell in (None, "null") else cell for cell in self.cells]
+            return [_written(self.cells)]
+        return [["" if cell in (None, "null") else cell for cell in self.cells]]
+
+
+def _leaf(value: Any, path: str) -> str:
+    """What is at a path within an object."""
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    if value is None:
+        return ""
+    if path == "dealDate":
+        return _written([value])[0]
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _written(times: list[int | None]) -> list[str]:
+    """Times in ISO 8601."""
+    array = np.array([NO_TIME if time is None else time for time in times], dtype=np.int64).astype("datetime64[ns]")
+    return ["" if text == "NaT" else f"{text}Z" for text in np.datetime_as_string(array, unit="ns").tolist()]
 
 
 @frozen
 class Table:
-    """Rows of an answer. ``tails`` holds, row by row, what is nested and so stands in no column."""
+    """Rows of an answer, column by column."""
 
     columns: tuple[Column, ...]
-    tails: list[str] | None = None
+
+    def json(self) -> list[str]:
+        """Each row as an object."""
+        parts, cells = [], []
+        for column in self.columns:
+            if column.once:
+                continue
+            texts = column.json()
+            if None in texts:
+                parts.append("%s")
+                cells.append(["" if text is None else f'"{column.name}":{text},' for text in texts])
+            else:
+                parts.append(f'"{column.name}":%s,')
+                cells.append(texts)  # type: ignore[arg-type]
+        template = "".join(parts)
+        if parts[-1] != "%s":
+            return [f"{{{template[:-1]}}}" % row for row in zip(*cells, strict=True)]
+        return [f"{{{(template % row)[:-1]}}}" for row in zip(*cells, strict=True)]
 
     @property
-    def is_flat(self) -> bool:
-        """Can it be told in CSV? Nobody knows how nested fields would look there."""
-        return self.tails is None
+    def header(self) -> list[str]:
+        """The names of the columns in CSV."""
+        plain = [name for column in self.columns if column.kind != "orders" for name in column.header]
+        orders = [column.header for column in self.columns if column.kind == "orders"]
+        return plain + (orders[0] if orders else [])
 
-    def json(self) -> bytes:
-        """The rows as a list of objects."""
-        return b"[" + ",".join(self._rows()).encode() + b"]"
-
-    def csv(self) -> bytes:
-        """The rows below a header of the names that they have in JSON, quoted as RFC 4180 has it."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow([column.name for column in self.columns])
-        writer.writerows(zip(*(column.csv() for column in self.columns), strict=True))
-        return text.getvalue().encode()
+    def csv(self) -> Iterator[tuple[str, ...]]:
+        """Each row as cells in CSV; with orders, each order."""
+        plain = [cells for column in self.columns if column.kind != "orders" for cells in column.csv()]
+        sides = [column for column in self.columns if column.kind == "orders"]
+        if not sides:
+            return zip(*plain, strict=True)
+        return (
+            (*head, side, *(_leaf(order, leaf) for leaf in sides[0].leaves))
+            for row, head in enumerate(zip(*plain, strict=True))
+            for side, order in _orders(sides, row)
+        )
 
     def shuffled(self) -> Table:
         """The same rows in an order that says nothing, but is always the same."""
-        rows = self._rows()
+        rows = self.json()
         order = sorted(range(len(rows)), key=lambda row: dice.key(rows[row]))
-        columns = tuple(evolve(column, cells=[column.cells[row] for row in order]) for column in self.columns)
-        return Table(columns, None if self.tails is None else [self.tails[row] for row in order])
+        return Table(tuple(evolve(column, cells=[column.cells[row] for row in order]) for column in self.columns))
 
-    def _rows(self) -> list[str]:
-        fields = ",".join(f'"{column.name}":%s' for column in self.columns)
-        cells: list[Iterable[str]] = [column.json() for column in self.columns]
-        template = f"{{{fields}}}"
-        if self.tails is not None:
-            template, cells = f"{{{fields}%s}}", [*cells, self.tails]
-        return [template % row for row in zip(*cells, strict=True)]
+
+def _orders(sides: list[Column], row: int) -> list[tuple[str, Any]]:
+    """The orders of a book with their sides; of an empty book a row without an order is left."""
+    found = [(side.name.removesuffix("s"), order) for side in sides for order in json.loads(side.cells[row])]
+    return found or [("", {})]
+
+
+@frozen
+class Rows:
+    """An answer's rows, which are made block by block from ``make``; ``count`` is how many there are at the most."""
+
+    count: int
+    make: Callable[[slice], Table]
+    head: str = "["
+    foot: str = "]"
+    block: int = BLOCK
+
+    @classmethod
+    def of(cls, columns: Iterable[Column], head: str = "[", foot: str = "]") -> Rows:
+        """Rows that are there already."""
+        table = Table(tuple(columns))
+        return cls(len(table.columns[0].cells), lambda _: table, head, foot, max(1, len(table.columns[0].cells)))
+
+    def shuffled(self) -> Rows:
+        """The same rows in an order that says nothing."""
+        last = max(self.count - 1, 0) // self.block * self.block
+
+        def make(rows: slice) -> Table:
+            start = last - rows.start
+            return self.make(slice(start, start + self.block)).shuffled()
+
+        return evolve(self, make=make)
+
+    def json(self) -> bytes | Iterator[bytes]:
+        """A list of objects, with what stands around it."""
+        texts = (",".join(table.json()) for table in self._tables())
+        if self.count <= self.block:
+            return f"{self.head}{''.join(texts)}{self.foot}".encode()
+        return self._pieces(texts)
+
+    def csv(self) -> bytes | Iterator[bytes]:
+        """The rows below a header of the names that they have in JSON, quoted as RFC 4180 has it."""
+        if self.count <= self.block:
+            return b"".join(self._sheets())
+        return self._sheets()
+
+    def _tables(self) -> Iterator[Table]:
+        for start in range(0, max(self.count, 1), self.block):
+            yield self.make(slice(start, start + self.block))
+
+    def _pieces(self, texts: Iterable[str]) -> Iterator[bytes]:
+        yield self.head.encode()
+        some = False
+        for text in texts:
+            if text:
+                yield (f",{text}" if some else text).encode()
+                some = True
+        yield self.foot.encode()
+
+    def _sheets(self) -> Iterator[bytes]:
+        for place, table in enumerate(self._tables()):
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\r\n")
+            if place == 0:
+                writer.writerow(table.header)
+            writer.writerows(table.csv())
+            yield text.getvalue().encode()
 
 
 def numbers(thousandths: Integers) -> list[str]:
@@ -102,6 +220,14 @@ def flags(hits: Iterable[bool]) -> list[str]:
 def document(value: Any) -> bytes:
     """Anything else in JSON."""
     return nested(value).encode()
+
+
+def problem(status: int, title: str, **more: Any) -> bytes:
+    """Problem details: the shape that a user saw of a 400, which the other statuses may have, too."""
+    # The trace is made of what it traces, so that the same request gets the same bytes.
+    trace = f"{dice.key(status, title, more):016x}"
+    said = {"type": f"https://httpstatuses.io/{status}", "title": title, "status": status}
+    return document({**said, "traceId": f"00-{trace}{trace}-{trace}-00", **more})
 
 
 def nested(value: Any) -> str:

@@ -1,0 +1,91 @@
+"""A listener that a test answers for, and a plain socket on it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from trayport.sandbox.listener import Answer, Heard, Listener
+
+
+@contextmanager
+def listening(answer: Callable[[Heard], Answer]) -> Iterator[Listener]:
+    """A listener, until the end of the block."""
+    listener = Listener(0, answer)
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield listener
+    finally:
+        listener.shutdown()
+        thread.join()
+        listener.hang_up()
+        listener.server_close()
+
+
+def url(listener: Listener, path: str = "/") -> str:
+    """Where it listens."""
+    return f"http://127.0.0.1:{listener.server_address[1]}{path}"
+
+
+class Line:
+    """One connection, spoken on by hand."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", listener.server_address[1]), timeout=10)
+        self._received = b""
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def say(self, first: str = "GET / HTTP/1.1", *headers: str, body: bytes = b"") -> None:
+        """A request."""
+        self.socket.sendall("\r\n".join([first, *headers, "", ""]).encode() + body)
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        """The status and the headers of the next answer; no header comes twice."""
+        first, *lines = self._until(b"\r\n\r\n").decode().split("\r\n")
+        fields = dict(line.split(": ", 1) for line in lines)
+        assert len(lines) == len(fields)
+        return int(first.split()[1]), fields
+
+    def chunk(self) -> bytes:
+        """The next chunk of the body; empty at its end."""
+        length = int(self._until(b"\r\n"), 16)
+        return self.read(length + 2)[:-2]
+
+    def read(self, count: int) -> bytes:
+        """So many bytes."""
+        while len(self._received) < count:
+            self._more()
+        found, self._received = self._received[:count], self._received[count:]
+        return found
+
+    def rest(self) -> bytes:
+        """Everything up to the end of the connection."""
+        while more := self.socket.recv(65536):
+            self._received += more
+        return self._received
+
+    def ask(self, first: str = "GET / HTTP/1.1", *headers: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+        """A request, and its answer of a known length."""
+        self.say(first, *headers, body=body)
+        status, fields = self.head()
+        return status, fields, self.read(int(fields["Content-Length"]))
+
+    def _until(self, end: bytes) -> bytes:
+        while end not in self._received:
+            self._more()
+        found, _, self._received = self._received.partition(end)
+        return found
+
+    def _more(self) -> None:
+        more: Any = self.socket.recv(65536)
+        assert more, f"the other side hung up after {self._received[-200:]!r}"
+        self._received += more

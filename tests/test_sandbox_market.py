@@ -1,0 +1,282 @@
+"""The simulated market as its answers show it: made of one tape, and changing only as histories do."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.api import CONTRACTS, EUA, TTF, answer, nanoseconds, written
+
+from trayport.sandbox import Sandbox
+
+SECOND = 10**9
+SPREAD = {**TTF, "contractType": "Spread", "secondSequenceItemId": 245}
+FIFTH = {"from": "2024-02-05", "until": "2024-02-06"}
+MONTHS = [{**TTF, "sequenceItemId": number} for number in (244, 245)]
+
+
+def traded(sandbox: Sandbox, contract: dict[str, Any], start: str, until: str, **more: Any) -> list[dict[str, Any]]:
+    return list(answer(sandbox, "/trades", contract, **{"from": start, "until": until}, **more))
+
+
+def identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["venueCode"], row["tradeId"], row["dealDate"], row["price"], row["quantity"]
+
+
+def moment(nanoseconds: int, **later: float) -> datetime.datetime:
+    """A whole second after a moment."""
+    return datetime.datetime.fromtimestamp(nanoseconds // SECOND + 1, datetime.UTC) + datetime.timedelta(**later)
+
+
+@pytest.fixture(scope="module")
+def clocked() -> Iterator[Sandbox]:
+    """A sandbox whose clock a test turns, and whose key sees up to it."""
+    with Sandbox(limits=False, key="sandbox-intraday", volume=10) as sandbox:
+        yield sandbox
+
+
+# --- one tape ------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=12, deadline=None)
+@given(minute=st.integers(0, 4 * 1440), contract=st.sampled_from([*CONTRACTS, SPREAD]))
+def test_a_trade_takes_an_order_that_stood_in_its_venues_book_the_second_before(
+    sandbox: Sandbox, minute: int, contract: dict[str, Any]
+) -> None:
+    start = nanoseconds("2024-02-05") + minute * 60 * SECOND
+    window = {"from": written(start), "until": written(start + 3 * 3600 * SECOND)}
+    trades = answer(sandbox, "/trades", contract, **window, optionalFields="fromBrokenSpread")
+    deep = {"interval": 1, "intervalUnit": "second", "depth": 100, "optionalFields": "venueCode"}
+    for trade in [trade for trade in trades if not trade["fromBrokenSpread"]][:25]:
+        before = (trade["dealDate"] - 1) // SECOND * SECOND
+        (book,) = answer(
+            sandbox, "/orders/book", contract, **{"from": written(before - SECOND), "until": written(before)}, **deep
+        )
+        side = book["asks" if trade["aggressorBuy"] else "bids"]
+        there = [
+            order for order in side if (order["venueCode"], order["price"]) == (trade["venueCode"], trade["price"])
+        ]
+
+        assert before == book["timestamp"]
+        assert trade["quantity"] <= max(order["quantity"] for order in there)
+
+
+@pytest.mark.parametrize("market", [TTF, EUA, SPREAD])
+def test_the_trades_of_a_market_are_those_of_its_instruments(sandbox: Sandbox, market: dict[str, Any]) -> None:
+    active = answer(sandbox, "/trades/activity", {**FIFTH, "optionalFields": "marketId"})
+    members = {row["instrumentId"] for row in active if row["marketId"] == market["marketId"]}
+    apart = [
+        identity(row)
+        for member in members
+        for row in traded(sandbox, {**market, "marketId": None, "instrumentId": member}, "2024-02-05", "2024-02-06")
+    ]
+    together = [identity(row) for row in traded(sandbox, market, "2024-02-05", "2024-02-06")]
+
+    assert 2 <= len(members)
+    assert sorted(apart) == sorted(together)
+    assert len(together) == len(set(together)) > 10
+
+
+def test_an_id_is_unique_at_its_venue_and_only_there(sandbox: Sandbox) -> None:
+    rows = traded(sandbox, TTF, "2024-02-05", "2024-02-10")
+    at_a_venue = Counter((row["venueCode"], row["tradeId"]) for row in rows)
+    venues = defaultdict(set)
+    for row in rows:
+        venues[row["tradeId"]].add(row["venueCode"])
+
+    assert {1} == set(at_a_venue.values())
+    assert {1, 2} == {len(each) for each in venues.values()}
+
+
+def test_several_trades_of_one_instant_are_one_order_against_several(sandbox: Sandbox) -> None:
+    instants = defaultdict(list)
+    for row in traded(sandbox, {**TTF, "marketId": None, "instrumentId": 10002806}, "2024-02-05", "2024-02-20"):
+        instants[row["dealDate"]].append((row["venueCode"], row["aggressorBuy"], row["price"]))
+    together = [rows for rows in instants.values() if len(rows) > 1]
+
+    assert len(together) > 10
+    assert {1} == {len(set(rows)) for rows in together}
+
+
+def test_prices_of_a_commodity_move_together_and_winter_is_dearer(sandbox: Sandbox) -> None:
+    window = {"from": "2023-06-01", "until": "2024-02-01", "interval": 1, "intervalUnit": "day"}
+    closes = [
+        {
+            row["fromTimestamp"]: row["close"]
+            for row in answer(sandbox, "/trades/ohlcv", {**TTF, "sequenceItemId": item}, **window)
+        }
+        for item in (244, 245, 252)
+    ]
+    days = sorted(set.intersection(*map(set, closes)))
+    changes = [np.diff(np.log([prices[day] for day in days])) for prices in closes]
+
+    assert len(days) > 100
+    assert np.corrcoef(changes)[0, 1] > 0.9
+    assert np.mean([closes[2][day] > closes[0][day] for day in days]) > 0.9
+
+
+@pytest.mark.parametrize("date, is_backward", [("2022-08-24", True), ("2020-06-24", False)])
+def test_the_front_is_dear_in_a_crisis_and_cheap_in_a_glut(sandbox: Sandbox, date: str, is_backward: bool) -> None:
+    near, far = (
+        answer(sandbox, "/trades/last", {**TTF, "sequenceId": 10000309, "sequenceItemId": item}, at=date)[0]["price"]
+        for item in (int(date[:4]) - 2003 + 1, int(date[:4]) - 2003 + 3)
+    )
+
+    assert is_backward == (near > far)
+
+
+def test_sleeves_are_shown_on_ones_own_trades_alone(sandbox: Sandbox) -> None:
+    more = {"includePrivate": "true", "optionalFields": "aggressorSleeve,initiatorSleeve"}
+    rows = traded(sandbox, TTF, "2024-01-08", "2024-02-08", **more)
+    sleeves = {("privateFields" in row, row["aggressorSleeve"] or row["initiatorSleeve"]) for row in rows}
+
+    assert {(False, False), (True, False), (True, True)} == sleeves
+
+
+# --- what becomes of trades ------------------------------------------------------------------------------------------
+
+
+def counted(sandbox: Sandbox, start: int, until: int) -> Counter[str]:
+    """How often April's trades were inserted, changed and deleted."""
+    window = {"from": written(start), "until": written(until), "optionalFields": "updateCount,deleteCount,marketId"}
+    found: Counter[str] = Counter()
+    for row in answer(sandbox, "/trades/activity", window):
+        if (row["marketId"], row["sequenceItemId"], row["secondSequenceItemId"]) == (10000065, 244, None):
+            found.update({name: row[name] for name in ("count", "updateCount", "deleteCount")})
+    return found
+
+
+def test_trades_are_deleted_and_changed_in_the_hours_after(clocked: Sandbox) -> None:
+    start, until = nanoseconds("2024-02-05T07:00"), nanoseconds("2024-02-05T08:30")
+    window = (written(start), written(until))
+    clocked.now = moment(until)
+    young, few = {identity(row)[:4]: row for row in traded(clocked, TTF, *window)}, counted(clocked, start, until)
+    clocked.now = moment(until, hours=5)
+    old, more = {identity(row)[:4]: row for row in traded(clocked, TTF, *window)}, counted(clocked, start, until)
+    changed = [key for key in set(young) & set(old) if young[key] != old[key]]
+
+    assert len(set(young) - set(old)) == more["deleteCount"] - few["deleteCount"]
+    assert len(changed) <= more["updateCount"] - few["updateCount"]
+    assert changed
+    assert {10} == {round(young[key]["quantity"] / old[key]["quantity"], 9) for key in changed}
+    assert more["count"] - more["deleteCount"] == len(old)
+    clocked.now = None
+    assert traded(clocked, TTF, *window) == list(old.values())
+
+
+def stem(row: dict[str, Any]) -> tuple[str, str]:
+    """What the ids of a spread and of its legs have in common."""
+    return row["venueCode"], row["tradeId"].removesuffix(" Public")[:-1]
+
+
+def test_a_broken_spread_vanishes_and_leaves_its_legs(clocked: Sandbox) -> None:
+    flags = {"optionalFields": "fromBrokenSpread"}
+    legs = [
+        {
+            stem(row): row
+            for row in traded(clocked, month, "2024-01-08", "2024-01-13", **flags)
+            if row["fromBrokenSpread"]
+        }
+        for month in MONTHS
+    ]
+    both = sorted(set(legs[0]) & set(legs[1]))
+    assert len(both) > 3
+    for name in both[:4]:
+        first, second = legs[0][name], legs[1][name]
+        window = (written(first["dealDate"]), written(first["dealDate"] + SECOND))
+
+        def shown(contract: dict[str, Any]) -> list[dict[str, Any]]:
+            return [row for row in traded(clocked, contract, *window) if stem(row) == name]  # noqa: B023
+
+        clocked.now = moment(first["dealDate"])
+        (spread,) = shown(SPREAD)
+        assert [[], []] == [shown(month) for month in MONTHS]
+        clocked.now = moment(first["dealDate"], hours=5)
+
+        assert [[], 1, 1] == [shown(SPREAD), *(len(shown(month)) for month in MONTHS)]
+        assert round(first["price"] - second["price"], 6) == spread["price"]
+        assert {spread["quantity"]} == {first["quantity"], second["quantity"]}
+        assert (spread["aggressorBuy"], not spread["aggressorBuy"]) == (first["aggressorBuy"], second["aggressorBuy"])
+        assert {spread["dealDate"]} == {first["dealDate"], second["dealDate"]}
+        clocked.now = None
+
+
+# --- what somebody revises -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def revised() -> Iterator[Sandbox]:
+    with Sandbox(limits=False) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("venue", ["ICE", "EEX7", "TFS"])
+def test_a_deleted_trade_is_gone_from_every_answer_and_counted(revised: Sandbox, venue: str) -> None:
+    window = (nanoseconds("2024-02-05"), nanoseconds("2024-02-06"))
+    before = traded(revised, TTF, *map(written, window))
+    first, counts = next(row for row in before if row["venueCode"] == venue), counted(revised, *window)
+    revised.revise(first["venueCode"], first["tradeId"])
+
+    after = traded(revised, TTF, *map(written, window))
+    candles = answer(revised, "/trades/ohlcv", TTF, **FIFTH, interval=1, intervalUnit="day")
+    assert [row for row in before if row != first] == after
+    assert round(sum(row["quantity"] for row in after), 6) == candles[0]["volume"]
+    assert counts + Counter(deleteCount=1) == counted(revised, *window)
+    with pytest.raises(ValueError, match="no trade"):
+        revised.revise(first["venueCode"], first["tradeId"])
+
+
+def test_an_amended_trade_is_the_same_in_every_answer_and_counted(revised: Sandbox) -> None:
+    window = (nanoseconds("2024-02-05"), nanoseconds("2024-02-06"))
+    before, counts = traded(revised, TTF, *map(written, window)), counted(revised, *window)
+    last = before[-1]
+    revised.revise(last["venueCode"], last["tradeId"], price=99.125, quantity=7)
+
+    after = traded(revised, TTF, *map(written, window))
+    assert [*before[:-1], {**last, "price": 99.125, "quantity": 7}] == after
+    assert 99.125 == answer(revised, "/trades/last", TTF, at="2024-02-06")[0]["price"]
+    assert 99.125 == answer(revised, "/snapshots", TTF, at="2024-02-06")["snapshots"][0]["lastTrade"]["price"]
+    (candle,) = answer(revised, "/trades/ohlcv", TTF, **FIFTH, interval=1, intervalUnit="day")
+    assert (99.125, 99.125) == (candle["high"], candle["close"])
+    assert counts + Counter(updateCount=1) == counted(revised, *window)
+
+
+def test_an_own_trade_that_is_amended_says_when(revised: Sandbox) -> None:
+    window = {"from": "2024-02-05", "until": "2024-02-10", **TTF}
+    first = answer(revised, "/trades/private", window)[0]
+    revised.now = datetime.datetime(2024, 6, 3, 12, tzinfo=datetime.UTC)
+    revised.revise(first["venueCode"], first["tradeId"], quantity=0.5)
+
+    again = answer(revised, "/trades/private", window)[0]
+    assert {**first, "quantity": 0.5, "lastUpdated": nanoseconds("2024-06-03T12:00")} == again
+
+
+@pytest.mark.parametrize(
+    "venue, trade, changes",
+    [
+        ("ICE", "nonsense", {}),
+        ("NOPE", "197580760487203238000001", {}),
+        ("ICE", "197580000000000000000001", {}),
+        ("TFS", "197580760487203238000001", {}),
+        ("EEX7", "Eurex T7/8903EC7C9A042024-20241305/1/1 Public", {}),
+    ],
+)
+def test_what_never_traded_cannot_be_revised(
+    revised: Sandbox, venue: str, trade: str, changes: dict[str, float]
+) -> None:
+    with pytest.raises(ValueError, match="no trade .* take both from an answer"):
+        revised.revise(venue, trade, **changes)
+
+
+@pytest.mark.parametrize("price", [1.2345, float("nan"), float("inf")])
+def test_a_price_has_three_decimals(revised: Sandbox, price: float) -> None:
+    first = traded(revised, TTF, "2024-02-05", "2024-02-06")[0]
+
+    with pytest.raises(ValueError, match="at most three decimals"):
+        revised.revise(first["venueCode"], first["tradeId"], price=price)

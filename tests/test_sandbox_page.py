@@ -1,0 +1,334 @@
+"""What people read of the sandbox: the page at its address, and its chapter in the documentation."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import requests
+
+from trayport.sandbox import Asked, Fault, Rights, Sandbox, Switches, faults, model
+from trayport.sandbox.page import REFERENCE_PATHS, in_words, page
+from trayport.sandbox.rights import KEYS
+from trayport.sandbox.rules import PATHS
+from trayport.testing import sandboxed
+
+GUIDE = (Path(__file__).parent.parent / "docs" / "sandbox.md").read_text(encoding="utf-8")
+DAY = {"from": "2024-02-05", "until": "2024-02-06"}
+MONTH = {"marketId": "10000065", "sequenceId": "10000305", "sequenceItemId": "244", "contractType": "SinglePeriod"}
+
+
+class Page(HTMLParser):
+    """A page as a browser reads it: its elements, the cells of its tables, and its text; what is left open shows."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "link"):
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag in ("p", "dd"):
+            self.handle_data(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert tag == self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+            if {"td", "th"} & set(self.open):
+                self.rows[-1][-1] += data
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """One that nobody has asked before."""
+    with Sandbox(limits=False) as sandbox:
+        yield sandbox
+
+
+def ask(sandbox: Sandbox, path: str, **params: Any) -> int:
+    return requests.get(sandbox.analytics_url + path, params=params, headers={"X-API-KEY": sandbox.key}).status_code
+
+
+def shown(sandbox: Sandbox) -> Page:
+    answer = requests.get(sandbox.url)
+    assert (200, "text/html; charset=utf-8") == (answer.status_code, answer.headers["Content-Type"])
+    return Page(answer.content.decode("utf-8"))
+
+
+class TestPage:
+    """``http://127.0.0.1:.../``"""
+
+    def test_it_is_whole_in_itself_and_runs_nothing(self, sandbox: Sandbox) -> None:
+        read = shown(sandbox)
+        elsewhere = [value for name, value in read.attributes if name in ("src", "href", "action") or "on" in name[:2]]
+
+        assert [] == read.open
+        assert set() == {"script", "img", "iframe", "object", "form"} & set(read.names)
+        assert ["data:,"] == elsewhere
+        assert [] == re.findall(r"@import|url\(", requests.get(sandbox.url).text)
+
+    def test_it_says_where_the_apis_are_and_what_each_key_may_see(self, sandbox: Sandbox) -> None:
+        read = shown(sandbox)
+
+        assert sandbox.analytics_url in read.text
+        assert sandbox.reference_url in read.text
+        assert [f"may see {in_words(KEYS[name])}" for name in KEYS] == [
+            row[1] for row in read.rows if row[0].split()[0] in KEYS
+        ]
+
+    def test_it_lists_every_path_with_every_parameter(self, sandbox: Sandbox) -> None:
+        rows = {row[0]: row[1].split() for row in shown(sandbox).rows if row[0].startswith("/")}
+
+        assert [] == [
+            (name, word)
+            for name, path in PATHS.items()
+            for word in (*path.parameters, *path.fields)
+            if word not in rows[name]
+        ]
+        assert set(PATHS) | set(REFERENCE_PATHS) == set(rows)
+        assert {"count", "startDate"} <= set(rows["/sequences/{id}/sequenceItems"])
+
+    @pytest.mark.parametrize("path", REFERENCE_PATHS)
+    def test_every_path_of_reference_data_that_it_lists_is_there(self, path: str, sandbox: Sandbox) -> None:
+        number = "10000305" if "sequences/{" in path else "10002806" if "instruments/{" in path else "10000065"
+        url = sandbox.reference_url + path.replace("{id}", number).replace("{itemId}", "244")
+
+        assert 200 == requests.get(url, headers={"X-API-KEY": sandbox.key}).status_code
+
+    def test_it_says_how_the_server_was_set_up(self) -> None:
+        now = datetime.datetime(2024, 2, 7, 12, tzinfo=datetime.UTC)
+        with Sandbox(limits=False, seed=5, volume=3, now=now, until="inclusive", key="sandbox-basic") as sandbox:
+            read = shown(sandbox)
+
+        assert f"seed 5, volume 3, model {model.VERSION}" in read.text
+        assert "2024-02-07 12:00:00 UTC, stands still" in read.text
+        assert "Limits off" in read.text
+        assert "sandbox-basic handed out" in [row[0] for row in read.rows]
+
+    def test_limits_and_a_running_clock_are_told_too(self) -> None:
+        with Sandbox() as sandbox:
+            text = shown(sandbox).text
+
+        assert "Limits 8 requests a second, 480 a minute" in text
+        assert f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:}" in text
+        assert "UTC, this machine's" in text
+
+    def test_switches_that_are_not_in_their_first_position_are_marked(self) -> None:
+        with Sandbox(until="inclusive", late=36) as sandbox:
+            rows = {row[0]: row[1] for row in shown(sandbox).rows}
+
+        names = [field.name for field in attrs.fields(Switches)]
+        assert ["until", "late"] == [name for name in names if "not the default" in rows[name]]
+        assert "inclusive not the default or exclusive" == rows["until"]
+        assert "429 or 403" == rows["throttling"]
+
+    def test_without_requests_it_says_so(self, sandbox: Sandbox) -> None:
+        assert 2 == shown(sandbox).text.count("None so far.")
+
+    def test_it_shows_the_last_requests_newest_first_and_no_more_of_them(self, sandbox: Sandbox) -> None:
+        for number in range(30):
+            ask(sandbox, "/trades/activity", **{**DAY, "from": f"2024-02-0{1 + number % 4}"})
+        shown(sandbox)  # is no request of an API
+        rows = [row for row in shown(sandbox).rows if row[0].isdigit() and len(row) == 3]
+
+        assert [str(number) for number in range(30, 5, -1)] == [row[0] for row in rows]
+        assert "/api/trades/activity from=2024-02-02 until=2024-02-06" == rows[0][1]
+        assert "200" == rows[0][2]
+
+    def test_a_wrong_request_stands_with_the_rule_that_it_broke(self, sandbox: Sandbox) -> None:
+        assert 400 == ask(sandbox, "/trades", **{**MONTH, **DAY, "until": "2024-06-01"})
+        ask(sandbox, "/trades/last", **MONTH, colour="red")
+        last, first = (row for row in shown(sandbox).rows if len(row) == 3 and row[0] in ("1", "2"))
+
+        assert first[1].endswith("until=2024-06-01 until: Maximum query range is 32 days.")
+        assert ("400", "200") == (first[2], last[2])
+        assert last[1].endswith("colour: unknown parameter, ignored")
+
+    def test_broken_rules_are_counted(self, sandbox: Sandbox) -> None:
+        for _ in range(3):
+            ask(sandbox, "/trades/last", **MONTH, colour="red")
+        ask(sandbox, "/trade")
+        rows = [row for row in shown(sandbox).rows if len(row) == 2 and row[0].isdigit()]
+
+        assert ["3", "/trades/last colour: unknown parameter, ignored"] == rows[0]
+        assert ["1", "/trade the path /api/trade is not there"] == rows[1]
+
+    def test_of_very_many_rules_it_shows_the_most_frequent(self, sandbox: Sandbox) -> None:
+        for number in range(20):
+            ask(sandbox, f"/nowhere/{number}")
+        ask(sandbox, "/nowhere/7")
+        read = shown(sandbox)
+        rows = [row for row in read.rows if len(row) == 2 and row[0].isdigit()]
+
+        assert (12, "2") == (len(rows), rows[0][0])
+        assert "And 8 more." in read.text
+
+    def test_a_fault_is_marked(self) -> None:
+        with Sandbox(faults=[Fault(path="/trades/last", status=503)]) as sandbox:
+            ask(sandbox, "/trades/last", **MONTH)
+            ask(sandbox, "/trades/last", **MONTH)
+            rows = [row for row in shown(sandbox).rows if len(row) == 3 and row[0] in ("1", "2")]
+
+        assert ["200", "503 fault"] == [row[2] for row in rows]
+
+    def test_a_request_that_got_no_answer_is_shown_as_such(self) -> None:
+        with Sandbox(faults=[Fault(reset=True)]) as sandbox:
+            with pytest.raises(requests.ConnectionError):
+                ask(sandbox, "/trades/last", **MONTH)
+            (row,) = (row for row in shown(sandbox).rows if len(row) == 3 and row[0] == "1")
+
+        assert "none fault" == row[2]
+
+    def test_a_clock_that_a_fault_moved_is_told(self) -> None:
+        now = datetime.datetime(2024, 2, 7, 12, tzinfo=datetime.UTC)
+        with Sandbox(faults=[Fault(clock=90.0)], now=now) as sandbox:
+            ask(sandbox, "/trades/last", **MONTH)
+
+            assert "2024-02-07 12:01:30 UTC, stands still, moved by 90 s" in shown(sandbox).text
+
+    def test_whatever_was_asked_is_text_and_nothing_else(self, sandbox: Sandbox) -> None:
+        evil = "<script>alert('x')</script>"
+        ask(sandbox, f"/trades/{evil}", **{f"<b>{evil}": '"><img src=x onerror=1>', "'": evil})
+        ask(sandbox, "/trades", **MONTH, **DAY, **{f"</td>{evil}": "1"})
+        ask(sandbox, "/trades", **{**MONTH, "contractType": evil}, **DAY)
+        read = shown(sandbox)
+
+        assert [] == read.open
+        assert set() == {"script", "img"} & set(read.names)
+        assert f"/api/trades/{evil}" in read.text
+        assert f"""<b>{evil}="><img src=x onerror=1> '={evil}""" in read.text
+        assert f"</td>{evil}: unknown parameter, ignored" in read.text
+        assert f"contractType: The value '{evil}' is not valid." in read.text
+
+    def test_letters_that_cannot_be_seen_are_shown_as_such(self, sandbox: Sandbox) -> None:
+        ask(sandbox, "/trades", name="a\x00b\x1b[31mc\u202ed")
+
+        assert "name=a\ufffdb\ufffd[31mc\ufffdd" in shown(sandbox).text
+
+    def test_it_stays_small_whatever_is_sent(self, sandbox: Sandbox) -> None:
+        before = len(page(sandbox))
+        assert 404 == ask(sandbox, "/" + "p" * 60_000)
+        ask(sandbox, "/trades", value="v" * 60_000)
+        ask(sandbox, "/trades/last", **MONTH, **{"n" * 60_000: "1"})
+        ask(sandbox, "/trades/last", **MONTH, **{f"n{number}": "1" for number in range(5_000)})
+        read = page(sandbox)
+
+        assert len(read) < before + 10_000
+        assert "and 4" in read
+        assert "nnnn…" in read
+
+    def test_it_costs_little_after_a_hundred_thousand_requests(self, sandbox: Sandbox) -> None:
+        wrong = Asked("/api", "/trades", tuple(MONTH.items()), 400, broken=("until: Maximum query range is 32 days.",))
+        for _ in range(100_000):
+            sandbox._record.add(wrong)
+        began = time.process_time()
+        text = page(sandbox)
+
+        assert time.process_time() - began < 1.0
+        assert "<td>100000</td>" in text
+        assert len(text) < 60_000
+
+
+@pytest.mark.parametrize(
+    "rights, said",
+    [
+        pytest.param(Rights(intraday=True), "all", id="everything"),
+        pytest.param(Rights(), "all but the current UTC day", id="one-thing-less"),
+        pytest.param(
+            Rights(intraday=True, private=False, outside={"EUA"}), "all but own trades and orders and EUA", id="two"
+        ),
+        pytest.param(
+            Rights(books=False, routes=("Desk",)),
+            "all but the current UTC day, order books and the route House",
+            id="three",
+        ),
+    ],
+)
+def test_rights_are_said_in_words(rights: Rights, said: str) -> None:
+    assert said == in_words(rights)
+
+
+class TestGuide:
+    """``docs/sandbox.md``"""
+
+    def test_every_piece_of_python_in_it_runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        names: dict[str, Any] = {}
+        blocks = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+        for code in blocks:
+            with sandboxed():
+                exec(compile(code, "docs/sandbox.md", "exec"), names)
+        with sandboxed() as sandbox:
+            names["test_the_report_asks_once"](sandbox)
+
+        assert len(blocks) > 6
+
+    def test_the_table_of_switches_is_that_of_the_code(self) -> None:
+        table = GUIDE.partition("## Switches")[2]
+
+        assert [row(field) for field in attrs.fields(Switches)] == table.strip().splitlines()[-len(names()) :]
+        assert [f"`{name}`" for name in names()] == re.findall(r"^\| (`\w+`) \|", table, re.MULTILINE)
+
+    def test_the_table_of_keys_is_that_of_the_code(self) -> None:
+        assert [(name, in_words(rights)) for name, rights in KEYS.items()] == re.findall(
+            r"^\| `(sandbox-\w+)` \| (.*) \|$", GUIDE, re.MULTILINE
+        )
+
+    def test_the_table_of_faults_names_every_field(self) -> None:
+        table = GUIDE.partition("| field | what it does |")[2].partition("\n\n")[0]
+        firsts = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+
+        assert sorted(field.name for field in attrs.fields(Fault)) == sorted(re.findall(r"`(\w+)`", " ".join(firsts)))
+
+    def test_the_faults_in_it_can_be_read(self, tmp_path: Path) -> None:
+        found = re.search(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+        assert found is not None
+        (tmp_path / "faults.toml").write_text(found[1], encoding="utf-8")
+        read = faults.read(str(tmp_path / "faults.toml"))
+
+        assert [("/trades", 503), ("/orders/*", None), ("*", None)] == [(fault.path, fault.status) for fault in read]
+
+    def test_its_picture_is_there_and_small(self) -> None:
+        (picture,) = re.findall(r"!\[.*?\]\((.*?)\)", GUIDE)
+        path = Path(__file__).parent.parent / "docs" / picture
+
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 200_000
+
+    def test_no_line_of_prose_is_longer_than_a_line_of_code(self) -> None:
+        assert [] == [line for line in GUIDE.splitlines() if len(line) > 120 and not line.startswith("|")]
+
+
+def names() -> list[str]:
+    return [field.name for field in attrs.fields(Switches)]
+
+
+def row(field: attrs.Attribute[Any]) -> str:
+    """A switch as the guide's table has it."""
+    others = field.metadata["others"]
+    positions = ", ".join(f"`{position}`" for position in (field.default, *others))
+    if str(field.type) == "int":
+        positions = f"`{field.default}`, or a number such as `{others[0]}`"
+    return f"| `{field.name}` | {positions} | {field.metadata['what']} | {field.metadata['evidence']} |"

@@ -1,0 +1,104 @@
+"""A sandbox that fails by script, as plain requests and as a client see it."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+from typing import Any
+
+import pandas as pd
+import pytest
+import requests
+from support.api import TRADES, ask
+
+from conftest import MakeClient
+from trayport import APIError, DecodeError, NotAllowed, ServerError
+from trayport.sandbox import Sandbox
+from trayport.sandbox.faults import Fault
+
+TTF = ("TTF Apr-24", "2024-02-05", "2024-02-07")
+# Each is over after a while, so that a client that tries again arrives.
+PASSING = {
+    "503": Fault(path="/trades", status=503, times=2),
+    "429": Fault(path="/trades", status=429, headers={"Retry-After": "0"}, times=2),
+    "reset": Fault(path="/trades", reset=True, times=2),
+    "cut": Fault(path="/trades", cut=0.5, times=2),
+    "corrupt": Fault(path="/trades", corrupt=True, times=2),
+    "too-long": Fault(path="/trades", length=10, times=2),
+    "stall": Fault(path="/trades", stall=30, times=1),
+    "half-of-all": Fault(probability=0.5, seed=7, status=502, times=None),
+}
+PATIENT: dict[str, Any] = {"attempts": 8, "backoff_cap": 0.01, "timeout": (1, 0.5)}
+
+
+@pytest.fixture(scope="module")
+def expected() -> pd.DataFrame:
+    import trayport as tp
+    from trayport.testing import sandboxed
+
+    with sandboxed():
+        return tp.trades(*TTF)
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_a_client_arrives_through_what_passes(make_client: MakeClient, expected: pd.DataFrame, name: str) -> None:
+    with Sandbox(limits=False, faults=[PASSING[name]]) as sandbox:
+        frame = make_client(sandbox, **PATIENT).trades(*TTF)
+
+        pd.testing.assert_frame_equal(expected, frame)
+        assert any(asked.fault for asked in sandbox.asked)
+
+
+@pytest.mark.parametrize(
+    "fault, error",
+    [
+        (Fault(path="/trades", status=500, times=None), ServerError),
+        (Fault(path="/trades", status=401, times=None), NotAllowed),
+        (Fault(path="/trades", redirect="https://example.com/login", times=None), APIError),
+        (Fault(path="/trades", html=True, times=None), DecodeError),
+        (Fault(path="/trades", body="[{", times=None), DecodeError),
+    ],
+)
+def test_a_client_says_what_does_not_pass(make_client: MakeClient, fault: Fault, error: type[Exception]) -> None:
+    with Sandbox(limits=False, faults=[fault]) as sandbox:
+        with pytest.raises(error) as caught:
+            make_client(sandbox, **PATIENT | {"attempts": 2}).trades(*TTF)
+
+        assert sandbox.key not in str(caught.value)
+
+
+def test_a_status_by_script_is_worded_as_the_switch_says() -> None:
+    with Sandbox(limits=False, refusals="message", faults=[Fault(status=429), Fault(status=503)]) as sandbox:
+        said = [ask(sandbox) for _ in range(3)]
+
+        assert [429, 503, 200] == [each.status_code for each in said]
+        assert {"message": "Too Many Requests"} == said[0].json()
+        assert "Service Unavailable" == said[1].json()["title"]
+        assert [True, True, False] == [asked.fault for asked in sandbox.asked]
+
+
+def test_the_clock_jumps_from_a_request_on() -> None:
+    now = datetime.datetime(2024, 2, 5, 23, 59, tzinfo=datetime.UTC)
+    with Sandbox(limits=False, now=now, faults=[Fault(path="/trades", skip=1, clock=120)]) as sandbox:
+        said = [ask(sandbox) for _ in range(3)]
+
+        assert [401, 200, 200] == [each.status_code for each in said]
+        dates = [email.utils.parsedate_to_datetime(each.headers["Date"]) for each in said]
+        assert [now, *[now + datetime.timedelta(minutes=2)] * 2] == dates
+
+
+def test_what_is_struck_breaks_no_rule_but_what_is_honest_may() -> None:
+    faults = [Fault(path="/trades", status=503), Fault(path="/trades", delay=0.01)]
+    with Sandbox(limits=False, faults=faults) as sandbox:
+        for _ in range(2):
+            ask(sandbox, params={**TRADES, "snapshotDate": "2024-02-05"})
+
+        assert [(), ("snapshotdate: unknown parameter, ignored",)] == [asked.broken for asked in sandbox.asked]
+
+
+def test_a_reset_is_no_answer_and_is_written_down_as_none() -> None:
+    with Sandbox(limits=False, faults=[Fault(reset=True)]) as sandbox:
+        with pytest.raises(requests.ConnectionError):
+            ask(sandbox)
+
+        assert [0] == [asked.status for asked in sandbox.asked]

@@ -1,0 +1,138 @@
+"""History that changes after the fact: trades that somebody deletes or amends while the server runs."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from decimal import Decimal
+
+import numpy as np
+from attrs import evolve, frozen
+
+from . import calendar
+from .desks import FIRST_BROKER, T7, VENUES
+from .dice import Bools, Integers
+from .model import NS_PER_DAY, Inserted, Market, Trades, short
+
+
+@frozen
+class Revision:
+    """What became of one trade at a moment: a new price or quantity in thousandths, or, with neither, its end."""
+
+    venue_number: int
+    day: int
+    code: int
+    serial: int
+    leg: int
+    at: int
+    price: int | None = None
+    quantity: int | None = None
+
+    @property
+    def is_deletion(self) -> bool:
+        """Is the trade gone?"""
+        return self.price is None and self.quantity is None
+
+    def of(self, rows: Trades | Inserted) -> Bools:
+        """Which rows are that trade."""
+        found: Bools = (
+            (short(rows.code) == np.uint64(self.code))
+            & (rows.serial == self.serial)
+            & (rows.leg == self.leg)
+            & (rows.time // NS_PER_DAY == self.day)
+            & (rows.venue_number == self.venue_number)
+        )
+        return found
+
+
+@frozen
+class Revisions:
+    """All that was revised, in order."""
+
+    listed: tuple[Revision, ...] = ()
+
+    def and_(self, revision: Revision) -> Revisions:
+        """These, and one more."""
+        return Revisions((*self.listed, revision))
+
+    def applied(self, trades: Trades) -> Trades:
+        """Trades as they are after it."""
+        for revision in self.listed:
+            rows = revision.of(trades)
+            if not rows.any():
+                continue
+            if revision.is_deletion:
+                trades = trades.take(~rows)
+                continue
+            price = trades.price if revision.price is None else np.where(rows, revision.price, trades.price)
+            quantity = (
+                trades.quantity if revision.quantity is None else np.where(rows, revision.quantity, trades.quantity)
+            )
+            trades = evolve(trades, price=price, quantity=quantity)
+        return trades
+
+    def last_updated(self, trades: Trades, updated: Integers) -> Integers:
+        """When each trade was last changed, these changes among them."""
+        for revision in self.listed:
+            updated = np.where(revision.of(trades), revision.at, updated)
+        return updated
+
+    def counts(self, rows: Inserted) -> tuple[Integers, Integers]:
+        """How often each row was amended and deleted by it."""
+        found = np.zeros((2, len(rows)), dtype=np.int64)
+        for revision in self.listed:
+            found[int(revision.is_deletion)] += revision.of(rows)
+        return found[0], found[1]
+
+
+_T7_ID = re.compile(r"Eurex T7/(?P<code>[0-9A-F]{10})\d{6}-(?P<date>\d{8})/(?P<serial>\d+)/(?P<leg>[1-3])(?: Public)?")
+_EXCHANGE_ID = re.compile(r"(?P<day>\d{5})(?P<code>\d{13})(?P<serial>\d{5})(?P<leg>[1-3])")
+_BROKER_ID = re.compile(r"(?P<day>\d{5})(?P<code>[0-9A-F]{10})(?P<serial>\d{5})(?P<leg>[1-3])")
+
+
+def found(
+    market: Market,
+    revisions: Revisions,
+    venue_code: str,
+    trade_id: str,
+    at: int,
+    price: float | Decimal | None,
+    quantity: float | Decimal | None,
+) -> Revision:
+    """What is to become of the trade with this id at ``at``; ``ValueError`` if there is none to see."""
+    revision = _parsed(venue_code, trade_id, at)
+    if revision is not None:
+        day = market.day(revision.day)
+        rows = day.inserted.take(revision.of(day.inserted))
+        if len(revisions.applied(market.priced(day.contracts, rows).known(at))):
+            return evolve(revision, price=_thousandths("price", price), quantity=_thousandths("quantity", quantity))
+    raise ValueError(f"there is no trade {trade_id!r} at {venue_code!r}; take both from an answer of this sandbox")
+
+
+def _thousandths(name: str, value: float | Decimal | None) -> int | None:
+    if value is None:
+        return None
+    number = Decimal(str(value)) * 1000
+    if not number.is_finite() or number != int(number):
+        raise ValueError(f"{name}={value!r} must be a number of at most three decimals")
+    return int(number)
+
+
+def _parsed(venue_code: str, trade_id: str, at: int) -> Revision | None:
+    """The deletion of the trade with this id at ``at``; None if the venue gives no such ids."""
+    number = VENUES.index(venue_code) if venue_code in VENUES else -1
+    pattern = _T7_ID if number == T7 else _BROKER_ID if number >= FIRST_BROKER else _EXCHANGE_ID
+    match = pattern.fullmatch(trade_id)
+    if match is None or number < 0:
+        return None
+    parts = match.groupdict()
+    serial, leg = int(parts["serial"]), int(parts["leg"]) - 1
+    if number == T7:
+        try:
+            day = calendar.day_number(datetime.datetime.strptime(parts["date"], "%Y%m%d").date())  # noqa: DTZ007
+        except ValueError:
+            return None
+        return Revision(number, day, int(parts["code"], 16), serial - 1, leg, at)
+    return Revision(
+        number, int(parts["day"]), int(parts["code"], 16 if number >= FIRST_BROKER else 10), serial, leg, at
+    )
