@@ -374,12 +374,21 @@ class TestOtherAnswers:
         assert (1, ["X"]) == (len(frame), frame["contract"].tolist())
         assert frame.drop(columns="contract").isna().all(axis=None)
 
-    @pytest.mark.parametrize("nothing", [{}, dict.fromkeys(["open", "high", "low", "close", "volume"])])
+    @pytest.mark.parametrize(
+        "nothing",
+        [
+            {},
+            dict.fromkeys(["open", "high", "low", "close", "volume"]),
+            dict.fromkeys(["open", "high", "low", "close", "volume"], 0),
+            {**dict.fromkeys(["open", "high", "low", "close"], 31.5), "volume": 0},
+        ],
+    )
     def test_empty_candles_are_gaps_where_they_were_asked_for(self, nothing: dict[str, Any]) -> None:
         body = [{"fromTimestamp": 0, "toTimestamp": 60 * 10**9, **nothing}]
         frame = read(body, Schema(OHLCV, sparse=True))
 
-        assert frame[["open", "high", "low", "close", "volume"]].isna().all(axis=None)
+        assert frame[["open", "high", "low", "close"]].isna().all(axis=None)
+        assert [0.0] == frame["volume"].tolist()
         if not nothing:
             with pytest.raises(DecodeError, match="no row has the field `open`"):
                 read(body, Schema(OHLCV))

@@ -91,6 +91,8 @@ class Endpoint:
     """Is each row of one contract, that the frame names?"""
     today: bool = False
     """May every key see the current day?"""
+    measure: str = ""
+    """The column that is 0 in a row without a trade; what else the server writes there is not known."""
 
     def of(self, *groups: Group) -> tuple[Column, ...]:
         """The columns of these groups, in the table's order."""
@@ -206,6 +208,7 @@ OHLCV = Endpoint(
         Column("close_timestamp", "closeTimestamp", "moment", "optional"),
     ),
     options=("interval", "include_empty"),
+    measure="volume",
 )
 
 LAST_TRADE = Endpoint(

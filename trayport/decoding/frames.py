@@ -42,7 +42,24 @@ def framed(table: Table, schema: Schema, naming: Naming) -> pd.DataFrame:
             _mark_own(data, table, index)
         if column.dtype != "time":
             data[column.name] = _array(_of(column.name, table), column, schema)
+    if endpoint.measure:
+        _clear(data, schema)
     return pd.DataFrame(data, index=index, copy=False)
+
+
+def _clear(data: dict[str, Any], schema: Schema) -> None:
+    """Rows without a trade have a measure of 0 and no prices or times, whatever the server writes there."""
+    measure, prices = schema.endpoint.measure, [column for column in schema.columns if column.dtype == "float64"]
+    nothing = np.all([np.isnan(data[column.name]) for column in prices], axis=0) | (data[measure] == 0)
+    if not nothing.any():
+        return
+    for column in schema.columns:
+        if column.name == measure:
+            data[column.name] = np.where(nothing, 0.0, data[column.name])
+        elif column.dtype == "float64":
+            data[column.name] = np.where(nothing, np.nan, data[column.name])
+        elif column.dtype == "moment" and column.group == "optional":
+            data[column.name] = data[column.name].where(~nothing)
 
 
 def _of(name: str, table: Table) -> Sequence[Any]:

@@ -212,7 +212,7 @@ class Queries(ABC, Generic[T_co]):
             ``"1min"``, ``"5min"``, ``"15min"``, ``"30min"``, ``"1h"``, ``"4h"``, ``"1d"``, ``"7d"`` or ``"1mo"``
             (guide p. 16).
         include_empty
-            Candles without a trade too; their prices are NaN.
+            Candles without a trade too: their prices are NaN, and their volume is 0, however the server says so.
         fields
             Columns to append: ``vwap``, ``open_timestamp``, ``close_timestamp``.
 
