@@ -148,6 +148,10 @@ class TestBook:
                 within = [order for order in whole[side] if abs(order["price"] - best) <= best * float(percent) / 100]
                 assert within == book[side]
 
+    @pytest.mark.parametrize("most", ["1e9", "123456789e7", "999999999e9"])
+    def test_a_very_wide_spread_holds_all(self, sandbox: Sandbox, most: str) -> None:
+        assert answer(sandbox, BOOK, HOUR, depth=50) == answer(sandbox, BOOK, HOUR, depth=50, maxSpread=most)
+
     def test_the_spread_works_below_zero_too(self, sandbox: Sandbox) -> None:
         spread = {**HOUR, "contractType": "Spread", "sequenceItemId": 246, "secondSequenceItemId": 249}
         books = answer(sandbox, BOOK, spread, maxSpread=10)

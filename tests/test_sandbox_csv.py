@@ -149,6 +149,7 @@ def test_reference_data_and_errors_stay_json(sandbox: Sandbox) -> None:
         ("text/csv;q=0.5, application/json", "json"),
         ("text/csv, application/json;q=0.5", "csv"),
         ("text/csv;q=0", "json"),
+        ("text/csv;q=0.5, */*", "json"),
         ("text/html", "json"),
     ],
 )

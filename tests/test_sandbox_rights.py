@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
 from support.api import EUA, TRADES, TTF, ask
 
-from trayport.sandbox import Sandbox
+from trayport.sandbox import Fault, Sandbox
+from trayport.sandbox.listener import Heard
 from trayport.sandbox.rights import KEYS, Rights
 
 NOW = datetime.datetime(2024, 2, 7, 12, 7, 30, tzinfo=datetime.UTC)
@@ -118,6 +120,19 @@ def test_a_key_sees_its_own_routes(desk: Sandbox) -> None:
         assert {"Desk"} == {row["route"] for row in rows}
 
 
+def test_what_takes_no_routes_shows_what_is_on_any_of_the_keys(desk: Sandbox) -> None:
+    trades = by(desk, "one-route", "/trades", TRADES).json()
+    (candle,) = by(desk, "one-route", "/trades/ohlcv", TRADES, interval=1, intervalUnit="day").json()
+    last = by(desk, "one-route", "/trades/last", {**TTF, "at": "2024-02-06"}).json()[0]
+    minute = {"from": "2024-02-05T11:59", "until": "2024-02-05T12:00", "interval": 1, "intervalUnit": "minute"}
+    (top,) = by(desk, "one-route", "/orders/book/top", {**TTF, **minute}).json()
+    shown = by(desk, "one-route", "/snapshots", TTF, at="2024-02-05T12:00").json()["snapshots"][0]
+
+    assert round(sum(row["quantity"] for row in trades), 6) == candle["volume"]
+    assert (trades[-1]["price"], trades[-1]["dealDate"]) == (last["price"], last["dealDate"])
+    assert {name: top[name] for name in shown["bestOrders"]} == shown["bestOrders"]
+
+
 def test_the_keys_that_it_knows_unless_told_otherwise() -> None:
     with Sandbox(limits=False) as sandbox:
         assert "sandbox-key" == sandbox.settings["api_key"]
@@ -139,7 +154,14 @@ def test_each_key_has_limits_of_its_own() -> None:
     [
         (lambda: Sandbox(key="nobody"), "key='nobody' is none of 'sandbox-key'"),
         (lambda: Sandbox(volume=0), "volume=0 must be a whole number from 1 on"),
-        (lambda: Sandbox(now=datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)), "must lie in the years 2010 to 2099"),
+        (lambda: Sandbox(now=datetime.datetime(2090, 1, 1, tzinfo=datetime.UTC)), "must lie in the years 2010 to 2089"),
+        (lambda: Sandbox(now="2024-02-07"), "now='2024-02-07' must be a datetime"),
+        (lambda: Sandbox(seed=1.5), "seed=1.5 must be a whole number"),
+        (lambda: Sandbox(keys={}), "is none of the keys, of which there are none"),
+        (lambda: Sandbox(key="a", keys={"a": None}), r"keys\['a'\]=None must be Rights"),
+        (lambda: Sandbox(faults=[{"status": 500}]), "which is no Fault; write Fault"),
+        (lambda: Rights(intraday="no"), "intraday='no' must be True or False"),
+        (lambda: Rights(routes="Hose"), "must name one or more of House, Desk"),
         (lambda: Rights(routes=("Hose",)), "must name one or more of House, Desk"),
         (lambda: Rights(routes=()), "must name one or more of House, Desk"),
         (lambda: Rights(outside={"EUAA"}), "outside names 'EUAA', which is no product's name"),
@@ -193,6 +215,42 @@ def test_what_is_too_fast_and_what_is_no_get_are_written_down() -> None:
         assert ["/trades: POST: only GET is allowed", "/markets: more than 8 requests in 1 s"] == list(
             map(str, sandbox.violations)
         )
+
+
+def test_a_moving_answer_does_not_stick_whatever_else_is_said() -> None:
+    asked = {**TTF, "until": "2020-01-01", "from": "soon"}
+    with Sandbox(limits=False, now=NOW.replace(hour=10), key="sandbox-intraday") as sandbox:
+        for path in ("/api/trades/last", "/api/snapshots"):
+            sandbox.now = NOW.replace(hour=10)
+            before = ask(sandbox, path, asked).json()
+            sandbox.now = NOW.replace(hour=15)
+
+            assert before != ask(sandbox, path, asked).json() == ask(sandbox, path, TTF).json()
+
+
+@pytest.mark.parametrize("far", [1e9, -1e9])
+def test_however_far_the_clock_jumps_there_is_an_answer(far: float) -> None:
+    jumps = [Fault(clock=min(max(far, -3e8), 3e8), times=None)]
+    with Sandbox(limits=False, key="sandbox-intraday", faults=jumps) as sandbox:
+        for _ in range(40):
+            ask(sandbox, "/reference/markets", None)
+
+        for path in ("/trades/activity", "/trades/private"):
+            today = sandbox.clock.date()
+            window = {"from": f"{today - datetime.timedelta(days=5)}", "until": f"{today}"}
+            assert {200, 400} >= {ask(sandbox, f"/api{path}", window).status_code}
+        assert 200 == requests.get(sandbox.url, timeout=10).status_code
+
+
+def test_a_long_history_of_large_requests_is_forgotten_before_it_fills_the_memory() -> None:
+    heavy = {f"name{number}": "x" * 1000 for number in range(50)}
+    with Sandbox(limits=False) as sandbox:
+        answer = Heard("GET", "/reference/markets?" + urlencode(heavy), {"x-api-key": sandbox.key})
+        for _ in range(1000):
+            sandbox.answer(answer)
+
+        assert 1000 == sandbox.answered
+        assert len(sandbox.asked) < 800
 
 
 def test_without_limits_every_answer_says_so() -> None:

@@ -69,7 +69,7 @@ def test_together_the_other_settings_hold_every_position_but_the_defaults() -> N
     [
         ("until", "sometimes", "until='sometimes' is none of 'exclusive', 'inclusive'"),
         ("throttling", 500, "throttling=500 is none of 429, 403"),
-        ("late", -1, "late=-1 must be a whole number from 0 on"),
+        ("late", -1, "late=-1 must be a whole number from 0 to 10000"),
         ("late", 1.5, "late=1.5 must be a whole number"),
         ("sustained", True, "sustained=True must be a whole number"),
         ("untill", "inclusive", "there is no switch 'untill'; there are until, books"),

@@ -54,7 +54,7 @@ def _counted(day: Day, route: Route, start: int, end: int, view: View) -> Iterat
     found = inserted.take(rows)
     deleted = found.time + model.after(found.chance, model.DELETION) <= now
     # What is left of a broken spread is inserted when it is broken.
-    found = found.take((found.leg == 0) | deleted)
+    found = found.take(((found.leg == 0) | deleted) & view.revisions.inserted(found))
     counts = _sums(found, day, view)
     places = np.flatnonzero(counts[:, 0])
     return zip(places.tolist(), counts[places].tolist(), strict=True)
@@ -62,10 +62,12 @@ def _counted(day: Day, route: Route, start: int, end: int, view: View) -> Iterat
 
 def _sums(rows: Inserted, day: Day, view: View) -> Integers:
     """Insertions, changes and deletions of each contract, as far as they have come about."""
-    now, chance, outright = view.caller.now, rows.chance, rows.leg == 0
+    chance, outright = rows.chance, rows.leg == 0
+    # Nothing happens any more to what somebody has deleted.
+    end = np.minimum(view.caller.now, view.revisions.ended(rows) - 1)
     broken = model.are_spreads(day.contracts)[rows.place] & model.is_broken(chance)
-    deleted = (model.is_deleted(chance) | broken) & outright & (rows.time + model.after(chance, model.DELETION) <= now)
-    updated = model.is_updated(chance) & outright & (rows.time + model.after(chance, model.UPDATE) <= now)
+    deleted = (model.is_deleted(chance) | broken) & outright & (rows.time + model.after(chance, model.DELETION) <= end)
+    updated = model.is_updated(chance) & outright & (rows.time + model.after(chance, model.UPDATE) <= end)
     amended, removed = view.revisions.counts(rows)
     counted = (np.ones_like(amended), updated + amended, deleted + removed)
     sums = [np.bincount(rows.place, weights=each, minlength=len(day.contracts)) for each in counted]

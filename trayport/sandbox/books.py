@@ -22,7 +22,7 @@ from .view import View
 from .wire import Column, Rows, Table, decimal, nested, numbers, quoted
 
 # So many orders of a side at once: a deep book of a market holds dozens at each moment.
-_BLOCK = 65_536
+_BLOCK = 16_384
 
 _Seen: TypeAlias = list[tuple[Desk, Route]]
 """Desks, each with the route that its orders are shown by."""
@@ -49,7 +49,7 @@ def tops(parameters: Parameters, view: View) -> Rows:
             columns.append(Column(alike[0].name, [cells[row] for row in order], alike[0].kind))
         return Table(tuple(columns))
 
-    return Rows(len(stamps), make)
+    return Rows.blocks(len(stamps), make)
 
 
 def _tops(ask: Books, view: View, stamps: Integers, routes: tuple[Route, ...]) -> tuple[Integers, list[Column]]:
@@ -122,7 +122,7 @@ def books(parameters: Parameters, view: View) -> Rows:
         found = [Column(name, cells, "orders", leaves) for name, cells in zip(("bids", "asks"), sides, strict=True)]
         return Table((times, *found))
 
-    return Rows(len(stamps), make, block=max(64, _BLOCK // max(1, min(ask.depth, 12 * len(seen)))))
+    return Rows.blocks(len(stamps), make, max(64, _BLOCK // max(1, min(ask.depth, 12 * len(seen)))))
 
 
 def _texts(ask: Books, view: View, seen: _Seen, hours: Hours, rows: list[int]) -> Iterator[tuple[int, tuple[str, str]]]:
@@ -185,7 +185,7 @@ def _seen(view: View, subject: Subject, shown: Shown) -> _Seen:
     seen: _Seen = []
     for delivery in subject.deliveries:
         for desk in orders.all_desks(view.market, subject.members, delivery):
-            routes = [route for route in shown.wanted if route == ROUTES[0] or desk.is_seen_by_second_route]
+            routes = [route for route in shown.wanted if desk.is_on(route)]
             seen += [(desk, route) for route in (routes[:1] if shown.deduplicate else routes)]
     return seen
 

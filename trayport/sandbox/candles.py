@@ -30,7 +30,7 @@ def candles(parameters: Parameters, view: View) -> Rows:
         return Table(tuple(_columns(ask, view, some, view.trades(contracts, int(some[0]), int(some[-1])))))
 
     at_once = 1 if ask.step is None else max(1, min(BLOCK, _DAYS_AT_ONCE * DAY // ask.step // view.market.volume))
-    return Rows(len(edges) - 1, make, block=at_once)
+    return Rows.blocks(len(edges) - 1, make, at_once)
 
 
 # The trades of so many days are looked at together.

@@ -113,7 +113,7 @@ def on(group: str, day: int) -> Listing:
     return Listing(
         tuple(found),
         np.array([delivery.key for delivery in found], dtype=np.uint64),
-        np.concatenate([delivery.liquidity(days) for delivery in found]),
+        np.array([delivery.liquidity(days)[0] for delivery in found], dtype=np.int64),
     )
 
 

@@ -17,16 +17,16 @@ import numpy as np
 from attrs import evolve, field, fields_dict, frozen
 
 from . import dice
-from .listener import Answer
+from .listener import BODILESS, Answer
 from .refusals import page
 
-_BODILESS = (204, 304)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 # What these say is worked out from the body as it is sent.
 _FRAMING = {"content-length", "content-encoding", "transfer-encoding", "connection"}
 _DAY = 86_400
 _DECADE = 3653 * _DAY
+_CENTURY = 10 * _DECADE
 
 
 def _whole(value: object, least: float = 0) -> bool:
@@ -166,7 +166,7 @@ class Fault:
         if not self.effects:
             raise ValueError(f"the fault does nothing; give it one of {', '.join(_EFFECTS)}")
         apart = _APART
-        if self.status in _BODILESS:
+        if self.status in BODILESS:
             apart = ((f"status={self.status}", _OF_THE_BODY, "it has no body"), *apart)
         for name, others, reason in apart:
             if name.partition("=")[0] in self.effects:
@@ -197,7 +197,9 @@ class Script:
     """
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
+        self.faults = (faults,) if isinstance(faults, Fault) else tuple(faults)
+        if wrong := [fault for fault in self.faults if not isinstance(fault, Fault)]:
+            raise ValueError(f"faults has {wrong[0]!r}, which is no Fault; write Fault(...)")
         self._met = [0] * len(self.faults)
         self._struck = [0] * len(self.faults)
         self._lock = threading.Lock()
@@ -215,7 +217,7 @@ class Script:
                 self._met[number] += 1
                 if striking is None and self._strikes(number, fault, count):
                     self._struck[number] += 1
-                    self.clock += fault.clock
+                    self.clock = max(-_CENTURY, min(_CENTURY, self.clock + fault.clock))
                     striking = fault
         return striking
 

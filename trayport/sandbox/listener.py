@@ -36,7 +36,7 @@ _WORTH_SQUEEZING = 1000
 _WORTH_SENDING = 1 << 17
 _LONGEST_LINE = 1 << 16
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
-_BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _ENCODINGS = ("br", "gzip", "deflate", "identity")
 # Seconds that a client has to finish what nobody reads.
 _PATIENCE = 1.0
@@ -250,8 +250,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, answer: Answer, encoding: str | None, length: int | None = None) -> bytes:
         """The first line and the headers; a body without a length comes in chunks, or ends with the connection."""
-        own = {"Server": "trayport-sandbox", "Date": _now(), "Content-Type": f"{answer.kind}; charset=utf-8"}
-        if length is not None and answer.status not in _BODILESS:
+        own = {
+            "Server": "trayport-sandbox",
+            "Date": dated(int(time.time())),
+            "Content-Type": f"{answer.kind}; charset=utf-8",
+        }
+        if length is not None and answer.status not in BODILESS:
             own["Content-Length"] = str(length)
         elif length is None and self._knows_chunks:
             own["Transfer-Encoding"] = "chunked"
@@ -271,7 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.request_version >= "HTTP/1.1"
 
     def _has_body(self, answer: Answer) -> bool:
-        return self.command != "HEAD" and answer.status not in _BODILESS
+        return self.command != "HEAD" and answer.status not in BODILESS
 
     def _write(self, head: bytes, body: bytes) -> None:
         """Both in one packet where they fit."""
@@ -303,13 +307,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Silence: what was asked is in ``Sandbox.asked``."""
 
 
-def _now() -> str:
-    """The machine's time for a Date header."""
-    return _written(int(time.time()))
-
-
 @lru_cache(maxsize=2)
-def _written(seconds: int) -> str:
+def dated(seconds: int) -> str:
+    """A time as a Date header tells it."""
     return formatdate(seconds, usegmt=True)
 
 
@@ -350,7 +350,7 @@ def _packer(encoding: str | None) -> tuple[Callable[[bytes], bytes], Callable[[]
     if encoding == "br":
         import brotli
 
-        compressor = brotli.Compressor(quality=1)
+        compressor = brotli.Compressor(quality=1, lgwin=18)  # a window that many at once have room for
         return lambda piece: compressor.process(piece) + compressor.flush(), compressor.finish
     squeezer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | (16 if encoding == "gzip" else 0))
     return lambda piece: squeezer.compress(piece) + squeezer.flush(zlib.Z_SYNC_FLUSH), squeezer.flush

@@ -25,7 +25,7 @@ class Memory:
     """Keeps answers by key, at most ``most`` bytes of them; the least recently used are forgotten first.
 
     What is counted is their bodies, their bodies' packed forms, their keys, and a little for each. An answer that
-    weighs more than a quarter of ``most`` is not kept.
+    weighs more than half of ``most`` is not kept.
     """
 
     def __init__(self, most: int) -> None:
@@ -67,18 +67,19 @@ class Memory:
 
     def _watched(self, key: Hashable, answer: Answer, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """The pieces; they are held while they pass, as long as they may become an answer that is kept."""
-        body, held = bytearray(), True
+        body: list[bytes] = []
+        held = True
         try:
             for piece in pieces:
                 if held:
-                    held = self._hold(len(piece), len(body))
+                    held = self._hold(len(piece), sum(map(len, body)))
                     if held:
-                        body += piece
+                        body.append(piece)
                     else:
                         self._let_pass(body)
                 yield piece
             if held:
-                whole = evolve(answer, body=bytes(body))
+                whole = evolve(answer, body=b"".join(body))
                 self._let_pass(body)
                 self.keep(key, whole)
         finally:
@@ -87,16 +88,17 @@ class Memory:
     def _hold(self, more: int, already: int) -> bool:
         """Take note of more bytes of an answer in the making, if there is room for them."""
         with self._lock:
-            fits = already + more <= self._most // 4 and self._makes_room(more)
+            fits = already + more <= self._most // 2 and self._makes_room(more)
             if fits:
                 self._held += more
                 self._passing += more
         return fits
 
-    def _let_pass(self, body: bytearray) -> None:
+    def _let_pass(self, body: list[bytes]) -> None:
+        size = sum(map(len, body))
         with self._lock:
-            self._held -= len(body)
-            self._passing -= len(body)
+            self._held -= size
+            self._passing -= size
         body.clear()
 
     def _weigh(self, key: Hashable, answer: Answer) -> None:
@@ -109,8 +111,8 @@ class Memory:
     def _put(self, key: Hashable, answer: Answer) -> None:
         if key in self._kept:
             self._held -= self._kept.pop(key).weight
-        weight = answer.size + len(repr(key)) + _BESIDES
-        if weight <= self._most // 4 and self._makes_room(weight):
+        weight = answer.size + _size(key) + _BESIDES
+        if weight <= self._most // 2 and self._makes_room(weight):
             self._kept[key] = _Kept(answer, weight)
             self._held += weight
 
@@ -122,3 +124,10 @@ class Memory:
             _, forgotten = self._kept.popitem(last=False)
             self._held -= forgotten.weight
         return True
+
+
+def _size(key: object) -> int:
+    """How many bytes a key takes, about."""
+    if isinstance(key, tuple):
+        return 56 + sum(8 + _size(part) for part in key)
+    return 50 + len(key) if isinstance(key, str) else 100

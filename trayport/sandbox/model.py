@@ -39,8 +39,6 @@ _HOUR_NS = calendar.HOUR_MS * NS_PER_MS
 _DELETED = 200
 _UPDATED = 50
 _BROKEN = 20
-SETTLED = 4 * _HOUR_NS
-"""So long after a trade, nothing happens to it any more."""
 # A slip that is put right later: so many times the quantity.
 _SLIP = 10
 # Of so many trades, one is the key owner's own; one in three is on the second route, too.
@@ -304,6 +302,11 @@ class Market:
     def thousandths(self, product: Product, delivery: Delivery, days: Integers) -> Integers:
         """How many thousandths of a trade an instrument's delivery sees on an average day; 0 if it is not listed."""
         return _share(product, delivery.liquidity(days))
+
+    def busy(self, contracts: Iterable[Contract], number: int) -> int:
+        """How many trades some contracts see on a day, about."""
+        cells = self._cells(tuple(contracts), np.array([number], dtype=np.int64))
+        return int(cells.thousandths.sum()) * self.volume // 1000
 
     def codes(self, contracts: Sequence[Contract]) -> Hashes:
         """64 bits that stand for each contract with this seed."""

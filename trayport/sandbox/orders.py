@@ -20,6 +20,7 @@ from .desks import ASK, BID, FIRST_BROKER
 from .dice import Bools, Hashes, Integers
 from .levels import FAMILIES
 from .model import Contract, Market
+from .rights import ROUTES, Route
 
 PUBLIC, FIRM, WITHHELD = 0, 1, 2
 """Whose an order is, and how an own one stands."""
@@ -48,10 +49,9 @@ class Desk:
         """The venue's number."""
         return desks.VENUES.index(self.venue)
 
-    @property
-    def is_seen_by_second_route(self) -> bool:
-        """Is it on both routes? All are on the first."""
-        return self.key % _UNSEEN > 0
+    def is_on(self, route: Route) -> bool:
+        """Is it on a route? All are on the first."""
+        return route == ROUTES[0] or self.key % _UNSEEN > 0
 
     @property
     def days(self) -> tuple[int, int]:

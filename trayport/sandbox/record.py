@@ -6,9 +6,8 @@ import threading
 
 from attrs import frozen
 
-# A server that runs for days must not grow with what it was asked: so many requests, and so many characters of them.
-_MOST = 100_000
-_HEAVIEST = 20_000_000
+# A server that runs for days must not grow with what it was asked: so many bytes of it, about.
+_HEAVIEST = 40_000_000
 
 
 @frozen
@@ -28,8 +27,13 @@ class Asked:
 
     @property
     def weight(self) -> int:
-        """How much there is to remember of it."""
-        return len(self.path) + sum(len(name) + len(value) for name, value in self.params) + sum(map(len, self.broken))
+        """How many bytes it takes to remember it, about."""
+        return 600 + len(self.path) + weight(self.params) + sum(map(len, self.broken))
+
+
+def weight(params: tuple[tuple[str, str], ...]) -> int:
+    """How many bytes parameters take, about: what several requests say alike is held once."""
+    return sum(100 + len(value) for _, value in params)
 
 
 @frozen
@@ -59,7 +63,7 @@ class Record:
             self.asked.append(asked)
             self.count += 1
             self._weight += asked.weight
-            if len(self.asked) > _MOST or self._weight > _HEAVIEST:
+            if self._weight > _HEAVIEST:
                 del self.asked[: (len(self.asked) + 1) // 2]
                 self._weight = sum(each.weight for each in self.asked)
 

@@ -45,7 +45,7 @@ def _retry_after(wait: float, switches: Switches, now: datetime.datetime) -> tup
     if switches.retry_after == "seconds":
         return (("Retry-After", str(seconds)),)
     if switches.retry_after == "date":
-        when = now + datetime.timedelta(seconds=seconds)
+        when = (now + datetime.timedelta(seconds=seconds, microseconds=999_999)).replace(microsecond=0)
         return (("Retry-After", email.utils.format_datetime(when, usegmt=True)),)
     return ()
 

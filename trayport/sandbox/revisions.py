@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from . import calendar
 from .desks import FIRST_BROKER, T7, VENUES
 from .dice import Bools, Integers
-from .model import NS_PER_DAY, Inserted, Market, Trades, short
+from .model import DELETION, FIRST_DAY, NS_PER_DAY, Inserted, Market, Trades, after, short
 
 
 @frozen
@@ -35,10 +35,18 @@ class Revision:
 
     def of(self, rows: Trades | Inserted) -> Bools:
         """Which rows are that trade."""
+        found: Bools = self._named(rows) & (rows.leg == self.leg)
+        return found
+
+    def left_of(self, rows: Trades | Inserted) -> Bools:
+        """Which rows are the legs that the trade, a spread, would have left."""
+        found: Bools = self._named(rows) & (rows.leg > 0) & (self.leg == 0)
+        return found
+
+    def _named(self, rows: Trades | Inserted) -> Bools:
         found: Bools = (
             (short(rows.code) == np.uint64(self.code))
             & (rows.serial == self.serial)
-            & (rows.leg == self.leg)
             & (rows.time // NS_PER_DAY == self.day)
             & (rows.venue_number == self.venue_number)
         )
@@ -55,14 +63,16 @@ class Revisions:
         """These, and one more."""
         return Revisions((*self.listed, revision))
 
+    def until(self, now: int) -> Revisions:
+        """Those that have come about by a moment."""
+        return Revisions(tuple(revision for revision in self.listed if revision.at <= now))
+
     def applied(self, trades: Trades) -> Trades:
-        """Trades as they are after it."""
+        """Trades as they are after it; what was deleted before it would have broken leaves no legs."""
         for revision in self.listed:
             rows = revision.of(trades)
-            if not rows.any():
-                continue
             if revision.is_deletion:
-                trades = trades.take(~rows)
+                trades = trades.take(~(rows | self._never(revision, trades)))
                 continue
             price = trades.price if revision.price is None else np.where(rows, revision.price, trades.price)
             quantity = (
@@ -74,8 +84,24 @@ class Revisions:
     def last_updated(self, trades: Trades, updated: Integers) -> Integers:
         """When each trade was last changed, these changes among them."""
         for revision in self.listed:
-            updated = np.where(revision.of(trades), revision.at, updated)
+            updated = np.where(revision.of(trades), np.maximum(updated, revision.at), updated)
         return updated
+
+    def inserted(self, rows: Inserted) -> Bools:
+        """Which rows were inserted at all, in spite of it."""
+        kept = np.ones(len(rows), dtype=bool)
+        for revision in self.listed:
+            if revision.is_deletion:
+                kept &= ~self._never(revision, rows)
+        return kept
+
+    def ended(self, rows: Inserted) -> Integers:
+        """When each row was deleted by it; the end of time for all others."""
+        found = np.full(len(rows), np.iinfo(np.int64).max)
+        for revision in self.listed:
+            if revision.is_deletion:
+                found[revision.of(rows)] = revision.at
+        return found
 
     def counts(self, rows: Inserted) -> tuple[Integers, Integers]:
         """How often each row was amended and deleted by it."""
@@ -84,10 +110,11 @@ class Revisions:
             found[int(revision.is_deletion)] += revision.of(rows)
         return found[0], found[1]
 
-
-_T7_ID = re.compile(r"Eurex T7/(?P<code>[0-9A-F]{10})\d{6}-(?P<date>\d{8})/(?P<serial>\d+)/(?P<leg>[1-3])(?: Public)?")
-_EXCHANGE_ID = re.compile(r"(?P<day>\d{5})(?P<code>\d{13})(?P<serial>\d{5})(?P<leg>[1-3])")
-_BROKER_ID = re.compile(r"(?P<day>\d{5})(?P<code>[0-9A-F]{10})(?P<serial>\d{5})(?P<leg>[1-3])")
+    @staticmethod
+    def _never(revision: Revision, rows: Trades | Inserted) -> Bools:
+        """The legs of a spread that was deleted before it could break."""
+        later: Bools = rows.time + after(rows.chance, DELETION) > revision.at
+        return revision.left_of(rows) & later
 
 
 def found(
@@ -100,22 +127,48 @@ def found(
     quantity: float | Decimal | None,
 ) -> Revision:
     """What is to become of the trade with this id at ``at``; ``ValueError`` if there is none to see."""
-    revision = _parsed(venue_code, trade_id, at)
-    if revision is not None:
+    revision = _parsed(str(venue_code), str(trade_id), at)
+    if revision is not None and FIRST_DAY <= revision.day <= at // NS_PER_DAY:
         day = market.day(revision.day)
         rows = day.inserted.take(revision.of(day.inserted))
         if len(revisions.applied(market.priced(day.contracts, rows).known(at))):
-            return evolve(revision, price=_thousandths("price", price), quantity=_thousandths("quantity", quantity))
+            return evolve(revision, price=_price(price), quantity=_quantity(quantity))
     raise ValueError(f"there is no trade {trade_id!r} at {venue_code!r}; take both from an answer of this sandbox")
+
+
+# Far beyond any price and any trade, and small enough for what is worked out from both.
+_MOST = 10**6
+
+
+def _price(price: float | Decimal | None) -> int | None:
+    found = _thousandths("price", price)
+    if found is not None and abs(found) > _MOST * 1000:
+        raise ValueError(f"price={price!r} must lie between -{_MOST:,} and {_MOST:,}")
+    return found
+
+
+def _quantity(quantity: float | Decimal | None) -> int | None:
+    found = _thousandths("quantity", quantity)
+    if found is not None and not 0 < found <= _MOST * 1000:
+        raise ValueError(f"quantity={quantity!r} must lie above 0 and be at most {_MOST:,}")
+    return found
 
 
 def _thousandths(name: str, value: float | Decimal | None) -> int | None:
     if value is None:
         return None
-    number = Decimal(str(value)) * 1000
-    if not number.is_finite() or number != int(number):
-        raise ValueError(f"{name}={value!r} must be a number of at most three decimals")
+    try:
+        number = Decimal(str(value)) * 1000
+        if isinstance(value, bool) or not number.is_finite() or number != int(number):
+            raise ValueError
+    except (ArithmeticError, ValueError):
+        raise ValueError(f"{name}={value!r} must be a number of at most three decimals") from None
     return int(number)
+
+
+_T7_ID = re.compile(r"Eurex T7/(?P<code>[0-9A-F]{10})\d{6}-(?P<date>\d{8})/(?P<serial>\d+)/(?P<leg>[1-3])(?: Public)?")
+_EXCHANGE_ID = re.compile(r"(?P<day>\d{5})(?P<code>\d{13})(?P<serial>\d{5})(?P<leg>[1-3])")
+_BROKER_ID = re.compile(r"(?P<day>\d{5})(?P<code>[0-9A-F]{10})(?P<serial>\d{5})(?P<leg>[1-3])")
 
 
 def _parsed(venue_code: str, trade_id: str, at: int) -> Revision | None:

@@ -21,11 +21,16 @@ ROUTES: tuple[Route, ...] = ((652, "House"), (904, "Desk"))
 
 
 def _texts(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(names)
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _set(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(names)
+    return frozenset(_texts(names))
+
+
+def _is_bool(_: object, attribute: attrs.Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{attribute.name}={value!r} must be True or False")
 
 
 def _known_routes(_: object, __: object, names: tuple[str, ...]) -> None:
@@ -50,11 +55,11 @@ class Rights:
     market.
     """
 
-    intraday: bool = False
+    intraday: bool = attrs.field(default=False, validator=_is_bool)
     """The current UTC day? Without, what reaches into it is answered with 401."""
-    private: bool = True
+    private: bool = attrs.field(default=True, validator=_is_bool)
     """Its owner's own trades and orders? Without, ``/trades/private`` is 403, and nothing else is private."""
-    books: bool = True
+    books: bool = attrs.field(default=True, validator=_is_bool)
     """Order books? Without, they are 403, and a snapshot has no best orders."""
     routes: tuple[str, ...] = attrs.field(
         default=tuple(name for _, name in ROUTES), converter=_texts, validator=_known_routes

@@ -329,7 +329,8 @@ def books(parameters: Parameters, caller: Caller) -> Books:
     )
 
 
-# Beyond these, a share of a price is all of it or nothing of it.
+# So many per cent of a price are far from any other; more digits would not fit 64 bits beside it.
+_ALL = Fraction(10**6)
 _DECIMAL = re.compile(r"\+?(\d{0,9}\.?\d{0,9})(?:e([+-]?\d))?", re.ASCII | re.IGNORECASE)
 
 
@@ -340,7 +341,7 @@ def _percent(parameters: Parameters, name: str) -> tuple[int, int] | None:
     try:
         if _DECIMAL.fullmatch(value) is None:
             raise ValueError
-        return Fraction(value).limit_denominator(10**6).as_integer_ratio()
+        return min(Fraction(value).limit_denominator(10**4), _ALL).as_integer_ratio()
     except ValueError:
         raise bad_request({name: [f"The value '{value}' is not valid."]}) from None
 

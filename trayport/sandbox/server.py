@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import email.utils
 import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from functools import lru_cache
+from sys import intern
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote
 from . import activity, books, candles, reference, refusals, revisions, rules, snapshots, tape
 from .faults import Fault, Script, struck
 from .limits import Limiter
-from .listener import Answer, Heard, Listener, liked
+from .listener import Answer, Heard, Listener, dated, liked
 from .memory import Memory
 from .model import Market
 from .page import page
@@ -27,6 +27,7 @@ from .record import Asked, Record, Violation
 from .reference import Reference
 from .revisions import Revisions
 from .rights import KEY, KEYS, Caller, Rights
+from .rules import PATHS
 from .switches import Switches
 from .view import View
 from .wire import Rows
@@ -41,9 +42,10 @@ REFERENCE = "/reference"
 # A month's candle that begins where a range ends is over by then, and nothing happens to its trades any more.
 _SETTLED = 40 * DAY
 # There is no market before them, and no item after them.
-_YEARS = range(2010, 2100)
+_YEARS = range(2010, 2090)
+_FIRST, _LAST = (datetime.datetime(year, 1, 1, tzinfo=datetime.UTC) for year in (_YEARS.start, _YEARS.stop))
 # Bytes of answers that are kept, to be given again.
-_KEPT = 96 * 2**20
+_KEPT = 40 * 2**20
 
 
 class Sandbox:
@@ -94,10 +96,7 @@ class Sandbox:
         monotonic: Callable[[], float] = time.monotonic,
         **switches: Any,
     ) -> None:
-        if key not in keys:
-            raise ValueError(f"key={key!r} is none of {', '.join(map(repr, keys))}")
-        if isinstance(volume, bool) or not isinstance(volume, int) or volume < 1:
-            raise ValueError(f"volume={volume!r} must be a whole number from 1 on")
+        _check(seed, volume, key, keys)
         self.key, self.keys = key, dict(keys)
         self.now = now
         self.switches = Switches.of(switches)
@@ -108,6 +107,9 @@ class Sandbox:
         self._record = Record()
         self._memory = Memory(_KEPT)
         self._revisions = Revisions()
+        self._closed = False
+        # One thread makes all answers, since many that did would take many times the room, and be no faster.
+        self._maker = ThreadPoolExecutor(1, "trayport-sandbox-maker")
         self._server = Listener(port, self.answer, self._usual)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="trayport-sandbox", daemon=True
@@ -123,6 +125,8 @@ class Sandbox:
 
     @now.setter
     def now(self, moment: datetime.datetime | None) -> None:
+        if moment is not None and not isinstance(moment, datetime.datetime):
+            raise ValueError(f"now={moment!r} must be a datetime, or None for the machine's clock")
         if moment is not None and moment.year not in _YEARS:
             raise ValueError(f"now={moment} must lie in the years {_YEARS.start} to {_YEARS.stop - 1}")
         self._stands = moment
@@ -132,7 +136,8 @@ class Sandbox:
         """The present moment of its clock in UTC, which a clock that was set without a zone is taken to show."""
         now = self._stands or datetime.datetime.now(datetime.UTC)
         now = now.astimezone(datetime.UTC) if now.tzinfo else now.replace(tzinfo=datetime.UTC)
-        return now + datetime.timedelta(seconds=self.jumped)
+        # However far the clock jumps, there it stops.
+        return min(max(now + datetime.timedelta(seconds=self.jumped), _FIRST), _LAST)
 
     @property
     def jumped(self) -> float:
@@ -157,7 +162,7 @@ class Sandbox:
     @property
     def asked(self) -> list[Asked]:
         """Every request since the start, in the order of the answers; of very many, the younger half."""
-        return self._record.asked
+        return list(self._record.asked)
 
     @property
     def answered(self) -> int:
@@ -202,19 +207,25 @@ class Sandbox:
         Raises
         ------
         ValueError
-            There is no such trade, or the number has more than three decimals.
+            There is no such trade, or no trade can have that price or quantity.
         """
-        found = revisions.found(
-            self._market, self._revisions, venue_code, trade_id, self._nanoseconds(), price, quantity
-        )
-        self._revisions = self._revisions.and_(found)
+        self._maker.submit(self._revise, venue_code, trade_id, price, quantity).result()
+
+    def _revise(
+        self, venue_code: str, trade_id: str, price: float | Decimal | None, quantity: float | Decimal | None
+    ) -> None:
+        before, at = self._revisions, self._nanoseconds()
+        found = revisions.found(self._market, before, venue_code, trade_id, at, price, quantity)
+        self._revisions = before.and_(found)
 
     def close(self) -> None:
         """Stop listening, and end the connections that are still open."""
+        self._closed = True
         self._server.shutdown()
         self._thread.join()
         self._server.hang_up()
         self._server.server_close()
+        self._maker.shutdown(cancel_futures=True)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -232,7 +243,7 @@ class Sandbox:
         api, route = _split(bare)
         if api == "" and route == "/" and heard.method == "GET":
             return self._guarded(heard, lambda: Answer(200, page(self).encode(), "text/html"))
-        pairs = tuple(parse_qsl(query, keep_blank_values=True))
+        pairs = _pairs(query)
         fault = self._script.meet(route)
         parameters = Parameters(pairs)
         broken: list[str] = []
@@ -258,7 +269,8 @@ class Sandbox:
         try:
             return make()
         except Exception:
-            logger.exception("the sandbox failed at %s", heard.target)
+            if not self._closed:
+                logger.exception("the sandbox failed at %s", heard.target)
             return self._worded(500)
 
     def _worded(self, status: int) -> Answer:
@@ -266,7 +278,7 @@ class Sandbox:
 
     def _usual(self) -> dict[str, str]:
         """The headers of every answer: its own clock, and whether it counts."""
-        date = {"Date": _date(int(self.clock.timestamp()))}
+        date = {"Date": dated(int(self.clock.timestamp()))}
         return date if self.limits else date | {"X-Sandbox-Limits": "off"}
 
     def _dispatch(
@@ -281,30 +293,52 @@ class Sandbox:
         self._limiter.count(api_key)
         caller = Caller(self._nanoseconds(), rights, self.switches.late)
         prefers_csv = api == ANALYTICS and _prefers_csv(heard.headers.get("accept"))
-        key = (api, route, pairs, prefers_csv, rights, caller.today, self._revisions)
+        revised = self._revisions.until(caller.now)
+        key = (api, route, pairs, prefers_csv, rights, caller.today, revised)
         kept = self._memory.get(key)
         if kept is not None:
             return kept
-        answer = self._made(api, route, parameters, caller, prefers_csv)
-        is_settled = api == REFERENCE or _is_settled(parameters, caller)
+        answer = self._made(api, route, parameters, View(self._market, caller, self.switches, revised), prefers_csv)
+        is_settled = api == REFERENCE or _is_settled(route, parameters, caller)
         return self._memory.keep(key, answer) if is_settled else answer
 
-    def _made(self, api: str, route: str, parameters: Parameters, caller: Caller, prefers_csv: bool) -> Answer:
+    def _made(self, api: str, route: str, parameters: Parameters, view: View, prefers_csv: bool) -> Answer:
         if api == ANALYTICS and route in _ANALYTICS:
-            view = View(self._market, caller, self.switches, self._revisions)
-            rows = _ANALYTICS[route](parameters, view)
-            rows = rows.shuffled() if self.switches.order == "shuffled" else rows
+            body = self._maker.submit(self._body, route, parameters, view, prefers_csv).result()
             # guide p. 37 has CSV for the Analytics API
-            return Answer(200, rows.csv(), "text/csv") if prefers_csv else Answer(200, rows.json())
+            kind = "text/csv" if prefers_csv else "application/json"
+            return Answer(200, body if isinstance(body, bytes) else self._in_turn(body), kind)
         if api == REFERENCE:
             for pattern, act in _REFERENCE:
                 if match := pattern.fullmatch(route):
-                    ask = Reference(parameters, caller.today, self.switches.trading_dates)
+                    ask = Reference(parameters, view.caller.today, self.switches.trading_dates)
                     return Answer(200, act(ask, *match.groups()))
         raise not_found(f"the path {api}{route}")
 
+    def _body(self, route: str, parameters: Parameters, view: View, in_csv: bool) -> bytes | Iterator[bytes]:
+        rows = _ANALYTICS[route](parameters, view)
+        rows = rows.shuffled() if self.switches.order == "shuffled" else rows
+        return rows.csv() if in_csv else rows.json()
+
+    def _in_turn(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The pieces of a long answer, each made when it is wanted."""
+        while (piece := self._maker.submit(next, pieces, None).result()) is not None:
+            yield piece
+
     def _nanoseconds(self) -> int:
         return int(self.clock.timestamp()) * NS
+
+
+def _check(seed: object, volume: object, key: str, keys: Mapping[str, Rights]) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"seed={seed!r} must be a whole number")
+    if isinstance(volume, bool) or not isinstance(volume, int) or volume < 1:
+        raise ValueError(f"volume={volume!r} must be a whole number from 1 on")
+    wrong = [name for name, rights in keys.items() if not isinstance(rights, Rights)]
+    if wrong:
+        raise ValueError(f"keys[{wrong[0]!r}]={keys[wrong[0]]!r} must be Rights(...)")
+    if key not in keys:
+        raise ValueError(f"key={key!r} is none of {', '.join(map(repr, keys)) or 'the keys, of which there are none'}")
 
 
 _ANALYTICS: dict[str, Callable[[Parameters, View], Rows]] = {
@@ -328,20 +362,22 @@ _REFERENCE: tuple[tuple[re.Pattern[str], Callable[..., bytes]], ...] = (
 )
 
 
-@lru_cache(maxsize=2)
-def _date(seconds: int) -> str:
-    return email.utils.formatdate(seconds, usegmt=True)
+def _pairs(query: str) -> tuple[tuple[str, str], ...]:
+    """The parameters; each name and value is held once, whoever sends it again."""
+    return tuple((intern(name), intern(value)) for name, value in parse_qsl(query, keep_blank_values=True))
 
 
-def _is_settled(parameters: Parameters, caller: Caller) -> bool:
-    """Does a question end so long ago that its answer is the same later on?"""
-    end = parameters.one("until") or parameters.one("at")
-    return end is not None and moment("until", end) <= caller.known - _SETTLED
+def _is_settled(route: str, parameters: Parameters, caller: Caller) -> bool:
+    """Does an answered question end so long ago that its answer is the same later on?"""
+    name = "until" if "until" in PATHS[route].parameters else "at"
+    end = parameters.one(name)
+    return end is not None and moment(name, end) <= caller.known - _SETTLED
 
 
 def _prefers_csv(accept: str | None) -> bool:
     kinds = liked(accept or "")
-    return "text/csv" in kinds and "application/json" not in kinds[: kinds.index("text/csv")]
+    before = kinds[: kinds.index("text/csv")] if "text/csv" in kinds else kinds
+    return "text/csv" in kinds and not {"application/json", "application/*", "*/*"} & set(before)
 
 
 def _split(path: str) -> tuple[str, str]:

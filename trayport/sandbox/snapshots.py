@@ -55,6 +55,8 @@ def _best_orders(subject: Subject, delivery: Delivery, at: int, view: View) -> s
     if not view.caller.rights.books:
         return "null"
     stamps = np.array([min(at, view.caller.known)], dtype=np.int64)
-    found = books.best(view, delivery, orders.all_desks(view.market, subject.members, delivery), stamps)
+    desks = orders.all_desks(view.market, subject.members, delivery)
+    seen = [desk for desk in desks if any(desk.is_on(route) for route in view.caller.routes)]
+    found = books.best(view, delivery, seen, stamps)
     fields = ",".join(f'"{column.name}":{column.cells[0]}' for column in found.columns())
     return f"{{{fields}}}" if found.there.any() else "null"

@@ -31,12 +31,16 @@ def _switch(positions: Any, default: Any, what: str, evidence: str) -> Any:
     return attrs.field(default=default, validator=check, metadata={"others": other, "what": what, "evidence": evidence})
 
 
+# Hours of more than a year, and more requests than any test makes.
+_MOST = 10_000
+
+
 def _number(other: int, what: str, evidence: str) -> Any:
     """A whole number, 0 for none."""
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(f"{attribute.name}={value!r} must be a whole number from 0 on")
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+            raise ValueError(f"{attribute.name}={value!r} must be a whole number from 0 to {_MOST}")
 
     return attrs.field(default=0, validator=check, metadata={"others": (other,), "what": what, "evidence": evidence})
 

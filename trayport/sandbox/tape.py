@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from .rights import ROUTES, Route
 from .rules import Shown
 from .subjects import Subject
 from .view import View
-from .wire import Column, Rows, Table, flags, nested, numbers
+from .wire import BLOCK, Column, Rows, Table, flags, nested, numbers
 
 _WIRE_KINDS: dict[Kind, str] = {"single": "SinglePeriod", "spread": "PeriodSpread", "range": "PeriodRange"}
 _SEPARATE_FEED = np.array([VENUES[code].separate_private_feed for code in desks.VENUES])
@@ -33,17 +33,7 @@ def trades(parameters: Parameters, view: View) -> Rows:
     contracts = ask.subject.contracts()
     known = [nested(_parties(side)) for side in (0, 1)]
 
-    def make(start: int, end: int) -> Table:
-        found = view.trades(contracts, start, end)
-        rows, routes = _copies(found, ask.shown)
-        private = np.zeros(len(rows), dtype=bool)
-        if ask.include_private:
-            own = found.own[rows]
-            # One's own come twice where the venue has a feed of its own for them: once private, once like any other.
-            versions = np.stack([own, ~own | _SEPARATE_FEED[found.venue_number[rows]]], axis=1)
-            copies, version = np.nonzero(versions)
-            rows, routes, private = rows[copies], routes[copies], version == 0
-        shown = found.take(rows)
+    def written(shown: Trades, routes: Integers, private: Bools) -> Table:
         columns = [*_columns(shown, private), *_flags(shown, ask.shown, private), *route_columns(routes, ask.shown)]
         if "contract" in ask.shown.fields:
             columns.append(_contracts(shown, market, view))
@@ -53,18 +43,38 @@ def trades(parameters: Parameters, view: View) -> Rows:
             columns.append(Column("privateFields", cells, "object", tuple(_parties(0))))
         return Table(tuple(columns))
 
-    return _by_days(ask.start, view.end(ask.until), max(1, 32 // view.market.volume), make)
+    def tables(start: int, end: int) -> Iterator[Table]:
+        found = view.trades(contracts, start, end)
+        rows, routes = _copies(found, ask.shown)
+        private = np.zeros(len(rows), dtype=bool)
+        if ask.include_private:
+            own = found.own[rows]
+            # One's own come twice where the venue has a feed of its own for them: once private, once like any other.
+            versions = np.stack([own, ~own | _SEPARATE_FEED[found.venue_number[rows]]], axis=1)
+            copies, version = np.nonzero(versions)
+            rows, routes, private = rows[copies], routes[copies], version == 0
+        for block in _blocks(len(rows)):
+            yield written(found.take(rows[block]), routes[block], private[block])
+
+    end = view.end(ask.until)
+    busiest = max(view.market.busy(contracts, at // NS_PER_DAY) for at in (ask.start, end))
+    return Rows(_by_days(ask.start, end, max(1, _ROWS_AT_ONCE // max(1, busiest)), tables))
 
 
-def _by_days(start: int, end: int, days: int, make: Callable[[int, int], Table]) -> Rows:
-    """Rows in order of time, made so many days at once, so that a long answer takes no more room than a short one."""
-    first = start // NS_PER_DAY
+# The trades of so many days are looked for together that they are about so many.
+_ROWS_AT_ONCE = 10_000
 
-    def block(of: slice) -> Table:
-        ends = [(first + day) * NS_PER_DAY for day in (of.start, of.stop)]
-        return make(max(start, ends[0]), min(max(end, start), ends[1]))
 
-    return Rows(max(0, -(-end // NS_PER_DAY) - first), block, block=days)
+def _by_days(start: int, end: int, days: int, tables: Callable[[int, int], Iterator[Table]]) -> Iterator[Table]:
+    """Tables in order of time, from so many days at once: a long answer takes hardly more room than a short one."""
+    first, last = start // NS_PER_DAY, max(-(-end // NS_PER_DAY), start // NS_PER_DAY + 1)
+    for day in range(first, last, days):
+        ends = day * NS_PER_DAY, (day + days) * NS_PER_DAY
+        yield from tables(max(start, ends[0]), min(max(end, start), ends[1]))
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    return (slice(first, first + BLOCK) for first in range(0, max(count, 1), BLOCK))
 
 
 def private(parameters: Parameters, view: View) -> Rows:
@@ -73,10 +83,7 @@ def private(parameters: Parameters, view: View) -> Rows:
     market = ask.product.id if ask.product is not None and ask.product.kind == "market" else None
     pinned = ask.subject is not None and "contract" not in ask.shown.fields
 
-    def make(start: int, end: int) -> Table:
-        found = _everywhere(ask, view, start, end) if ask.subject is None else _own(ask.subject, view, start, end)
-        rows, routes = _copies(found, ask.shown)
-        shown = found.take(rows)
+    def written(shown: Trades, routes: Integers) -> Table:
         own = np.ones(len(shown), dtype=bool)
         head = _columns(shown, own)
         updated = Column("lastUpdated", view.last_updated(shown).tolist(), "time")
@@ -84,8 +91,14 @@ def private(parameters: Parameters, view: View) -> Rows:
         columns += [*route_columns(routes, ask.shown), *_party_columns(shown)]
         return Table(tuple(columns if pinned else [*columns, _contracts(shown, market, view)]))
 
+    def tables(start: int, end: int) -> Iterator[Table]:
+        found = _everywhere(ask, view, start, end) if ask.subject is None else _own(ask.subject, view, start, end)
+        rows, routes = _copies(found, ask.shown)
+        for block in _blocks(len(rows)):
+            yield written(found.take(rows[block]), routes[block])
+
     days = 32 if ask.subject is not None else max(1, 8 // view.market.volume)
-    return _by_days(ask.start, view.end(ask.until, own=True), days, make)
+    return Rows(_by_days(ask.start, view.end(ask.until, own=True), days, tables))
 
 
 def _own(subject: Subject, view: View, start: int, end: int) -> Trades:

@@ -9,7 +9,7 @@ from attrs import frozen
 from .dice import Integers
 from .model import NS_PER_DAY, Contract, Market, Trades
 from .revisions import Revisions
-from .rights import Caller
+from .rights import ROUTES, Caller
 from .switches import Switches
 
 
@@ -35,8 +35,9 @@ class View:
         return self.known(self.market.trades(contracts, first, max(first, last)).between(start, end))
 
     def known(self, trades: Trades) -> Trades:
-        """Trades as they show now."""
-        return self.revisions.applied(trades.known(self.caller.now))
+        """Trades as they show now, on the key's routes."""
+        shown = self.revisions.applied(trades.known(self.caller.now))
+        return shown if ROUTES[0] in self.caller.routes else shown.take(shown.on_second_route)
 
     def last_updated(self, trades: Trades) -> Integers:
         """When each trade was last changed, or made."""

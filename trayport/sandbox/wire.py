@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -22,8 +23,8 @@ from .dice import Integers
 NO_TIME = int(np.iinfo(np.int64).min)
 """A time that is missing."""
 
-# So many rows are made at once: what an answer takes does not grow with its length.
-BLOCK = 8192
+# So many rows are written at once: what an answer takes does not grow with its length.
+BLOCK = 2048
 
 
 @frozen
@@ -139,64 +140,64 @@ def _orders(sides: list[Column], row: int) -> list[tuple[str, Any]]:
 
 @frozen
 class Rows:
-    """An answer's rows, which are made block by block from ``make``; ``count`` is how many there are at the most."""
+    """An answer's rows: tables that are made one after another, one at least, and what stands around them in JSON."""
 
-    count: int
-    make: Callable[[slice], Table]
+    tables: Iterator[Table]
     head: str = "["
     foot: str = "]"
-    block: int = BLOCK
 
     @classmethod
     def of(cls, columns: Iterable[Column], head: str = "[", foot: str = "]") -> Rows:
         """Rows that are there already."""
-        table = Table(tuple(columns))
-        return cls(len(table.columns[0].cells), lambda _: table, head, foot, max(1, len(table.columns[0].cells)))
+        return cls(iter([Table(tuple(columns))]), head, foot)
+
+    @classmethod
+    def blocks(cls, count: int, make: Callable[[slice], Table], size: int = BLOCK) -> Rows:
+        """Rows that are made from so many things, ``size`` of them at once."""
+        return cls(make(slice(start, start + size)) for start in range(0, max(count, 1), size))
 
     def shuffled(self) -> Rows:
         """The same rows in an order that says nothing."""
-        last = max(self.count - 1, 0) // self.block * self.block
-
-        def make(rows: slice) -> Table:
-            start = last - rows.start
-            return self.make(slice(start, start + self.block)).shuffled()
-
-        return evolve(self, make=make)
+        return evolve(self, tables=_swapped(self.tables))
 
     def json(self) -> bytes | Iterator[bytes]:
-        """A list of objects, with what stands around it."""
-        texts = (",".join(table.json()) for table in self._tables())
-        if self.count <= self.block:
-            return f"{self.head}{''.join(texts)}{self.foot}".encode()
-        return self._pieces(texts)
+        """A list of objects; in pieces unless one table is all."""
+        texts = (",".join(table.json()) for table in self.tables)
+        first, second = next(texts), next(texts, None)
+        if second is None:
+            return f"{self.head}{first}{self.foot}".encode()
+        return self._pieces(itertools.chain([first, second], texts))
 
     def csv(self) -> bytes | Iterator[bytes]:
         """The rows below a header of the names that they have in JSON, quoted as RFC 4180 has it."""
-        if self.count <= self.block:
-            return b"".join(self._sheets())
-        return self._sheets()
-
-    def _tables(self) -> Iterator[Table]:
-        for start in range(0, max(self.count, 1), self.block):
-            yield self.make(slice(start, start + self.block))
+        sheets = (_sheet(table, place == 0) for place, table in enumerate(self.tables))
+        first, second = next(sheets), next(sheets, None)
+        return first if second is None else itertools.chain([first, second], sheets)
 
     def _pieces(self, texts: Iterable[str]) -> Iterator[bytes]:
-        yield self.head.encode()
-        some = False
+        before = self.head
         for text in texts:
             if text:
-                yield (f",{text}" if some else text).encode()
-                some = True
-        yield self.foot.encode()
+                yield (before + text).encode()
+                before = ","
+        yield (self.foot if before == "," else self.head + self.foot).encode()
 
-    def _sheets(self) -> Iterator[bytes]:
-        for place, table in enumerate(self._tables()):
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\r\n")
-            if place == 0:
-                writer.writerow(table.header)
-            writer.writerows(table.csv())
-            yield text.getvalue().encode()
+
+def _swapped(tables: Iterator[Table]) -> Iterator[Table]:
+    for first in tables:
+        second = next(tables, None)
+        if second is not None:
+            yield second.shuffled()
+        yield first.shuffled()
+
+
+def _sheet(table: Table, with_header: bool) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    if with_header:
+        writer.writerow(table.header)
+    writer.writerows(table.csv())
+    return text.getvalue().encode()
 
 
 def numbers(thousandths: Integers) -> list[str]:
