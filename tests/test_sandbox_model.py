@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.api import TTF, ask
 
-from trayport.sandbox import Sandbox, calendar, catalogue, desks, dice, model
+from trayport.sandbox import Sandbox, calendar, catalogue, desks, dice, fates
 from trayport.sandbox.catalogue import SEQUENCES, Item, Product
 from trayport.sandbox.deliveries import Delivery
 from trayport.sandbox.model import VERSION, Contract, Market, Trades
@@ -158,7 +158,7 @@ def test_nothing_is_known_from_before_2010() -> None:
 def test_about_one_trade_in_two_hundred_was_deleted_later() -> None:
     inserted = Market(1).day(day("2024-02-05")).inserted
 
-    assert 0.002 < model.is_deleted(inserted.chance).mean() < 0.01
+    assert 0.002 < fates.is_deleted(inserted.chance).mean() < 0.01
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from attrs import Factory, define
 
-from . import catalogue, model, rules
+from . import catalogue, fates, model, rules
+from .calendar import NS_PER_DAY
 from .dice import Integers
-from .model import NS_PER_DAY, Contract, Day, Inserted
+from .insertions import Inserted
+from .model import Contract, Day
 from .parameters import Parameters
 from .rights import Route
 from .tape import contract, on_route, route_columns
@@ -50,9 +52,9 @@ def _counted(day: Day, route: Route, start: int, end: int, view: View) -> Iterat
     seen = np.array([view.caller.rights.sees(contract.product) for contract in day.contracts] or [False])
     inserted = day.inserted
     rows = (inserted.time >= start) & (inserted.time < end)
-    rows &= on_route(route, model.is_on_second_route(inserted.chance)) & seen[inserted.place]
+    rows &= on_route(route, fates.is_on_second_route(inserted.chance)) & seen[inserted.place]
     found = inserted.take(rows)
-    deleted = found.time + model.after(found.chance, model.DELETION) <= now
+    deleted = found.time + fates.after(found.chance, fates.DELETION) <= now
     # What is left of a broken spread is inserted when it is broken.
     found = found.take(((found.leg == 0) | deleted) & view.revisions.inserted(found))
     counts = _sums(found, day, view)
@@ -65,9 +67,9 @@ def _sums(rows: Inserted, day: Day, view: View) -> Integers:
     chance, outright = rows.chance, rows.leg == 0
     # Nothing happens any more to what somebody has deleted.
     end = np.minimum(view.caller.now, view.revisions.ended(rows) - 1)
-    broken = model.are_spreads(day.contracts)[rows.place] & model.is_broken(chance)
-    deleted = (model.is_deleted(chance) | broken) & outright & (rows.time + model.after(chance, model.DELETION) <= end)
-    updated = model.is_updated(chance) & outright & (rows.time + model.after(chance, model.UPDATE) <= end)
+    broken = model.are_spreads(day.contracts)[rows.place] & fates.is_broken(chance)
+    deleted = (fates.is_deleted(chance) | broken) & outright & (rows.time + fates.after(chance, fates.DELETION) <= end)
+    updated = fates.is_updated(chance) & outright & (rows.time + fates.after(chance, fates.UPDATE) <= end)
     amended, removed = view.revisions.counts(rows)
     counted = (np.ones_like(amended), updated + amended, deleted + removed)
     sums = [np.bincount(rows.place, weights=each, minlength=len(day.contracts)) for each in counted]

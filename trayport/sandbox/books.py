@@ -9,9 +9,9 @@ import numpy as np
 from attrs import evolve, frozen
 
 from . import orders, rules
+from .calendar import NS_PER_MS
 from .deliveries import Delivery
 from .dice import Bools, Integers
-from .model import NS_PER_MS
 from .orders import FIRM, PUBLIC, WITHHELD, Desk, Hours, Side
 from .parameters import Parameters
 from .rights import ROUTES, Route

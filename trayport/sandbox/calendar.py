@@ -12,6 +12,11 @@ from .dice import Integers
 EPOCH = datetime.date(1970, 1, 1)
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
+NS_PER_MS = 1_000_000
+NS_PER_SECOND = 1_000_000_000
+NS_PER_DAY = DAY_MS * NS_PER_MS
+# From 08:00 to 18:30 in Amsterdam: the guide shows a trade at 16:02 UTC in summer (p. 18).
+SESSION_NS = 630 * 60_000 * NS_PER_MS
 
 
 def day_number(date: datetime.date) -> int:

@@ -15,11 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from attrs import evolve, fields_dict, frozen
 
-from . import calendar, catalogue, deliveries, desks, dice, levels
+from . import calendar, catalogue, deliveries, desks, dice, fates, levels
+from .calendar import NS_PER_DAY
 from .catalogue import GROUPS, Product
 from .deliveries import Delivery
-from .desks import ASK, BID, VENUES
+from .desks import VENUES
 from .dice import Bools, Hashes, Integers
+from .insertions import Cells, Inserted, before, counts_of, insert, taken
 from .levels import FAMILIES
 
 VERSION = 3
@@ -27,23 +29,6 @@ VERSION = 3
 
 # Days before this one saw no trade: the API's own data begin about here.
 FIRST_DAY = calendar.day_number(datetime.date(2010, 1, 1))
-
-NS_PER_MS = 1_000_000
-NS_PER_SECOND = 1_000_000_000
-NS_PER_DAY = calendar.DAY_MS * NS_PER_MS
-# From 08:00 to 18:30 in Amsterdam: the guide shows a trade at 16:02 UTC in summer (p. 18).
-SESSION_NS = 630 * 60_000 * NS_PER_MS
-_HOUR_NS = calendar.HOUR_MS * NS_PER_MS
-
-# One trade in so many was deleted later, one in so many was changed, and one spread in so many was broken up.
-_DELETED = 200
-_UPDATED = 50
-_BROKEN = 20
-# A slip that is put right later: so many times the quantity.
-_SLIP = 10
-# Of so many trades, one is the key owner's own; one in three is on the second route, too.
-_OWN = 50
-_SECOND_ROUTE = 3
 
 
 class Contract(NamedTuple):
@@ -101,18 +86,18 @@ class Trades:
     @property
     def is_buy(self) -> Bools:
         """Which trades an aggressor bought; who buys a spread buys its first leg and sells its second."""
-        found: Bools = is_buy(self.chance) ^ (self.leg == 2)
+        found: Bools = fates.is_buy(self.chance) ^ (self.leg == 2)
         return found
 
     @property
     def own(self) -> Bools:
         """Which trades are the key owner's."""
-        return is_own(self.chance)
+        return fates.is_own(self.chance)
 
     @property
     def on_second_route(self) -> Bools:
         """Which trades are on both routes; the others are on the first one alone."""
-        return is_on_second_route(self.chance)
+        return fates.is_on_second_route(self.chance)
 
     @property
     def is_spread(self) -> Bools:
@@ -122,8 +107,8 @@ class Trades:
 
     def last_updated(self, now: int) -> Integers:
         """When each trade was last changed, as far as is known at a moment; or made, if it never was."""
-        updated = is_updated(self.chance) & (self.leg == 0)
-        later = self.time + after(self.chance, UPDATE)
+        updated = fates.is_updated(self.chance) & (self.leg == 0)
+        later = self.time + fates.after(self.chance, fates.UPDATE)
         seen: Integers = np.where(updated & (later <= now), later, self.time)
         return seen
 
@@ -139,11 +124,12 @@ class Trades:
     def known(self, now: int) -> Trades:
         """The trades as they show at a moment: some are deleted or changed after a while, and of a broken spread the
         legs are left."""
-        gone = is_deleted(self.chance) | (self.is_spread & is_broken(self.chance))
-        past = self.time + after(self.chance, DELETION) <= now
+        gone = fates.is_deleted(self.chance) | (self.is_spread & fates.is_broken(self.chance))
+        past = self.time + fates.after(self.chance, fates.DELETION) <= now
         shown = self.take(np.where(self.leg == 0, ~(gone & past), past) & (self.time < now))
-        slips = is_updated(shown.chance) & (shown.leg == 0) & (shown.time + after(shown.chance, UPDATE) > now)
-        return evolve(shown, quantity=np.where(slips, shown.quantity * _SLIP, shown.quantity)) if slips.any() else shown
+        later = shown.time + fates.after(shown.chance, fates.UPDATE)
+        slips = fates.is_updated(shown.chance) & (shown.leg == 0) & (later > now)
+        return evolve(shown, quantity=np.where(slips, shown.quantity * fates.SLIP, shown.quantity))
 
 
 _COLUMNS = tuple(name for name in fields_dict(Trades) if name != "contracts")
@@ -161,49 +147,6 @@ def joined(parts: Iterable[Trades]) -> Trades:
     return Trades(contracts, **together).take(np.argsort(together["time"], kind="stable"))
 
 
-# --- what becomes of a trade -----------------------------------------------------------------------------------------
-
-
-def is_deleted(chance: Hashes) -> Bools:
-    """Which trades were deleted after they were inserted."""
-    return dice.hits(chance, 41, _DELETED)
-
-
-def is_updated(chance: Hashes) -> Bools:
-    """Which trades were changed, once, after they were inserted."""
-    return dice.hits(chance, 43, _UPDATED)
-
-
-def is_broken(chance: Hashes) -> Bools:
-    """Which trades, if they are of spreads, were broken up later; their legs are new trades (guide p. 33)."""
-    return dice.hits(chance, 45, _BROKEN)
-
-
-def is_own(chance: Hashes) -> Bools:
-    """Which trades are the key owner's."""
-    return dice.hits(chance, 21, _OWN)
-
-
-def is_on_second_route(chance: Hashes) -> Bools:
-    """Which trades are on both routes."""
-    return dice.hits(chance, 22, _SECOND_ROUTE)
-
-
-def is_buy(chance: Hashes) -> Bools:
-    """Which trades an aggressor bought."""
-    return (chance & np.uint64(1)).astype(bool)
-
-
-UPDATE, DELETION = 44, 46
-
-
-def after(chance: Hashes, what: int) -> Integers:
-    """How long after it was made a trade is changed or deleted, if it ever is: a few minutes to hours."""
-    hours = 1 if what == UPDATE else 3
-    later: Integers = (dice.reroll(chance, what) % np.uint64(hours * _HOUR_NS)).astype(np.int64)
-    return 60 * NS_PER_SECOND + later // NS_PER_MS * NS_PER_MS
-
-
 def short(code: Hashes) -> Hashes:
     """What of a code stands in an id."""
     return code & np.uint64(0xFFFFFFFFFF)
@@ -212,39 +155,6 @@ def short(code: Hashes) -> Hashes:
 def are_spreads(contracts: Sequence[Contract]) -> Bools:
     """Which contracts are spreads."""
     return np.array([contract.delivery.kind == "spread" for contract in contracts] or [False], dtype=np.bool_)
-
-
-@frozen
-class Inserted:
-    """What was ever inserted, by contract and day; later deleted trades are among it.
-
-    ``place`` is the contract's, and ``source`` the same unless a trade is the leg of a broken spread: then it is the
-    spread's, and all but ``place`` and ``leg`` is its trade's.
-    """
-
-    place: Integers
-    source: Integers
-    leg: Integers
-    serial: Integers
-    time: Integers
-    venue_number: Integers
-    code: Hashes
-    chance: Hashes
-    thousandths: Integers
-    """How busy the contract is."""
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    def take(self, rows: Bools | Integers) -> Inserted:
-        """Some of the rows."""
-        return evolve(self, **{name: getattr(self, name)[rows] for name in fields_dict(Inserted)})
-
-    def and_(self, other: Inserted) -> Inserted:
-        """These rows, and then others."""
-        return Inserted(
-            **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in fields_dict(Inserted)}
-        )
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)
@@ -282,10 +192,10 @@ class Market:
         ]
         all_ = (*asked, *(contract for _, contract, _ in sources))
         days = np.arange(max(first, FIRST_DAY), last, dtype=np.int64)
-        inserted = _inserted(self._cells(all_, days), self.volume)
+        inserted = insert(self._cells(all_, days), self.volume)
         legs = np.array([0] * len(asked) + [leg for _, _, leg in sources], dtype=np.int64)
         places = np.array([*range(len(asked)), *(place for place, _, _ in sources)], dtype=np.int64)
-        rows = (legs[inserted.source] == 0) | (is_broken(inserted.chance) & ~is_deleted(inserted.chance))
+        rows = (legs[inserted.source] == 0) | (fates.is_broken(inserted.chance) & ~fates.is_deleted(inserted.chance))
         kept = inserted.take(rows)
         kept = evolve(kept, place=places[kept.source], leg=legs[kept.source])
         return evolve(self.priced(all_, kept), contracts=asked)
@@ -339,9 +249,9 @@ class Market:
     def _dealt(self, contract: Contract, rows: Inserted) -> tuple[Integers, Integers]:
         """At what each trade of a contract was made: the best order of the second before, or a part of it."""
         family = contract.product.family
-        signs, sides = _taken(rows)
+        signs, sides = taken(rows)
         terms, away = desks.terms(family), desks.distances(sides, rows.thousandths)
-        worth = self.worth(family, contract.delivery, _before(rows))
+        worth = self.worth(family, contract.delivery, before(rows))
         price = desks.prices(worth, terms.ticks[rows.venue_number], signs, away)
         lots = desks.sizes(desks.first(sides), FAMILIES[family].most)
         lots = 1 + dice.below(dice.reroll(rows.chance, 5), lots)
@@ -352,7 +262,7 @@ class Market:
         family, delivery = spread.product.family, spread.delivery
         second = Delivery(delivery.sequence, delivery.items[1:], "single")
         ticks = desks.terms(family).ticks[rows.venue_number]
-        worth = self.worth(family, second, _before(rows)) // ticks * ticks
+        worth = self.worth(family, second, before(rows)) // ticks * ticks
         return np.where(rows.leg == 1, worth + price, worth)
 
     def _cells(self, contracts: Sequence[Contract], days: Integers) -> Cells:
@@ -381,7 +291,7 @@ def _day(market: Market, number: int) -> Day:
     codes, thousandths, homes = columns
     days = np.full(len(codes), number, dtype=np.int64)
     places = np.arange(len(codes), dtype=np.int64)
-    inserted = _inserted(Cells(places, days, thousandths, homes, codes), market.volume)
+    inserted = insert(Cells(places, days, thousandths, homes, codes), market.volume)
     return _with_legs(contracts, inserted)
 
 
@@ -395,7 +305,7 @@ def _day_of_group(market: Market, group: str, number: int) -> tuple[list[Contrac
     rows, columns = np.nonzero(thousandths)
     busy = thousandths[rows, columns]
     codes = dice.join(_product_keys(market.seed, products)[rows], listing.keys[columns])
-    seen = np.flatnonzero(_counts(busy, codes, np.full(len(codes), number, dtype=np.int64), market.volume))
+    seen = np.flatnonzero(counts_of(busy, codes, np.full(len(codes), number, dtype=np.int64), market.volume))
     pairs = zip(rows[seen].tolist(), columns[seen].tolist(), strict=True)
     contracts = [Contract(products[row], listing.deliveries[column]) for row, column in pairs]
     homes = np.array([desks.home(product) for product in products], dtype=np.int64)
@@ -405,7 +315,7 @@ def _day_of_group(market: Market, group: str, number: int) -> tuple[list[Contrac
 def _with_legs(contracts: tuple[Contract, ...], inserted: Inserted) -> Day:
     """A day with the legs of the spreads that were broken."""
     spreads = are_spreads(contracts)[inserted.source]
-    broken = inserted.take(spreads & is_broken(inserted.chance) & ~is_deleted(inserted.chance))
+    broken = inserted.take(spreads & fates.is_broken(inserted.chance) & ~fates.is_deleted(inserted.chance))
     places = {_identity(contract): place for place, contract in enumerate(contracts)}
     more = list(contracts)
     for leg in (1, 2):
@@ -417,7 +327,7 @@ def _with_legs(contracts: tuple[Contract, ...], inserted: Inserted) -> Day:
             more += [contract] * (place == len(more))
             found.append(place)
         legs = evolve(broken, place=np.array(found, dtype=np.int64), leg=np.full(len(found), leg, dtype=np.int64))
-        inserted = inserted.and_(legs)
+        inserted = inserted.followed_by(legs)
     return Day(tuple(more), inserted)
 
 
@@ -444,90 +354,3 @@ def _product_keys(seed: int, products: tuple[Product, ...]) -> Hashes:
         product.id: dice.key(seed, VERSION, "trades", product.family, product.id) for product in dict.fromkeys(products)
     }
     return np.array([keys[product.id] for product in products], dtype=np.uint64)
-
-
-# --- how many ----------------------------------------------------------------------------------------------------
-
-
-@frozen
-class Cells:
-    """Days of contracts, as columns: the contract's place, the day, how busy it is, its venue (-1 for the brokers),
-    and its code."""
-
-    place: Integers
-    day: Integers
-    thousandths: Integers
-    home: Integers
-    code: Hashes
-
-
-def _counts(thousandths: Integers, codes: Hashes, days: Integers, volume: int) -> Integers:
-    """Trades in each cell: busiest at the front, none outside of trading days."""
-    chance = dice.roll(codes ^ np.uint64(0xA5A5), days)
-    busy = 512 + dice.below(chance, 1024)
-    dither = dice.below(dice.reroll(chance, 1), 1000)
-    counts: Integers = (thousandths * busy // 1024 * volume + dither) // 1000
-    return counts * calendar.is_open(days) * (thousandths > 0)
-
-
-# --- when and where ----------------------------------------------------------------------------------------------
-
-
-def _inserted(cells: Cells, volume: int) -> Inserted:
-    """The trades of each cell; only those that find an order to take."""
-    counts = _counts(cells.thousandths, cells.code, cells.day, volume)
-    cell = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-    rank = np.arange(len(cell), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-    place, code, day = cells.place[cell], cells.code[cell], cells.day[cell]
-    chance = dice.roll(code, day * 1_000_003 + rank)
-    time, venue, chance = _times(cell, day, rank, chance, cells.home[cell])
-    serial = _serials(rank, venue)
-    found = Inserted(place, place, np.zeros_like(place), serial, time, venue, code, chance, cells.thousandths[cell])
-    _, sides = _taken(found)
-    return found.take(desks.is_there(sides, found.thousandths))
-
-
-def _taken(rows: Inserted) -> tuple[Integers, Hashes]:
-    """The side that each trade takes its order from: its sign, and its 64 bits."""
-    signs = np.where(is_buy(rows.chance), ASK, BID)
-    keys = desks.keys(rows.code, rows.venue_number)
-    return signs, desks.sides(keys, desks.periods(keys, rows.venue_number), signs, _before(rows))
-
-
-def _before(rows: Inserted) -> Integers:
-    """The whole second before each trade, in milliseconds since 1970."""
-    return (rows.time - 1) // NS_PER_SECOND * 1000
-
-
-def _times(
-    cell: Integers, day: Integers, rank: Integers, chance: Hashes, home: Integers
-) -> tuple[Integers, Integers, Hashes]:
-    """Each trade's moment in order, to the precision of its venue, the venue, and the trade's bits."""
-    part = dice.below(dice.reroll(chance, 2), 100)
-    # The first second passes before there is an order to take.
-    session = SESSION_NS - NS_PER_SECOND
-    within = (dice.reroll(chance, 3) % np.uint64(session)).astype(np.int64)
-    # Most of a day's trades come in its first and its last quarter.
-    quarter = session // 4
-    within = np.where(part < 35, within % quarter, np.where(part < 65, 3 * quarter + within % quarter, within))
-    exact = calendar.session_start(day) * NS_PER_MS + NS_PER_SECOND + within
-    exact = exact[np.lexsort((exact, cell))]
-    # Now and then one order takes several others at once: then all of them are at one venue and on one side.
-    alone = (dice.below(dice.reroll(chance, 4), 16) > 0) | (rank == 0)
-    leader = np.maximum.accumulate(np.where(alone, np.arange(len(exact)), 0))
-    exact = exact[leader]
-    venue = desks.venue_numbers(home, day, chance)[leader]
-    whole_second = (venue >= desks.FIRST_BROKER) & (dice.below(dice.reroll(chance, 6), 10) == 0)[leader]
-    grain = np.where(whole_second, NS_PER_SECOND, desks.GRAINS[venue])
-    time = exact // grain * grain
-    one = np.uint64(1)
-    chance = (chance & ~one) | (chance[leader] & one)
-    order = np.lexsort((time, cell))
-    return time[order], venue[order], chance[order]
-
-
-def _serials(rank: Integers, venue: Integers) -> Integers:
-    """Numbers of a day's trades that are unique at each venue; now and then two venues give the same one."""
-    before = np.append(-1, venue[:-1])[: len(venue)]
-    found: Integers = rank - ((rank % 2 == 1) & (venue >= desks.FIRST_BROKER) & (venue != before))
-    return found

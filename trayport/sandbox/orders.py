@@ -13,7 +13,7 @@ import numpy as np
 from attrs import frozen
 
 from ..venues import VENUES
-from . import calendar, desks, dice, model
+from . import calendar, desks, dice
 from .catalogue import Product
 from .deliveries import Delivery
 from .desks import ASK, BID, FIRST_BROKER
@@ -33,7 +33,7 @@ _HELD = 4
 # The second route does not see one desk in so many.
 _UNSEEN = 3
 _NEVER = 1 << 40
-_SESSION_MS = model.SESSION_NS // model.NS_PER_MS
+_SESSION_MS = calendar.SESSION_NS // calendar.NS_PER_MS
 
 
 @frozen

@@ -10,9 +10,12 @@ import numpy as np
 from attrs import evolve, frozen
 
 from . import calendar
+from .calendar import NS_PER_DAY
 from .desks import FIRST_BROKER, T7, VENUES
 from .dice import Bools, Integers
-from .model import DELETION, FIRST_DAY, NS_PER_DAY, Inserted, Market, Trades, after, short
+from .fates import DELETION, after
+from .insertions import Inserted
+from .model import FIRST_DAY, Market, Trades, short
 
 
 @frozen
@@ -59,7 +62,7 @@ class Revisions:
 
     listed: tuple[Revision, ...] = ()
 
-    def and_(self, revision: Revision) -> Revisions:
+    def followed_by(self, revision: Revision) -> Revisions:
         """These, and one more."""
         return Revisions((*self.listed, revision))
 

@@ -216,7 +216,7 @@ class Sandbox:
     ) -> None:
         before, at = self._revisions, self._nanoseconds()
         found = revisions.found(self._market, before, venue_code, trade_id, at, price, quantity)
-        self._revisions = before.and_(found)
+        self._revisions = before.followed_by(found)
 
     def close(self) -> None:
         """Stop listening, and end the connections that are still open."""

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..venues import VENUES
-from . import catalogue, desks, dice, model, rules, subjects
+from . import catalogue, desks, dice, fates, model, rules, subjects
+from .calendar import NS_PER_DAY
 from .deliveries import Delivery, Kind
 from .dice import Bools, Integers
-from .model import NS_PER_DAY, Contract, Day, Trades
+from .model import Contract, Day, Trades
 from .parameters import Parameters
 from .rights import ROUTES, Route
 from .rules import Shown
@@ -117,7 +118,7 @@ def _everywhere(ask: rules.Private, view: View, start: int, end: int) -> Trades:
 
     def of(day: Day) -> Trades:
         fitting = np.array([fits(contract) for contract in day.contracts], dtype=bool)
-        rows = model.is_own(day.inserted.chance)
+        rows = fates.is_own(day.inserted.chance)
         rows[rows] = fitting[day.inserted.place[rows]]
         return view.market.priced(day.contracts, day.inserted.take(rows))
 

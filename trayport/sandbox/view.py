@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from .calendar import NS_PER_DAY
 from .dice import Integers
-from .model import NS_PER_DAY, Contract, Market, Trades
+from .model import Contract, Market, Trades
 from .revisions import Revisions
 from .rights import ROUTES, Caller
 from .switches import Switches
