@@ -63,7 +63,7 @@ def trades(parameters: Parameters, view: View) -> Rows:
 
 
 # The trades of so many days are looked for together that they are about so many.
-_ROWS_AT_ONCE = 10_000
+_ROWS_AT_ONCE = 25_000
 
 
 def _by_days(start: int, end: int, days: int, tables: Callable[[int, int], Iterator[Table]]) -> Iterator[Table]:
