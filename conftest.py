@@ -6,14 +6,24 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support import canary
 
 from trayport.config import settings_file
 from trayport.refdata import Cache
-from trayport.sandbox import Sandbox
+from trayport.sandbox import Rights, Sandbox
+from trayport.sandbox.rights import KEYS
 from trayport.sandbox.switches import OTHERS
 from trayport.testing import sandboxed
+
+_ITS_KEY: dict[str, Any] = {"key": canary.KEY, "keys": {**KEYS, canary.KEY: Rights()}}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing that a run says or writes may show its key."""
+    config.pluginmanager.register(canary)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +39,9 @@ def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # On Windows platformdirs asks the system, unless it is told otherwise.
         for name in ("WIN_PD_OVERRIDE_LOCAL_APPDATA", "WIN_PD_OVERRIDE_APPDATA"):
             patch.setenv(name, str(home))
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+            patch.delenv(name, raising=False)
+        patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")  # never that of whoever tests
         assert settings_file().is_relative_to(home)
         assert Cache().folder.is_relative_to(home)
         yield
@@ -48,13 +61,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def _plain() -> Iterator[Sandbox]:
-    with Sandbox(limits=False) as sandbox:
+    with Sandbox(limits=False, **_ITS_KEY) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="session")
 def _switched(pytestconfig: pytest.Config) -> Iterator[Sandbox]:
-    with Sandbox(limits=False, **OTHERS[pytestconfig.getoption("--switches") - 1]) as sandbox:
+    with Sandbox(limits=False, **_ITS_KEY, **OTHERS[pytestconfig.getoption("--switches") - 1]) as sandbox:
         yield sandbox
 
 

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.canary import KEY
 
 import trayport as tp
 from conftest import MakeClient
 from trayport import Client, Config, ConfigError, QueryError, RequestEvent
 from trayport.client import DEFAULT
 from trayport.sandbox import Sandbox
-
-KEY = "canary-33ab"
 
 
 def test_a_client_opens_nothing_until_it_is_asked() -> None:

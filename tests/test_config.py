@@ -27,6 +27,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         path = settings_file()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
         return path
 
     return write
@@ -57,6 +58,9 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "attempts": "2",
         "backoff_cap": "10",
         "retry_budget": "60.5",
+        "deadline": "900",
+        "max_body": "1000000",
+        "ca_bundle": str(tmp_path / "company.pem"),
         "cache_dir": str(tmp_path),
         "tz": "Europe/Berlin",
         "intraday": "yes",
@@ -80,6 +84,9 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         attempts=2,
         backoff_cap=10.0,
         retry_budget=60.5,
+        deadline=900.0,
+        max_body=1_000_000,
+        ca_bundle=tmp_path / "company.pem",
         cache_dir=tmp_path,
         tz="Europe/Berlin",
         intraday=True,
@@ -92,6 +99,7 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
 def test_the_key_can_be_in_a_file_that_the_environment_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_bytes(b"\xef\xbb\xbf" + KEY.encode() + b"\r\n")  # as a Windows editor writes it
+    path.chmod(0o600)
     monkeypatch.setenv("TRAYPORT_API_KEY_FILE", str(path))
 
     assert Secret(KEY) == Config.load().api_key
@@ -181,6 +189,7 @@ def test_a_variable_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPat
         ("per_second", 0), ("per_second", 2.5), ("per_second", True), ("per_second", "6"), ("per_minute", -1),
         ("limiter", "file"), ("workers", 0), ("timeout", 3), ("timeout", (1, 0)), ("timeout", (1, 2, 3)),
         ("attempts", 0), ("backoff_cap", 0), ("backoff_cap", float("inf")), ("retry_budget", "long"),
+        ("deadline", 0), ("deadline", "soon"), ("max_body", 0), ("max_body", 1e9), ("ca_bundle", 3), ("ca_bundle", ""),
         ("cache_dir", 3), ("cache_dir", ""), ("tz", "Mars/Olympus"), ("tz", 3), ("tz", ""), ("intraday", "yes"),
         ("progress", "sometimes"), ("wire_format", "xml"),
         ("aliases", ["TTF"]), ("aliases", {"TTF": 3}), ("aliases", {"": "TTF"}),
@@ -235,11 +244,18 @@ def test_what_cannot_be_a_key_is_refused_without_printing_it(key: Any) -> None:
     assert "two words" not in str(caught.value)
 
 
-def test_without_a_key_the_error_names_the_three_ways_and_the_sandbox() -> None:
+def test_without_a_key_the_error_names_the_four_ways_and_the_sandbox() -> None:
     with pytest.raises(ConfigError) as caught:
         Config().require_key()
 
-    for way in ("configure(api_key=", "TRAYPORT_API_KEY,", "TRAYPORT_API_KEY_FILE", str(settings_file()), "sandbox"):
+    for way in (
+        "configure(api_key=",
+        "TRAYPORT_API_KEY,",
+        "TRAYPORT_API_KEY_FILE",
+        str(settings_file()),
+        "keyring set",
+        "sandbox",
+    ):
         assert way in str(caught.value)
 
 

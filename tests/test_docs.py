@@ -39,6 +39,7 @@ def test_the_settings_file_in_the_readme_can_be_loaded(monkeypatch: pytest.Monke
     path = settings_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(blocks("toml")[0], encoding="utf-8")
+    path.chmod(0o600)
     try:
         config = Config.load(profile="night")
     finally:

@@ -13,7 +13,7 @@ import trayport
 HOUSE = Path(trayport.__file__).parent
 
 LAYERS = [
-    {"errors", "typing", "_version"},
+    {"_redact", "errors", "typing", "_version"},
     {"_time", "_parallel", "hooks", "config", "venues", "endpoints"},
     {"contracts"},
     {"queries", "decoding"},
@@ -26,7 +26,7 @@ LAYERS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # Rooms that stand apart may use less than what lies below them.
-APART = {"sandbox": {"contracts", "venues", "errors"}}
+APART = {"sandbox": {"_redact", "contracts", "venues", "errors"}}
 
 
 def rooms() -> list[str]:

@@ -224,3 +224,19 @@ def test_switched_off_there_is_no_gate_to_share() -> None:
     off = Config("a", limiter="off", **here)  # type: ignore[arg-type]
 
     assert gate(off) is not gate(off)
+
+
+@pytest.mark.parametrize("rates", [RATES, ()], ids=["limited", "not-limited"])
+def test_it_tells_how_much_of_the_last_minute_was_used(rates: tuple[Rate, ...]) -> None:
+    clock, stop = Clock(), threading.Event()
+    gate = Gate(clock=clock)
+    for _ in range(20):
+        gate.acquire(rates, stop, clock.wait)
+    assert 20 == gate.used()
+
+    clock.now += 50
+    gate.acquire(rates, stop, clock.wait)
+    clock.now += 10
+    assert 1 == gate.used()
+    clock.now += 60
+    assert 0 == gate.used()

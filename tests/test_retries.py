@@ -83,6 +83,28 @@ def test_a_403_is_given_three_growing_waits() -> None:
     assert [15.0, 30.0, 30.0] == waits(RateLimited("trades", 403))
 
 
+@pytest.mark.parametrize("used, waits", [(0.0, [15.0]), (0.099, [15.0]), (0.1, [15.0, 30.0, 30.0])])
+def test_a_403_of_a_key_that_was_hardly_used_is_given_one(used: float, waits: list[float]) -> None:
+    attempts, found = Trial(policy(Config()), 180.0, 30.0, lambda: used), []
+    while (seconds := attempts.wait_after(RateLimited("trades", 403), None)) is not None:
+        found.append(seconds)
+
+    assert (waits, used < 0.1) == (found, attempts.is_refused)
+
+
+def test_the_first_403_decides_since_waiting_empties_the_minute() -> None:
+    shares = iter([0.5, 0.0, 0.0, 0.0])
+    attempts = Trial(policy(Config()), 180.0, 30.0, lambda: next(shares))
+
+    assert [15.0, 30.0, 30.0, None] == [attempts.wait_after(RateLimited("trades", 403), None) for _ in range(4)]
+    assert attempts.is_refused is False
+
+
+@pytest.mark.parametrize("status", [s for s in range(400, 500) if s not in (403, 408, 425, 429)])
+def test_no_other_4xx_is_ever_tried_again(status: int) -> None:
+    assert [] == waits(APIError("trades", status))
+
+
 @pytest.mark.parametrize("header, seconds", [("7", 7.0), (" 45 ", 45.0)])
 def test_what_the_server_asks_for_is_kept_to_even_beyond_our_own_cap(header: str, seconds: float) -> None:
     assert seconds == trial().wait_after(RateLimited("trades", 429), header)

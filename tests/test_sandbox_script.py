@@ -12,7 +12,7 @@ import requests
 from support.api import TRADES, ask
 
 from conftest import MakeClient
-from trayport import APIError, DecodeError, NotAllowed, ServerError
+from trayport import APIError, DecodeError, NotAllowed, ServerError, TrayportWarning
 from trayport.sandbox import Sandbox
 from trayport.sandbox.faults import Fault
 
@@ -65,6 +65,36 @@ def test_a_client_says_what_does_not_pass(make_client: MakeClient, fault: Fault,
             make_client(sandbox, **PATIENT | {"attempts": 2}).trades(*TTF)
 
         assert sandbox.key not in str(caught.value)
+
+
+def test_a_right_that_a_key_lacks_is_believed_after_one_wait_and_remembered(make_client: MakeClient) -> None:
+    with Sandbox(limits=False, key="sandbox-basic") as sandbox:
+        client, waits = make_client(sandbox), list[float]()
+        client.session.wait = lambda stop, seconds: waits.append(seconds)
+        question = ("TTF Apr-24", "2024-02-05", "2024-02-06", "1h")
+        with pytest.warns(TrayportWarning, match="403 Forbidden.*waiting 15 seconds"), pytest.raises(NotAllowed):
+            client.top_of_book(*question)
+        with pytest.raises(NotAllowed, match="it was hardly used, and waiting did not help.*not asked again"):
+            client.top_of_book("TTF May-24", *question[1:])
+
+        assert [15.0] == waits
+        assert 2 == sum(asked.path == "/orders/book/top" for asked in sandbox.asked)
+        assert len(client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")) > 0
+
+
+def test_throttling_that_looks_like_a_missing_right_is_waited_out(make_client: MakeClient) -> None:
+    faults = [Fault(path="/trades", status=403, skip=40, times=3)]
+    with Sandbox(limits=False, faults=faults) as sandbox:
+        client, waits = make_client(sandbox, workers=1), list[float]()
+        client.session.wait = lambda stop, seconds: waits.append(seconds)
+        whole = make_client().trades("TTF Apr-24", "2024-02-07", "2024-02-08")
+        for _ in range(40):
+            client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+        with pytest.warns(TrayportWarning):
+            frame = client.trades("TTF Apr-24", "2024-02-07", "2024-02-08")
+
+        pd.testing.assert_frame_equal(whole, frame)
+        assert [15.0, 30.0, 30.0] == waits
 
 
 def test_a_status_by_script_is_worded_as_the_switch_says() -> None:

@@ -8,6 +8,7 @@ import pickle
 import socket
 import threading
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ import pandas as pd
 import pytest
 import responses
 from attrs import evolve
+from support.canary import KEY
 from support.fake import Clock
 from support.wire import Answer, Wire, cut, hang, http, reset
 
@@ -40,10 +42,9 @@ from trayport import (
     TrayportWarning,
 )
 from trayport._parallel import Stopped
-from trayport.endpoints import REFERENCE, TRADES, Request
+from trayport.endpoints import OHLCV, REFERENCE, TRADES, Endpoint, Request
 from trayport.transport import Session
 
-KEY = "canary-7d2f"
 ASK = Request(TRADES, (("from", "2023-01-01T00:00:00Z"), ("sequenceItemId", "1"), ("sequenceItemId", "2")))
 LIST = Request(REFERENCE["instruments"])
 NOW = pd.Timestamp("2026-11-20T10:00", tz="UTC")
@@ -145,7 +146,7 @@ def chunked(rest: bytes) -> Answer:
         pytest.param(http(200, b"\xff\xff\xff", Content_Encoding="deflate"), id="corrupt-deflate"),
         pytest.param(http(200, brotli.compress(b"[1]")[:1], Content_Encoding="br"), id="cut-to-nothing"),
         pytest.param(http(200, b""), id="empty"),
-        pytest.param(http(408), id="408"),
+        *(pytest.param(http(status), id=str(status)) for status in (408, 425, 500, 502, 504)),
         pytest.param(hang(1.0), id="slow"),
     ],
 )
@@ -263,20 +264,103 @@ def test_a_retry_after_of_ages_ends_it_at_once(bench: MakeBench, status: int, er
     assert [] == made.waits
 
 
-def test_a_403_is_waited_out_three_times_and_then_taken_for_what_it_says(bench: MakeBench) -> None:
-    made = bench(http(403, b"no"))
-    with pytest.warns(TrayportWarning) as told, pytest.raises(NotAllowed, match="no; waiting did not help"):
-        made.send()
+class TestForbidden:
+    """A 403 is a right that the key lacks, or throttling; how much the key was used tells which is likelier."""
 
-    assert "403 Forbidden: no" in str(told[0].message)
-    assert ["15", "30", "30"] == [str(each.message).split()[-5] for each in told]
-    assert [15.0, 30.0, 30.0] == made.waits
+    def busy(self, made: Bench, permits: int = 40) -> Bench:
+        """The same with a key that was used for more than a tenth of its minute."""
+        for _ in range(permits):
+            made.session.gate.acquire((), threading.Event())
+        return made
 
+    def test_of_a_key_that_was_hardly_used_it_is_believed_after_one_wait(self, bench: MakeBench) -> None:
+        made = bench(http(403, b"no"))
+        with (
+            pytest.warns(TrayportWarning, match="waiting 15 seconds") as told,
+            pytest.raises(NotAllowed, match="403 Forbidden: no; the key has no right to this: it was hardly used"),
+        ):
+            made.send()
 
-def test_a_403_that_clears_was_throttling(bench: MakeBench) -> None:
-    made = bench(http(403), http(200, b"[]"))
-    with pytest.warns(TrayportWarning, match="403 Forbidden"):
-        assert b"[]" == made.send()
+        assert ([15.0], 2, 1) == (made.waits, len(made.wire.heads), len(told))
+
+    def test_it_is_remembered_for_the_endpoint_and_the_product(self, bench: MakeBench) -> None:
+        made = bench(http(403, b"no"), http(403, b"no"), http(200, b"[1]"))
+
+        def of(endpoint: Endpoint, market: int, day: int) -> Request:
+            return Request(endpoint, (("from", f"2023-01-{day:02d}T00:00:00Z"), ("marketId", str(market))))
+
+        with pytest.warns(TrayportWarning), pytest.raises(NotAllowed):
+            made.send(of(TRADES, 1, 1))
+        with pytest.raises(NotAllowed, match="no; the key has no right to this.*not asked again: a new Client would"):
+            made.send(of(TRADES, 1, 2))
+        assert 2 == len(made.wire.heads)
+
+        assert b"[1]" == made.send(of(TRADES, 2, 1)) == made.send(of(OHLCV, 1, 1))
+        again = Session(made.session.config, clock=made.clock, wait=made.clock.wait)
+        assert b"[1]" == again.send(of(TRADES, 1, 1))
+        again.close()
+
+    def test_what_was_refused_with_own_trades_may_be_allowed_without(self, bench: MakeBench) -> None:
+        made = bench(http(403), http(403), http(200, b"[1]"))
+        with pytest.warns(TrayportWarning), pytest.raises(NotAllowed):
+            made.send(Request(TRADES, (("marketId", "1"), ("includePrivate", "true"))))
+
+        assert b"[1]" == made.send(Request(TRADES, (("marketId", "1"),)))
+
+    def test_under_load_it_is_waited_out_three_times_and_then_may_be_either(self, bench: MakeBench) -> None:
+        made = self.busy(bench(http(403, b"no")))
+        both = "no; waiting did not help: the key has no right to this, or it is throttled for longer"
+        with pytest.warns(TrayportWarning) as told, pytest.raises(NotAllowed, match=both):
+            made.send()
+
+        assert "403 Forbidden: no" in str(told[0].message)
+        assert ["15", "30", "30"] == [str(each.message).split()[-5] for each in told]
+        assert [15.0, 30.0, 30.0] == made.waits
+
+    def test_under_load_it_is_not_remembered(self, bench: MakeBench) -> None:
+        made = self.busy(bench(*[http(403)] * 4, http(200, b"[1]")))
+        with pytest.warns(TrayportWarning), pytest.raises(NotAllowed):
+            made.send()
+
+        assert b"[1]" == made.send()
+
+    @pytest.mark.parametrize("permits, waits", [(34, [15.0]), (36, [15.0, 30.0, 30.0])])
+    def test_a_tenth_of_the_minute_is_where_load_begins(
+        self, bench: MakeBench, permits: int, waits: list[float]
+    ) -> None:
+        made = self.busy(bench(http(403)), permits)
+        with pytest.warns(TrayportWarning), pytest.raises(NotAllowed):
+            made.send()
+
+        assert waits == made.waits
+
+    def test_what_was_used_more_than_a_minute_ago_is_no_load(self, bench: MakeBench) -> None:
+        made = self.busy(bench(http(403)))
+        made.clock.now += 61
+        with pytest.warns(TrayportWarning), pytest.raises(NotAllowed):
+            made.send()
+
+        assert [15.0] == made.waits
+
+    def test_one_that_says_when_to_come_back_throttles(self, bench: MakeBench) -> None:
+        made = bench(http(403, b"", Retry_After="7"), http(403, b"", Retry_After="20"), http(200, b"[1]"))
+        with pytest.warns(TrayportWarning, match="waiting 20 seconds"):
+            assert b"[1]" == made.send()
+
+        assert [7.0, 20.0] == made.waits
+
+    def test_one_that_clears_was_throttling(self, bench: MakeBench) -> None:
+        made = bench(http(403), http(200, b"[]"))
+        with pytest.warns(TrayportWarning, match="403 Forbidden"):
+            assert b"[]" == made.send()
+
+    def test_without_a_second_attempt_it_may_be_either(self, bench: MakeBench) -> None:
+        made = bench(http(403), attempts=1)
+        for _ in range(2):
+            with pytest.raises(NotAllowed, match="has no right to this, or it is throttled"):
+                made.send()
+
+        assert 2 == len(made.wire.heads)
 
 
 @pytest.mark.parametrize(
@@ -455,7 +539,7 @@ def test_a_sandbox_on_this_machine_is_reached_past_a_proxy(
 
 
 def test_a_proxy_is_used_beyond_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Wire(http(407, b"")) as proxy:
+    with Wire(http(502, b"")) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(ConnectionFailed):
             Session(Config(KEY, attempts=1)).send(ASK)
@@ -483,6 +567,19 @@ class TestBreaker:
             made.session.ready(ASK)
         assert 30.0 == caught.value.retry_in
         made.session.ready(LIST)  # the other API is another matter
+
+    @pytest.mark.parametrize("trouble", [reset, hang(0.5), http(502)], ids=["connection", "timeout", "5xx"])
+    def test_every_kind_of_failure_counts(self, bench: MakeBench, trouble: Answer) -> None:
+        made = bench(trouble, attempts=1, timeout=(1, 0.05))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrayportWarning)
+            for number in range(5):
+                made.session.ready(ASK)
+                with pytest.raises((ConnectionFailed, TimedOut, ServerError)):
+                    made.send(Request(TRADES, (("n", str(number)),)))
+
+        with pytest.raises(CircuitOpen):
+            made.session.ready(ASK)
 
     def test_a_request_under_way_waits_for_the_probe(self, bench: MakeBench) -> None:
         made = bench(*[http(500, b"")] * 5, http(200, b"[7]"), attempts=1)
@@ -638,7 +735,7 @@ class TestObserving:
             '["%s"]',
             "<html><body>%s</body></html>",
             "no such key as %s",
-            '{"title":"canary\\u002d7d2f"}',
+            '{"title":"canary\\u002d' + KEY[7:] + '"}',
             " " * (2**16 - 6) + "%s",  # cut in two where no more is read
             # An answer of hundreds of letters is shown by its beginning; half a key must not be its end.
             " " * 290 + "x" * 290 + "%s",

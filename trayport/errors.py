@@ -127,8 +127,8 @@ class TransportError(TrayportError):
     detail: str = ""
 
     def __str__(self) -> str:
-        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        return f"{self.endpoint}: {self._what()} after {tries}{self.detail and ': ' + self.detail}"
+        tries = {0: "", 1: " after 1 attempt"}.get(self.attempts, f" after {self.attempts} attempts")
+        return f"{self.endpoint}: {self._what()}{tries}{self.detail and ': ' + self.detail}"
 
     def _what(self) -> str:
         return "no answer"
@@ -146,7 +146,7 @@ class ConnectionFailed(TransportError):
 
 @define
 class TimedOut(TransportError):
-    """The server took longer than ``Config.timeout`` allows."""
+    """The server took longer than ``Config.timeout`` allows, or the question longer than ``Config.deadline``."""
 
     transient: ClassVar[bool] = True
 

@@ -46,6 +46,7 @@ class Answers:
     query: Query
     workers: int
     progress: Progress
+    deadline: float | None = None
     _met: dict[str, Contract] = field(factory=dict, init=False, repr=False)
     """What answers said they are of, where the question left that open."""
     _engine: tuple[Session, Catalogue] | None = field(default=None, init=False, repr=False)
@@ -55,7 +56,7 @@ class Answers:
     def of(cls, plan: Plan, owner: Owner) -> Answers:
         """What answers ``plan`` for ``owner``."""
         config = owner.config
-        return cls(owner, plan.query, config.workers, config.progress)
+        return cls(owner, plan.query, config.workers, config.progress, config.deadline)
 
     @property
     def schema(self) -> Schema:
@@ -142,14 +143,15 @@ class Answers:
         return [contract.label for contract in contracts if isinstance(contract, Contract)]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"query": self.query, "workers": self.workers, "progress": self.progress, "met": self._met}
+        kept = ("query", "workers", "progress", "deadline")
+        return {**{name: getattr(self, name) for name in kept}, "met": self._met}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         from .client import DEFAULT  # where an error is unpickled, its own client is far away
 
         self.owner, self._engine = DEFAULT, None
         self.query, self.workers = state["query"], state["workers"]
-        self.progress, self._met = state["progress"], state["met"]
+        self.progress, self.deadline, self._met = state["progress"], state["deadline"], state["met"]
 
 
 def _product(ids: Ids) -> Product:

@@ -13,7 +13,7 @@ from weakref import WeakSet
 import pandas as pd
 from attrs import define, evolve
 
-from .._parallel import aside
+from .._parallel import aside, within
 from .._time import Clock, utc_now
 from ..config import Config
 from ..contracts import Front
@@ -96,7 +96,8 @@ class Client(Queries[pd.DataFrame], References):
         return Scene(config.tz, self._clock(), config.intraday)
 
     def _ask(self, query: Query) -> pd.DataFrame:
-        return self._gathering(query).frame()
+        with within(self.config.deadline):
+            return self._gathering(query).frame()
 
     def _gathering(self, query: Query) -> Gathering:
         plan = self._planned(query)
@@ -143,7 +144,8 @@ class Client(Queries[pd.DataFrame], References):
         session.ready(request)
         if stop is not None:  # asked by a thread of ours
             return session.send(request, stop)
-        return aside(lambda stop: session.send(request, stop))
+        with within(session.config.deadline):
+            return aside(lambda stop: session.send(request, stop))
 
     # --- its life ------------------------------------------------------------------------------------------------
 
@@ -254,7 +256,9 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
     def _ask(self, query: Query) -> Iterator[pd.DataFrame]:
         if query.verify:
             raise QueryError("verify=True compares whole windows: it is for trades(), not for pieces of it")
-        return self._client._gathering(query).frames()
+        with within(self._client.config.deadline):
+            gathering = self._client._gathering(query)
+        return gathering.frames()
 
 
 class _DefaultClient(Client):

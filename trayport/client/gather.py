@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import pandas as pd
 from attrs import define, evolve, field
 
-from .._parallel import Stopped, ended, pool
+from .._parallel import Deadline, Stop, Stopped, ended, pool, within
 from ..config import Progress
 from ..errors import (
     CircuitOpen,
@@ -25,6 +25,7 @@ from ..errors import (
     NotAllowed,
     PartialDataError,
     QueryError,
+    TimedOut,
     TrayportError,
 )
 from ..planner import Piece, Plan
@@ -40,6 +41,8 @@ class Source(Protocol):
 
     workers: int
     progress: Progress
+    deadline: float | None
+    """Seconds for the whole question, and again for each resumption."""
 
     @property
     def ahead(self) -> int:
@@ -79,7 +82,11 @@ class Gathering:
         failed: dict[int, Exception] = dict.fromkeys(missing, refused) if refused else {}
         interrupted = False
         try:
-            with self._progress() as advance, closing(self._outcomes([] if refused else missing)) as outcomes:
+            with (
+                within(self.source.deadline),
+                self._progress() as advance,
+                closing(self._outcomes([] if refused else missing)) as outcomes,
+            ):
                 for number, outcome in outcomes:
                     if isinstance(outcome, Exception):
                         failed[number] = outcome
@@ -102,7 +109,8 @@ class Gathering:
         """The pieces from ``first`` on, one frame each, in order.
 
         Never more of them are under way or waiting to be taken than ``Source.ahead`` says. A piece that fails for
-        good raises ``PartialDataError`` in its place, whose ``resume()`` goes on from there.
+        good raises ``PartialDataError`` in its place, whose ``resume()`` goes on from there. Of the deadline only the
+        time counts that is waited here: what a reader does between two pieces takes as long as it likes.
         """
         refused = self._refused() if first < len(self.plan) else None
         if refused:
@@ -143,13 +151,16 @@ class Gathering:
         """Every piece, as it comes; those that would meet the same refusal are not asked any more."""
         if not numbers:
             return
-        stop = threading.Event()
+        stop = Stop()
         with pool(min(self.source.workers, len(numbers)), stop) as threads:
             futures = {threads.submit(self._outcome, number, stop): number for number in numbers}
             pending = set(futures)
             refused: dict[int, _Outcome] = {}
             while pending:
-                done = ended(pending)
+                done = ended(pending, stop)
+                if not done:
+                    yield from ((futures[future], self._late(stop)) for future in pending)
+                    return
                 pending -= done
                 for future in done:
                     number = futures[future]
@@ -173,7 +184,8 @@ class Gathering:
         numbers = range(first, len(self.plan))
         if not numbers:
             return
-        stop, process = threading.Event(), os.getpid()
+        deadline = Deadline(self.source.deadline) if self.source.deadline else None
+        stop, process = Stop(deadline), os.getpid()
         with pool(min(self.source.ahead, len(numbers)), stop) as threads:
             ahead: deque[Future[_Outcome]] = deque()
             following = iter(numbers)
@@ -182,8 +194,17 @@ class Gathering:
                     raise QueryError("a stream cannot be continued in a forked process: ask for it there")
                 while len(ahead) < self.source.ahead and (new := next(following, None)) is not None:
                     ahead.append(threads.submit(self._outcome, new, stop))
-                ended([ahead[0]])
-                yield number, ahead.popleft().result()
+                arrived = ended([ahead[0]], stop)
+                outcome = ahead.popleft().result() if arrived else self._late(stop)
+                if deadline:
+                    deadline.pause()
+                yield number, outcome
+                if deadline:
+                    deadline.go_on()
+
+    def _late(self, stop: Stop) -> TimedOut:
+        """What a piece is whose thread has not even said that it is late."""
+        return TimedOut(self.plan.query.endpoint.name, 0, f"{stop.deadline} are over")
 
     def _outcome(self, number: int, stop: threading.Event) -> _Outcome:
         """The rows of a piece, or what went wrong with it; only a missing setting ends the whole question."""

@@ -32,6 +32,11 @@ def seconds(_: object, setting: Attribute[float], value: object) -> None:
         raise refuse(setting.name, value, "must be a positive number of seconds")
 
 
+def perhaps_seconds(_: object, setting: Attribute[float | None], value: object) -> None:
+    if value is not None and not _is_duration(value):
+        raise refuse(setting.name, value, "must be a positive number of seconds, or None for no end")
+
+
 def _is_duration(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
 
@@ -117,14 +122,22 @@ def zone(value: str | zoneinfo.ZoneInfo) -> str:
 
 
 def folder(value: str | os.PathLike[str] | None) -> Path | None:
+    return _path("cache_dir", value, "must be a folder")
+
+
+def bundle(value: str | os.PathLike[str] | None) -> Path | None:
+    return _path("ca_bundle", value, "must be a file of certificates, or a folder of them")
+
+
+def _path(name: str, value: str | os.PathLike[str] | None, rule: str) -> Path | None:
     if value is None:
         return None
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise refuse("cache_dir", value, "must be a folder")
+        raise refuse(name, value, rule)
     try:
         return Path(value).expanduser()
     except RuntimeError:
-        raise refuse("cache_dir", value, "names a user that this machine does not know") from None
+        raise refuse(name, value, "names a user that this machine does not know") from None
 
 
 def aliases(value: Mapping[str, str]) -> dict[str, str]:

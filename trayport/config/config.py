@@ -11,6 +11,7 @@ from attrs import evolve, field, fields, frozen
 from ..errors import ConfigError
 from . import checks
 from .checks import Progress, is_loopback
+from .locker import from_keyring
 from .secret import Secret
 from .sources import check_names, from_environment, from_file, settings_file
 
@@ -48,6 +49,17 @@ class Config:
         Seconds to connect, and to wait for each piece of an answer; ``10,60`` in the environment.
     attempts, backoff_cap, retry_budget
         Tries a request, the longest wait of our own choosing before one, and the seconds of waiting in all.
+    deadline
+        Seconds for a whole question, its look-ups and waits included, and of a stream the seconds that are waited for
+        its pieces; None for as long as it takes. What is not there by then is a ``TimedOut``, in a question of several
+        requests within a ``PartialDataError``, whose ``resume()`` has as many seconds again.
+    max_body
+        The most bytes that one answer may have once it is unpacked, a gigabyte unless set; from a sixteenth of it on,
+        no more than 200 times what came, either. What is larger is refused, so that no answer eats the memory.
+    ca_bundle
+        Whom to trust: a file of certificates, or a folder of them, such as your company's. Unless set, the file that
+        ``REQUESTS_CA_BUNDLE`` names, then the operating system's store where the extra ``truststore`` is installed,
+        then certifi's list.
     cache_dir
         Where reference data are kept; the user's cache folder unless set.
     tz
@@ -86,6 +98,9 @@ class Config:
     attempts: int = field(default=5, validator=checks.whole, kw_only=True)
     backoff_cap: float = field(default=30.0, validator=checks.seconds, kw_only=True)
     retry_budget: float = field(default=180.0, validator=checks.seconds, kw_only=True)
+    deadline: float | None = field(default=None, validator=checks.perhaps_seconds, kw_only=True)
+    max_body: int = field(default=2**30, validator=checks.whole, kw_only=True)
+    ca_bundle: Path | None = field(default=None, converter=checks.bundle, kw_only=True)
     cache_dir: Path | None = field(default=None, converter=checks.folder, kw_only=True)
     tz: str = field(default="UTC", converter=checks.zone, kw_only=True)
     intraday: bool = field(default=False, validator=checks.switch, kw_only=True)
@@ -113,9 +128,10 @@ class Config:
         """The key, or a ``ConfigError`` that says the ways to give one."""
         if self.api_key is None:
             raise ConfigError(
-                "no API key. Give it in one of three ways: trayport.configure(api_key=...) or "
+                "no API key. Give it in one of four ways: trayport.configure(api_key=...) or "
                 "Client(api_key=...); the environment variable TRAYPORT_API_KEY, or TRAYPORT_API_KEY_FILE with "
-                f'the path of a file that holds it; or a line  api_key = "..."  in {settings_file()}. Without '
+                f'the path of a file that holds it; a line  api_key = "..."  in {settings_file()}; or, with the '
+                "extra trayport[keyring], the system's keyring: keyring set trayport api_key. Without "
                 "a key, `trayport sandbox` and trayport.testing.sandboxed() serve simulated data"
             )
         return self.api_key
@@ -126,16 +142,21 @@ class Config:
 
         The environment has ``TRAYPORT_API_KEY``, ``TRAYPORT_API_KEY_FILE`` (a path) and one
         ``TRAYPORT_<SETTING>`` for each other setting. The file is TOML: settings at its top, and a table
-        ``[profiles.<name>]`` for each ``profile``, which ``TRAYPORT_PROFILE`` names too.
+        ``[profiles.<name>]`` for each ``profile``, which ``TRAYPORT_PROFILE`` names too. A key that is in none of them
+        is looked for in the system's keyring, where the extra ``keyring`` is installed: service ``trayport``, user
+        name ``api_key`` or the profile's name.
 
-        Raises ``ConfigError`` for an unknown setting or profile, a value out of its bounds, or an unreadable
-        file.
+        Raises ``ConfigError`` for an unknown setting or profile, a value out of its bounds, an unreadable file, a
+        file with the key that others than its owner can read, or a settings file that others can change.
         """
         names = tuple(attribute.name for attribute in fields(cls))
         given = {name: value for name, value in {"api_key": api_key, **settings}.items() if value is not None}
         check_names(given, names, "argument")
         profile = profile or os.environ.get("TRAYPORT_PROFILE") or None
-        return cls(**{**from_file(names, profile), **from_environment(names, given), **given})
+        found = {**from_file(names, profile), **from_environment(names, given), **given}
+        if found.get("api_key") is None:
+            found["api_key"] = from_keyring(profile)
+        return cls(**found)
 
     def having(self, **settings: Any) -> Config:
         """This ``Config`` with other values for some of its settings."""

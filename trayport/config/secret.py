@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from .._redact import hide
+
 __all__ = ["Secret"]
 
 
@@ -15,6 +17,7 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        hide(text)
 
     def reveal(self) -> str:
         """The key itself, for the one header that carries it."""

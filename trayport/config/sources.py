@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, TrayportWarning
-from . import checks
+from . import checks, permissions
 
 
 def check_names(values: Mapping[str, Any], names: tuple[str, ...], source: str) -> None:
@@ -41,7 +41,9 @@ def from_environment(names: tuple[str, ...], given: Collection[str]) -> dict[str
             found[name] = _read_text(variable, name, text)
     path = os.environ.get("TRAYPORT_API_KEY_FILE")
     if path and "api_key" not in (*found, *given):
-        found["api_key"] = _read(Path(os.path.expanduser(path)), "TRAYPORT_API_KEY_FILE").strip()
+        file = Path(os.path.expanduser(path))
+        found["api_key"] = _read(file, "TRAYPORT_API_KEY_FILE").strip()
+        permissions.refuse_if_read_by_others(file, "TRAYPORT_API_KEY_FILE:")
     return found
 
 
@@ -65,6 +67,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "attempts": int,
     "backoff_cap": float,
     "retry_budget": float,
+    "deadline": float,
+    "max_body": int,
     "timeout": lambda text: tuple(float(part) for part in text.split(",")),
     "intraday": _word,
     "progress": _word,
@@ -109,6 +113,10 @@ def from_file(names: tuple[str, ...], profile: str | None) -> dict[str, Any]:
     profiles = table.pop("profiles", {})
     if not isinstance(profiles, dict) or not all(isinstance(each, dict) for each in profiles.values()):
         raise ConfigError(f"{path}: profiles must be tables, such as [profiles.desk]")
+    if any("api_key" in each for each in (table, *profiles.values())):
+        permissions.refuse_if_read_by_others(path, "the settings file")
+    elif table or profiles:
+        permissions.refuse_if_changed_by_others(path, "the settings file")
     if profile is not None:
         if profile not in profiles:
             known = ", ".join(sorted(profiles)) or "none"

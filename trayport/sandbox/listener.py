@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import logging
 import os
 import re
 import socket
@@ -23,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
+from .. import _redact
 from .wire import problem
 
 if TYPE_CHECKING:
     from .faults import Fault
 
-logger = logging.getLogger(__name__)
+logger = _redact.logger(__name__)
 
 # Nothing is gained by squeezing less than a packet.
 _WORTH_SQUEEZING = 1000

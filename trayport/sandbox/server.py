@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
 import re
 import threading
 import time
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from .. import _redact
 from . import activity, books, candles, reference, refusals, revisions, rules, snapshots, tape
 from .faults import Fault, Script, struck
 from .limits import Limiter
@@ -34,7 +34,7 @@ from .wire import Rows
 
 __all__ = ["Asked", "Sandbox", "Violation"]
 
-logger = logging.getLogger(__name__)
+logger = _redact.logger(__name__)
 
 ANALYTICS = "/api"
 REFERENCE = "/reference"

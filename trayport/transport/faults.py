@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import ssl
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from ..errors import ConfigError, ConnectionFailed, TimedOut, TransportError
 
 _STAYS = (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)
 _NO_BUNDLE = "Could not find a suitable TLS CA certificate bundle"
 _NOT_TRUSTED = (
-    "the server's certificate is not trusted on this machine; behind a corporate proxy, set REQUESTS_CA_BUNDLE to the "
-    "file of your company's certificates"
+    "the server's certificate is not trusted on this machine; behind a corporate proxy, set Config.ca_bundle or "
+    "REQUESTS_CA_BUNDLE to the file of your company's certificates, or install the extra trayport[truststore], which "
+    "trusts whom the operating system trusts"
 )
+_LOGIN = (
+    "the proxy wants a login: give it as HTTPS_PROXY=http://user:password@proxy:port, with special characters "
+    "percent-encoded; where it wants that of Windows (NTLM, Kerberos), a relay on this machine, such as px, can give it"
+)
+_PLAIN_PROXY = "the proxy speaks http, not https: let HTTPS_PROXY begin with http://, it is encrypted all the same"
+
+# OpenSSL's codes, Windows' CERT_E_EXPIRED, and macOS' errSecCertificateExpired and errSecCertificateNotValidYet;
+# truststore hands the systems' own on.
+_TOO_EARLY = frozenset({9, -67819})
+_TOO_LATE = frozenset({10, 0x800B0101, -67818})
+_OTHER_NAME = frozenset({62, 64, 0x800B010F, -67602})
 
 
 def sort_out(caught: Exception) -> tuple[type[TransportError], str]:
     """The kind of error that an exception on the way to the server is, and its reason in one line."""
-    inner = _innermost(caught)
+    chain = _chain(caught)
+    inner = chain[-1]
+    proxied = any(isinstance(each, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for each in chain)
     if isinstance(inner, ssl.SSLCertVerificationError):
-        return TransportError, _NOT_TRUSTED
+        return TransportError, _about_certificate(inner)
     reason = _reason(inner)
     if _NO_BUNDLE in reason or (isinstance(inner, ssl.SSLError) and inner.library == "X509"):
-        return TransportError, f"{reason} (REQUESTS_CA_BUNDLE is to name a file of certificates)"
+        return TransportError, f"{reason} (Config.ca_bundle or REQUESTS_CA_BUNDLE is to name a file of certificates)"
+    if proxied and (final := _about_proxy(inner, reason)):
+        return TransportError, final
     if isinstance(caught, _STAYS):
         return TransportError, reason
     if isinstance(caught, requests.Timeout | urllib3.exceptions.TimeoutError):
         return TimedOut, reason
     if isinstance(caught, requests.RequestException | urllib3.exceptions.HTTPError | OSError):
-        return ConnectionFailed, reason
+        return ConnectionFailed, _about_connection(inner, proxied) or reason
     return TransportError, f"{type(caught).__name__} while sending"
 
 
@@ -54,15 +72,55 @@ def check_proxy(proxy: str | None) -> None:
         )
 
 
-def _innermost(error: BaseException) -> BaseException:
-    """What went wrong beneath the wrappers: "Connection refused" rather than a chain of retries."""
+def _about_certificate(error: ssl.SSLCertVerificationError) -> str:
+    code = getattr(error, "verify_code", 0)
+    clock = f"this machine's clock says {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    if code in _TOO_EARLY:
+        return f"the server's certificate is not valid yet, and {clock}: the clock is wrong, set it"
+    if code in _TOO_LATE or code & 0xFFFF_FFFF in _TOO_LATE:
+        return (
+            f"the server's certificate has expired, and {clock}: if the clock is wrong, set it; if not, whoever runs "
+            "the server, or your company's proxy, has to renew the certificate"
+        )
+    if code in _OTHER_NAME or code & 0xFFFF_FFFF in _OTHER_NAME:
+        return "the server's certificate is for another name: something else answers at this address"
+    return _NOT_TRUSTED
+
+
+def _about_proxy(inner: BaseException, reason: str) -> str | None:
+    """What stays as it is until somebody acts: asking again with a wrong password may lock the account."""
+    if refused := re.search(r"Tunnel connection failed: (\d+)", reason):
+        status = int(refused[1])
+        if status == 407:
+            return _LOGIN
+        if status in (401, 403):
+            return f"the proxy does not let anybody through to this address ({status}): ask those who run it"
+    if isinstance(inner, ssl.SSLError) and inner.reason == "WRONG_VERSION_NUMBER":
+        return _PLAIN_PROXY
+    return None
+
+
+def _about_connection(inner: BaseException, proxied: bool) -> str | None:
+    if not isinstance(inner, NewConnectionError) or inner.conn is None:
+        return None
+    who = f"the proxy {inner.conn.host}" if proxied else inner.conn.host
+    if isinstance(inner, NameResolutionError):
+        hint = "check HTTPS_PROXY" if proxied else "check its spelling, the network and the VPN"
+        return f"the name was not found: {who} has no address here; {hint}"
+    if isinstance(inner.__cause__, ConnectionRefusedError):
+        return f"{who} refused the connection at port {inner.conn.port}: nobody listens there, or a firewall is between"
+    return None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An exception and what it wraps; last is what went wrong: "Connection refused" beneath a number of retries."""
     seen: list[BaseException] = []
     inner: object = error
     while isinstance(inner, BaseException) and inner not in seen:
         seen.append(inner)
         nested = [part for part in inner.args if isinstance(part, BaseException)]
         inner = getattr(inner, "reason", None) or (nested[0] if nested else None)
-    return seen[-1]
+    return seen
 
 
 def _reason(error: BaseException) -> str:

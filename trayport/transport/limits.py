@@ -51,6 +51,8 @@ class Gate:
         set meanwhile; no permit is taken then.
         """
         if not rates:
+            with self._lock:
+                self._note(int(self.clock() * 1000))
             return 0.0
         began = self.clock()
         ticket = threading.Event()
@@ -68,6 +70,12 @@ class Gate:
         finally:
             self._leave(ticket)
         return self.clock() - began
+
+    def used(self) -> int:
+        """How many permits were given in the last minute, also where no rate limits them."""
+        with self._lock:
+            since = int(self.clock() * 1000) - 60_000
+            return sum(item.timestamp > since for item in self._given)
 
     def pause(self, seconds: float) -> None:
         """Give no leave for so long: the server said that all who use the key must wait."""
@@ -90,12 +98,17 @@ class Gate:
                     if other is not bucket:  # whoever keeps to other rates has to count it too, fitting or not
                         other.leak(item.timestamp)
                         other.items.append(item)
-                self._given.append(item)
-                while self._given[0].timestamp < item.timestamp - _REMEMBERED_MS:
-                    self._given.popleft()
+                self._note(item.timestamp)
                 return 0.0
             # Typed for asynchronous buckets too, which this one is not.
             return max(cast(int, bucket.waiting(item)), 1) / 1000
+
+    def _note(self, timestamp: int) -> None:
+        from pyrate_limiter import RateItem
+
+        self._given.append(RateItem("", timestamp))
+        while self._given[0].timestamp < timestamp - _REMEMBERED_MS:
+            self._given.popleft()
 
     def _bucket(self, rates: tuple[Rate, ...]) -> InMemoryBucket:
         """pyrate-limiter's bucket alone: its Limiter would start a thread, and it is not needed at import."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import define, field
 from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError
@@ -20,10 +20,11 @@ from ..errors import APIError, RateLimited, TrayportError
 # 429 has a wait of its own; 408 and 425 say "again" in so many words.
 STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-# A 403 may be throttling, seen at 1.2 requests a second and cured by waiting; after three growing waits it is
-# taken for what it says.
+# A 403 may be throttling, seen at 1.2 requests a second and cured by waiting. Of a key that was hardly used in the
+# last minute it is believed after one wait; of one under load, after three growing waits it may still be either.
 _FORBIDDEN_FIRST = 15.0
 _FORBIDDEN_TRIES = 3
+_HARDLY_USED = 0.1
 
 
 class Policy(Retry):
@@ -54,24 +55,47 @@ def policy(config: Config, jitter: Callable[[], float] = random.random) -> Polic
     )
 
 
+def _all_of_it() -> float:
+    return 1.0
+
+
 @define
 class Trial:
-    """The attempts at one request: says after each failure how long to wait, or that it was the last."""
+    """The attempts at one request: says after each failure how long to wait, or that it was the last.
+
+    ``used`` tells which share of its minute the key has used, by all who are known to use it.
+    """
 
     _policy: Policy
     _budget: float
     _cap: float
+    _used: Callable[[], float] = _all_of_it
+    attempts: int = field(default=0, init=False)
+    """How often the request was sent."""
+    error: TrayportError | None = field(default=None, init=False)
+    """What came of it the last time."""
     _forbidden: int = field(default=0, init=False)
+    _idle: bool = field(default=False, init=False)
+
+    @property
+    def is_refused(self) -> bool:
+        """Is a 403 what it says? The key was hardly used, and a wait did not help."""
+        return self._idle and self._forbidden > 1
 
     def wait_after(self, error: TrayportError, retry_after: str | None) -> float | None:
         """Seconds to wait before trying again; None when ``error`` is final."""
         if not self._worth_it(error):
             return None
+        asked = asked_wait(self._policy, retry_after)
+        if is_forbidden(error):
+            self._forbidden += 1
+            if self._forbidden == 1:  # later on, our own waits have emptied the minute; and who says when, throttles
+                self._idle = asked is None and self._used() < _HARDLY_USED
         try:
             self._policy = self._policy.increment(method="GET", error=HTTPError(str(error)))
         except MaxRetryError:
             return None
-        seconds = self._seconds(error, retry_after)
+        seconds = self._seconds(error, asked)
         if seconds is None or seconds > self._budget:
             return None
         self._budget -= seconds
@@ -89,14 +113,18 @@ class Trial:
         self._budget -= seconds
         return True
 
-    def _seconds(self, error: TrayportError, retry_after: str | None) -> float | None:
-        if isinstance(error, RateLimited) and error.status == 403:
-            self._forbidden += 1
-            if self._forbidden > _FORBIDDEN_TRIES:
-                return None
-            return min(self._cap, _FORBIDDEN_FIRST * 2.0 ** (self._forbidden - 1))
+    def _seconds(self, error: TrayportError, asked: float | None) -> float | None:
         # What the server asks for is kept to, even beyond our own cap; the budget alone ends it.
-        return asked_wait(self._policy, retry_after) or self._policy.get_backoff_time()
+        if not is_forbidden(error):
+            return asked or self._policy.get_backoff_time()
+        if self._forbidden > (1 if self._idle else _FORBIDDEN_TRIES):
+            return None
+        return asked or min(self._cap, _FORBIDDEN_FIRST * 2.0 ** (self._forbidden - 1))
+
+
+def is_forbidden(error: Exception) -> TypeGuard[RateLimited]:
+    """Is it a 403 that waiting may still cure?"""
+    return isinstance(error, RateLimited) and error.status == 403
 
 
 def asked_wait(policy: Retry, header: str | None) -> float | None:

@@ -1,0 +1,109 @@
+"""The key that the tests use, and a watch on all that a run prints, logs, warns of or writes: where the key turns up in
+it, the run fails."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+KEY = "canary-5e1f8b!c0ffee/9d3a"
+"""Like no word, and spelled otherwise in a URL than in a text."""
+
+_SPELLINGS = tuple({KEY, quote(KEY, safe=""), quote(KEY), base64.b64encode(KEY.encode()).decode().rstrip("=")})
+_BYTES = tuple(spelling.lower().encode() for spelling in _SPELLINGS)
+# What is said below the level that a program chose is said all the same.
+_LOUD = ("trayport", "urllib3", "requests")
+
+
+class Watch(logging.Handler):
+    """Looks for the key, and remembers where it was."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.NOTSET)
+        self.found: list[str] = []
+
+    def look(self, where: str, said: object) -> None:
+        """Into a text, or into bytes."""
+        data = said if isinstance(said, bytes) else str(said).encode("utf-8", "replace")
+        if any(spelling in data.lower() for spelling in _BYTES) and where not in self.found:
+            self.found.append(where)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """A record as it is printed, and what else it holds."""
+        self.look(f"a record of the logger {record.name}", f"{self.format(record)} {record.__dict__}")
+
+    def look_into(self, folder: Path) -> None:
+        """Into every file, and its name."""
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                self.look(f"the file {path}", path.name.encode() + b"\n" + path.read_bytes())
+
+
+_watch = Watch()
+
+
+def pytest_configure() -> None:
+    """From the beginning on."""
+    logging.getLogger().addHandler(_watch)
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+
+
+def pytest_unconfigure() -> None:
+    logging.getLogger().removeHandler(_watch)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is read by a test is not in its report: what it captured itself, and what a program said to it."""
+    with pytest.MonkeyPatch.context() as patch:
+        captured, communicated = pytest.CaptureFixture.readouterr, subprocess.Popen.communicate
+
+        def readouterr(self: Any) -> Any:
+            read = captured(self)
+            _watch.look("what a test captured", "\n".join(map(str, read)))
+            return read
+
+        def communicate(self: Any, *args: Any, **more: Any) -> Any:
+            said = communicated(self, *args, **more)
+            for each in said:
+                _watch.look(f"what {self.args} printed", each or "")
+            return said
+
+        patch.setattr(pytest.CaptureFixture, "readouterr", readouterr)
+        patch.setattr(subprocess.Popen, "communicate", communicate)
+        yield
+    _watch.look_into(tmp_path_factory.getbasetemp())
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """What a test printed."""
+    for title, text in report.sections:
+        _watch.look(f"{title} of {report.nodeid}", text)
+
+
+def pytest_warning_recorded(warning_message: Any, nodeid: str) -> None:
+    """What it was warned of."""
+    _watch.look(f"a warning in {nodeid}", warning_message.message)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A key that got out is a failure, whatever else was tested."""
+    if _watch.found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Where it was found."""
+    if _watch.found:
+        terminalreporter.section("the key got out", red=True)
+        for where in _watch.found:
+            terminalreporter.line(where)
