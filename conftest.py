@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from support import canary
 
-from trayport.config import settings_file
+from trayport.config import Config, settings_file
 from trayport.refdata import Cache
 from trayport.sandbox import Rights, Sandbox
 from trayport.sandbox.rights import KEYS
 from trayport.sandbox.switches import OTHERS
 from trayport.testing import sandboxed
+from trayport.transport.file import ledger_file
 
 _ITS_KEY: dict[str, Any] = {"key": canary.KEY, "keys": {**KEYS, canary.KEY: Rights()}}
 
@@ -34,7 +35,8 @@ def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in list(os.environ):
             if name.startswith("TRAYPORT_") or name.lower().endswith("_proxy"):
                 patch.delenv(name)
-        for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "APPDATA"):
+        folders = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "LOCALAPPDATA", "APPDATA")
+        for name in ("HOME", "USERPROFILE", *folders):
             patch.setenv(name, str(home))
         # On Windows platformdirs asks the system, unless it is told otherwise.
         for name in ("WIN_PD_OVERRIDE_LOCAL_APPDATA", "WIN_PD_OVERRIDE_APPDATA"):
@@ -44,6 +46,7 @@ def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")  # never that of whoever tests
         assert settings_file().is_relative_to(home)
         assert Cache().folder.is_relative_to(home)
+        assert ledger_file(Config("key")).is_relative_to(home)
         yield
 
 

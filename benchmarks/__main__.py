@@ -7,7 +7,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from . import imports, names, sandbox
+from . import imports, limiter, names, sandbox
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in ("pandas", "numpy", "pyarrow", "attrs", "diskcache"))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     print(f"{machine}, Python {platform.python_version()}, {packages}\n")
-    for measure in (imports.measure, names.measure, sandbox.measure):
+    for measure in (imports.measure, names.measure, sandbox.measure, limiter.measure):
         for line in measure(quick=quick):
             print(line)
 

@@ -226,6 +226,28 @@ class TestConfigure:
             assert [] == other.asked
         pd.testing.assert_frame_equal(whole, pd.concat([first, *rest]))
 
+    def test_a_question_waits_a_second_at_most_while_a_history_loads(self, make_client: MakeClient) -> None:
+        waited: dict[str, list[float]] = {}
+        with Sandbox(limits=False) as own:  # another port, so a limit that no other test uses
+            client = make_client(
+                own,
+                limiter="memory",
+                progress=False,
+                hooks=[lambda e: waited.setdefault(e.endpoint, []).append(e.waited)],
+            )
+            client.resolve("TTF Apr-24")
+            history = ("TTF Apr-24", "2022-10-01", "2024-02-01")
+            with ThreadPoolExecutor(1) as pool:
+                load = pool.submit(client.trades, *history)
+                while len(waited.get("trades", ())) < 4:
+                    time.sleep(0.01)
+                client.last_trade("TTF Apr-24", at="2024-02-01")
+                under_way = len(waited["trades"])
+                load.result()
+
+        assert waited["last_trade"][0] < 1.0
+        assert under_way < len(client.plan.trades(*history))
+
     def test_a_sandbox_for_the_flat_functions_is_one_threads_alone(self) -> None:
         def borrow() -> None:
             with pytest.raises(ConfigError, match="another thread has the flat functions"), DEFAULT.lent():

@@ -187,7 +187,8 @@ def test_a_variable_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPat
     "name, value",
     [
         ("per_second", 0), ("per_second", 2.5), ("per_second", True), ("per_second", "6"), ("per_minute", -1),
-        ("limiter", "file"), ("workers", 0), ("timeout", 3), ("timeout", (1, 0)), ("timeout", (1, 2, 3)),
+        ("limiter", "files"), ("limiter", "redis://"), ("limiter", None),
+        ("workers", 0), ("timeout", 3), ("timeout", (1, 0)), ("timeout", (1, 2, 3)),
         ("attempts", 0), ("backoff_cap", 0), ("backoff_cap", float("inf")), ("retry_budget", "long"),
         ("deadline", 0), ("deadline", "soon"), ("max_body", 0), ("max_body", 1e9), ("ca_bundle", 3), ("ca_bundle", ""),
         ("cache_dir", 3), ("cache_dir", ""), ("tz", "Mars/Olympus"), ("tz", 3), ("tz", ""), ("intraday", "yes"),

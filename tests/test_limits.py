@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import time
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,7 +16,8 @@ from support.fake import Clock
 from trayport import Config
 from trayport._parallel import Stopped
 from trayport.config import Rate
-from trayport.transport.limits import Gate, gate
+from trayport.transport.limits import Gate, Standing, gate
+from trayport.transport.stores import Memory
 
 RATES = Config().rates
 
@@ -240,3 +244,128 @@ def test_it_tells_how_much_of_the_last_minute_was_used(rates: tuple[Rate, ...]) 
     assert 1 == gate.used()
     clock.now += 60
     assert 0 == gate.used()
+
+
+class TestPriorities:
+    """Questions go before bulk loads, but not for ever."""
+
+    @staticmethod
+    def served(waiting: list[bool], rates: tuple[Rate, ...] = (Rate(1, 0.05),)) -> list[bool]:
+        """The order in which threads that wait in this order are served; True for a bulk load."""
+        gate, stop, done = Gate(), threading.Event(), list[bool]()
+        gate.acquire(rates, stop)
+        block = (Rate(1, 0.4),)  # keeps the first at the head until all are there
+        threads = [threading.Thread(target=gate.acquire, args=(block, stop))]
+
+        def ask(bulk: bool) -> None:
+            gate.acquire(rates, stop, bulk=bulk)
+            done.append(bulk)
+
+        threads += [threading.Thread(target=ask, args=(bulk,)) for bulk in waiting]
+        for place, thread in enumerate(threads, 1):
+            thread.start()
+            while len(gate._queue) < place:
+                time.sleep(0.001)
+        for thread in threads:
+            thread.join()
+        return done
+
+    def test_a_question_goes_first(self) -> None:
+        assert [False, True, True, True] == self.served([True, True, True, False])
+
+    def test_after_five_in_a_row_one_goes_to_the_bulk_load(self) -> None:
+        # The first of the five is the one that kept the head.
+        assert [False] * 4 + [True, False, False, False] == self.served([True, *[False] * 7])
+
+    def test_a_bulk_load_that_sleeps_at_the_head_lets_a_question_pass(self) -> None:
+        clock, stop = Clock(), threading.Event()
+        gate = Gate(clock)
+        for _ in range(3):
+            gate.acquire(RATES, stop, clock.wait)
+        order: list[str] = []
+
+        def wait(stop: threading.Event, seconds: float) -> None:
+            clock.wait(stop, seconds)
+            if not order:
+                order.append("question")
+                gate.acquire(RATES, stop, clock.wait)
+
+        gate.acquire(RATES, stop, wait, bulk=True)
+        order.append("bulk")
+
+        assert ["question", "bulk"] == order
+        assert 0.59 < clock.now - 1000.0 < 0.7  # the one at half a second was the question's
+
+
+def test_a_permit_that_was_in_hand_late_counts_from_then() -> None:
+    class Busy(Memory):
+        """Where the thread that takes a permit is kept from using it."""
+
+        def act(self, deed: Any) -> Any:
+            answer = super().act(deed)
+            if answer == 0 and len(self.ledger.given) == 1:
+                clock.now += 0.2
+            return answer
+
+    clock, stop = Clock(), threading.Event()
+    gate = Gate(clock, Busy(clock=clock))
+    moments = []
+    for _ in range(4):
+        gate.acquire(RATES, stop, clock.wait)
+        moments.append(clock.now)
+
+    assert worst(moments, RATES[0]) > 0.5
+
+
+class TestStanding:
+    """What a gate says of itself."""
+
+    def test_a_fresh_one(self) -> None:
+        assert Standing("memory", RATES, 0, 1.0, None, 0) == Gate().standing(RATES)
+
+    def test_one_that_was_used_and_slowed(self) -> None:
+        clock, stop = Clock(), threading.Event()
+        gate = Gate(clock=clock)
+        for _ in range(7):
+            gate.acquire(RATES, stop, clock.wait)
+        gate.slow()
+        standing = gate.standing(RATES)
+
+        assert (7, 0.5, True, 0) == (standing.used, standing.share, standing.slowed, standing.waiting)
+        assert (Rate(3, 1.0), Rate(6, 2.0), Rate(360, 120.0)) == standing.rates
+        assert standing.slowed_until is not None
+        assert 78 < (standing.slowed_until - datetime.datetime.now(datetime.UTC)).total_seconds() < 82
+        clock.now += 81
+        assert (1.0, None) == ((now := gate.standing(RATES)).share, now.slowed_until)
+
+    def test_those_who_wait_are_counted(self) -> None:
+        gate, stop = Gate(), threading.Event()
+        gate.acquire((Rate(1, 60.0),), stop)
+        threads = [threading.Thread(target=self.give_up, args=(gate, stop)) for _ in range(3)]
+        for place, thread in enumerate(threads, 1):
+            thread.start()
+            while len(gate._queue) < place:
+                time.sleep(0.001)
+        waiting = gate.standing(RATES).waiting
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+        assert (3, 0) == (waiting, gate.standing(RATES).waiting)
+
+    @staticmethod
+    def give_up(gate: Gate, stop: threading.Event) -> None:
+        with suppress(Stopped):
+            gate.acquire((Rate(1, 60.0),), stop)
+
+    def test_without_limits_it_says_so(self) -> None:
+        assert Standing("off", (), 0, 1.0, None, 0) == Gate().standing(())
+
+
+@pytest.mark.parametrize("limiter, kind", [("file", "file"), ("memory", "memory")])
+def test_a_gate_is_kept_where_the_settings_say(limiter: str, kind: str) -> None:
+    assert kind == gate(Config(f"kept-in-{limiter}", limiter=limiter)).standing(RATES).kind
+
+
+def test_stamps_of_a_clock_that_a_test_turns_go_nowhere_else() -> None:
+    assert "memory" == gate(Config("a"), Clock()).standing(RATES).kind

@@ -145,6 +145,7 @@ print([name for name in sys.modules if name.startswith("trayport.")])
 """
 LATER = {
     "requests", "urllib3", "pyrate_limiter", "tqdm", "brotli", "diskcache", "cattrs", "msgspec", "platformdirs",
+    "filelock", "redis",
     "pyarrow",  # no more of it than what pandas has imported already
 }  # fmt: skip
 

@@ -47,6 +47,8 @@ class Answers:
     workers: int
     progress: Progress
     deadline: float | None = None
+    bulk: bool = False
+    """Is it a question of several requests? Others go before them."""
     _met: dict[str, Contract] = field(factory=dict, init=False, repr=False)
     """What answers said they are of, where the question left that open."""
     _engine: tuple[Session, Catalogue] | None = field(default=None, init=False, repr=False)
@@ -56,7 +58,7 @@ class Answers:
     def of(cls, plan: Plan, owner: Owner) -> Answers:
         """What answers ``plan`` for ``owner``."""
         config = owner.config
-        return cls(owner, plan.query, config.workers, config.progress, config.deadline)
+        return cls(owner, plan.query, config.workers, config.progress, config.deadline, len(plan) > 1)
 
     @property
     def schema(self) -> Schema:
@@ -79,7 +81,7 @@ class Answers:
     def fetch(self, piece: Piece, stop: threading.Event) -> pd.DataFrame:
         """The rows of one piece, by time and contract."""
         session, _ = self._running()
-        payload = session.send(piece.request, stop)
+        payload = session.send(piece.request, stop, bulk=self.bulk)
         if piece.verifies:
             return decoding.decode(payload, COUNTS, "")
         frame = decoding.decode(
@@ -143,7 +145,7 @@ class Answers:
         return [contract.label for contract in contracts if isinstance(contract, Contract)]
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("query", "workers", "progress", "deadline")
+        kept = ("query", "workers", "progress", "deadline", "bulk")
         return {**{name: getattr(self, name) for name in kept}, "met": self._met}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -151,7 +153,8 @@ class Answers:
 
         self.owner, self._engine = DEFAULT, None
         self.query, self.workers = state["query"], state["workers"]
-        self.progress, self.deadline, self._met = state["progress"], state["deadline"], state["met"]
+        self.progress, self.deadline = state["progress"], state["deadline"]
+        self.bulk, self._met = state["bulk"], state["met"]
 
 
 def _product(ids: Ids) -> Product:

@@ -57,8 +57,27 @@ def progress(_: object, setting: Attribute[Progress], value: object) -> None:
 
 
 def limiter(_: object, setting: Attribute[str], value: object) -> None:
-    if value not in ("memory", "off"):
-        raise refuse(setting.name, value, "must be 'memory' (one limit for this process) or 'off'")
+    if value in ("file", "memory", "off"):
+        return
+    if not isinstance(value, str) or not _names_redis(value):
+        rule = "must be 'file', 'memory', 'redis://host:6379/0' or 'off'"
+        raise refuse(setting.name, without_password(value), rule)
+
+
+def _names_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def without_password(value: object) -> object:
+    """What may be shown of a setting that is a URL, or should be one."""
+    if not isinstance(value, str):
+        return value
+    head, at, tail = value.partition("?")[0].rpartition("@")
+    return f"{head.partition('://')[0]}://***@{tail}" if at else tail
 
 
 def wire_format(_: object, setting: Attribute[str], value: object) -> None:

@@ -41,10 +41,11 @@ class Config:
         How many requests may be made, retries included: at most 8 and 480, what the API allows a key
         (guide p. 38), and half of ``per_second``, rounded up, in any half second. More only towards this machine.
     limiter
-        ``"memory"``: all clients of this process that use one key share its limits, one after another too.
-        ``"off"``: none, only towards this machine.
+        Who shares the limits of a key: ``"file"``, all processes of one user on one machine; ``"redis://host:6379/0"``,
+        all that use this Redis, for several machines; ``"memory"``, all clients of this process. ``"off"``: no limits,
+        only towards this machine.
     workers
-        Requests under way at once, and connections kept.
+        Requests under way at once, and connections kept; a question of one request may be one more.
     timeout
         Seconds to connect, and to wait for each piece of an answer; ``10,60`` in the environment.
     attempts, backoff_cap, retry_budget
@@ -90,7 +91,9 @@ class Config:
     )
     per_second: int = field(default=6, validator=checks.whole, kw_only=True)
     per_minute: int = field(default=360, validator=checks.whole, kw_only=True)
-    limiter: str = field(default="memory", validator=checks.limiter, kw_only=True)
+    limiter: str = field(
+        default="file", validator=checks.limiter, repr=lambda url: repr(checks.without_password(url)), kw_only=True
+    )
     workers: int = field(default=8, validator=checks.whole, kw_only=True)
     timeout: tuple[float, float] = field(
         default=(10.0, 60.0), converter=checks.pair, validator=checks.two_durations, kw_only=True
@@ -112,8 +115,9 @@ class Config:
         beyond = self.limiter == "off" or self.per_second > 8 or self.per_minute > 480
         if beyond and not (is_loopback(self.analytics_url) and is_loopback(self.reference_url)):
             raise ConfigError(
-                f"limiter={self.limiter!r}, per_second={self.per_second}, per_minute={self.per_minute}: the API "
-                "allows a key 8 requests a second and 480 a minute; more, or no limiter, is only for a sandbox"
+                f"limiter={checks.without_password(self.limiter)!r}, per_second={self.per_second}, "
+                f"per_minute={self.per_minute}: the API allows a key 8 requests a second and 480 a minute; more, or "
+                "no limiter, is only for a sandbox"
             )
 
     @property

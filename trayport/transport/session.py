@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from weakref import WeakSet
 
 import requests
@@ -31,9 +30,10 @@ from .bodies import TooLarge, body_of
 from .breaker import Breaker
 from .connections import Connections
 from .faults import check_proxy, sort_out
-from .limits import Gate, Wait, check, gate
+from .limits import Gate, Standing, Wait, check, gate
 from .refusals import MOST_OF_A_REASON, Reader, subject
 from .retries import Trial, is_forbidden, policy
+from .slots import Slots
 from .trust import trusted
 
 __all__ = ["Session"]
@@ -67,8 +67,8 @@ def _left(stop: threading.Event) -> float:
 class Session:
     """Sends requests to both APIs with one key.
 
-    ``send`` goes through these steps, outermost first; see ``retries``, ``breaker``, ``limits``, ``connections``,
-    ``bodies``, ``refusals`` and ``faults``:
+    ``send`` goes through these steps, outermost first; see ``retries``, ``breaker``, ``slots``, ``limits``,
+    ``connections``, ``bodies``, ``refusals`` and ``faults``:
 
     1. what was refused for good is not asked again;
     2. the retry loop owns the attempts, and the waits between them;
@@ -90,7 +90,7 @@ class Session:
     _closed: bool = field(default=False, init=False)
     _key: Secret = field(init=False, repr=False)
     _reader: Reader = field(init=False, repr=False)
-    _slots: threading.Semaphore = field(init=False, repr=False)
+    _slots: Slots = field(init=False, repr=False)
     _http: Connections = field(init=False, repr=False)
     _refused: dict[tuple[object, ...], str] = field(factory=dict, init=False, repr=False)
     """What was forbidden, although waiting cannot have been all that it lacked, and how the server said so."""
@@ -102,7 +102,7 @@ class Session:
         self._reader = Reader(self._key)
         self.gate = gate(self.config, self.clock)
         self.breakers = {api: Breaker(clock=self.clock) for api in ("analytics", "reference")}
-        self._slots = threading.Semaphore(self.config.workers)
+        self._slots = Slots(self.config.workers)
         self._http = Connections(self.config.workers, trusted(self.config.ca_bundle))
         _redact.watch()
 
@@ -113,8 +113,8 @@ class Session:
         if seconds > 0:
             raise CircuitOpen(request.endpoint.name, 0, breaker.cause, retry_in=seconds)
 
-    def send(self, request: Request, stop: threading.Event | None = None) -> bytes:
-        """The body of the answer to ``request``, decompressed.
+    def send(self, request: Request, stop: threading.Event | None = None, *, bulk: bool = False) -> bytes:
+        """The body of the answer to ``request``, decompressed; one of a ``bulk`` load lets questions go first.
 
         Setting ``stop`` ends every wait at once with ``Stopped``, and its deadline with ``TimedOut``. Raises one of
         ``errors`` when the last attempt has failed.
@@ -125,7 +125,7 @@ class Session:
         try:
             with self._lock:
                 self._stops.add(stop)
-            return self._sent(request, trial, stop)
+            return self._sent(request, trial, stop, bulk)
         except Stopped:
             ended = self._closed or _left(stop) <= 0
             if not ended:
@@ -141,16 +141,26 @@ class Session:
             stop.set()
         self._http.close()
 
-    def _sent(self, request: Request, trial: Trial, stop: threading.Event) -> bytes:
+    def standing(self) -> Standing:
+        """How the limit of the key stands."""
+        return self.gate.standing(self.config.rates)
+
+    def _sent(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool) -> bytes:
         while True:
             check(stop)
             self._refuse_again(request)
             self._wait_for_leave(request, trial, stop)
             trial.attempts += 1
-            answer = self._attempt(request, trial.attempts, stop)
+            answer = self._attempt(request, trial.attempts, stop, bulk)
             if answer.error is None:
+                if trial.error is not None and is_forbidden(
+                    trial.error
+                ):  # waiting helped, so it was the limits that were meant
+                    self.gate.slow()
                 return answer.body
             trial.error = answer.error
+            if answer.status == 429:
+                self.gate.slow()
             seconds = trial.wait_after(answer.error, answer.retry_after)
             if seconds is None:
                 raise self._final(request, answer.error, trial)
@@ -214,11 +224,11 @@ class Session:
         self.wait(stop, seconds)
         check(stop)
 
-    def _attempt(self, request: Request, attempt: int, stop: threading.Event) -> _Answer:
+    def _attempt(self, request: Request, attempt: int, stop: threading.Event, bulk: bool) -> _Answer:
         breaker = self.breakers[request.endpoint.api]
         try:
-            with self._slot(stop):
-                waited = self.gate.acquire(self.config.rates, stop, self.wait)
+            with self._slots.one(bulk, stop):
+                waited = self.gate.acquire(self.config.rates, stop, self.wait, bulk=bulk)
                 began = self.clock()
                 answer = self._wire(request, attempt, stop)
         except BaseException:
@@ -235,16 +245,6 @@ class Session:
             )
         self._tell(request, attempt, waited, elapsed, answer)
         return answer
-
-    @contextmanager
-    def _slot(self, stop: threading.Event) -> Iterator[None]:
-        """One of the requests that may be under way at once."""
-        while not self._slots.acquire(timeout=0.2):
-            check(stop)
-        try:
-            yield
-        finally:
-            self._slots.release()
 
     def _wire(self, request: Request, attempt: int, stop: threading.Event) -> _Answer:
         name = request.endpoint.name

@@ -1,0 +1,187 @@
+"""One limit for several machines: Redis between them, pretended and real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import fakeredis
+import pytest
+import redis
+
+from trayport import Config, ConfigError, TrayportWarning
+from trayport.config import Rate
+from trayport.transport.ledger import Ledger
+from trayport.transport.limits import Gate, gate
+from trayport.transport.redis import RedisStore, connect
+from trayport.transport.stores import Sturdy, Unfit
+
+RATES = Config().rates
+
+
+@pytest.fixture
+def server() -> fakeredis.FakeServer:
+    return fakeredis.FakeServer()
+
+
+def machine(server: fakeredis.FakeServer, name: str = "limit") -> Gate:
+    """The gate of another machine."""
+    return Gate(store=Sturdy(RedisStore(name, fakeredis.FakeRedis(server=server)), "Redis"))
+
+
+def test_permits_of_one_machine_count_for_the_next(server: fakeredis.FakeServer) -> None:
+    one, other, stop = machine(server), machine(server), threading.Event()
+    for _ in range(3):
+        one.acquire(RATES, stop)
+
+    assert 0.3 < other.acquire(RATES, stop) < 1.5
+    assert ("redis", 4) == ((standing := one.standing(RATES)).kind, standing.used)
+
+
+def test_two_keys_do_not_disturb_each_other(server: fakeredis.FakeServer) -> None:
+    one, other, stop = machine(server, "a"), machine(server, "b"), threading.Event()
+    for _ in range(3):
+        one.acquire(RATES, stop)
+
+    assert other.acquire(RATES, stop) < 0.4
+
+
+def test_a_refusal_slows_the_others_too(server: fakeredis.FakeServer) -> None:
+    one, other = machine(server), machine(server)
+    one.slow()
+
+    assert 0.5 == other.standing(RATES).share
+
+
+def test_who_was_not_quick_enough_tries_again(server: fakeredis.FakeServer) -> None:
+    other = RedisStore("limit", fakeredis.FakeRedis(server=server))
+    store, meddled = RedisStore("limit", fakeredis.FakeRedis(server=server)), list[int]()
+
+    def deed(ledger: Ledger, now: int) -> int:
+        if not meddled:
+            meddled.append(now)
+            other.act(lambda ledger, now: ledger.pause(5000, now))
+        return ledger.not_before
+
+    assert store.act(deed) >= meddled[0] + 5000
+
+
+def test_a_clock_that_is_set_back_opens_no_window(server: fakeredis.FakeServer) -> None:
+    client = fakeredis.FakeRedis(server=server)
+    store = RedisStore("limit", client)
+    for _ in range(3):
+        store.act(lambda ledger, now: ledger.ask("x", False, RATES, now))
+    ledger, told = Ledger.read(client.get("limit").decode())
+    ledger.move(3_600_000)
+    client.set("limit", ledger.text(now=told["now"] + 3_600_000))
+
+    assert 400 < store.act(lambda ledger, now: ledger.ask("x", False, RATES, now)) <= 509
+
+
+@pytest.mark.parametrize("text", ["rubbish", "{}", "[1]"])
+def test_what_is_no_ledger_leaves_half_the_limit_to_this_process(server: fakeredis.FakeServer, text: str) -> None:
+    fakeredis.FakeRedis(server=server).set("limit", text)
+    gate, stop = machine(server), threading.Event()
+    with pytest.warns(TrayportWarning, match="shares in Redis cannot be used.*half the limit"):
+        gate.acquire(RATES, stop)
+
+    assert 0.3 < gate.acquire(RATES, stop) < 1.5
+    assert "private" == gate.standing(RATES).kind
+
+
+def test_a_server_that_goes_away_leaves_half_the_limit_to_this_process(server: fakeredis.FakeServer) -> None:
+    gate, stop = machine(server), threading.Event()
+    for _ in range(3):
+        gate.acquire(RATES, stop)
+    server.connected = False
+    with pytest.warns(TrayportWarning, match="ConnectionError"):
+        waited = gate.acquire(RATES, stop)
+
+    assert 0.3 < waited < 1.5
+
+
+def test_a_server_that_is_not_there_is_unfit() -> None:
+    with pytest.raises(Unfit, match="ConnectionError"):
+        RedisStore("limit", connect("redis://127.0.0.1:1/0")).act(lambda ledger, now: None)
+
+
+def test_without_the_package_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ConfigError, match=r"pip install 'trayport\[redis\]'"):
+        gate(Config(token_hex(8), limiter="redis://127.0.0.1:1/0"))
+
+
+def test_its_password_is_not_shown() -> None:
+    config = Config("a", limiter="rediss://user:canary@redis.example:6379/0")
+
+    assert "limiter='rediss://***@redis.example:6379/0'" in repr(config)
+    for wrong in ("redis://user:canary@", "http://user:canary@host"):
+        with pytest.raises(ConfigError) as caught:
+            Config("a", limiter=wrong)
+        assert "canary" not in str(caught.value)
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[str]:
+    """A Redis of this machine, where it is installed."""
+    command = shutil.which("redis-server")
+    if command is None:
+        pytest.skip("redis-server is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    process = subprocess.Popen([command, *settings], stdout=subprocess.DEVNULL)
+    client = redis.Redis(port=port)
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with suppress(redis.ConnectionError):
+            client.ping()
+            break
+        time.sleep(0.02)
+    client.close()
+    yield f"redis://127.0.0.1:{port}/0"
+    process.terminate()
+    process.wait(20)
+
+
+WORKER = """
+import sys, threading, time
+from trayport import Config
+from trayport.transport.limits import gate
+config = Config("key", limiter=sys.argv[1])
+mine, stop, count, until = gate(config), threading.Event(), 0, time.monotonic() + 4.0
+while time.monotonic() < until:
+    mine.acquire(config.rates, stop)
+    count += 1
+print(count)
+"""
+
+
+def test_processes_share_a_real_one_and_use_it(real: str) -> None:
+    workers: list[Any] = [
+        subprocess.Popen([sys.executable, "-c", WORKER, real], stdout=subprocess.PIPE, text=True, env={**os.environ})
+        for _ in range(3)
+    ]
+    counts = [int(worker.communicate(timeout=60)[0]) for worker in workers]
+    config = Config("key", limiter=real)
+    client = connect(real)
+    (name,) = client.keys("trayport:limit:*")
+    stamps = [item.timestamp / 1000 for item in Ledger.read(client.get(name).decode())[0].given]
+    client.close()
+
+    assert f"trayport:limit:analytics.trayport.com-{config.require_key().digest}" == name.decode()
+    assert sum(counts) == len(stamps)
+    assert min(counts) >= len(stamps) / 3 / 2
+    for rate in (Rate(3, 0.5), Rate(6, 1.0)):
+        assert all(two - one > rate.seconds for one, two in zip(stamps, stamps[rate.count :], strict=False))

@@ -1,0 +1,44 @@
+"""How many requests of one client are under way at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from attrs import define, field
+
+from .limits import check
+
+__all__ = ["Slots"]
+
+# Looked up from now and then, since setting `stop` does not end this wait.
+_GLANCE = 0.2
+
+
+@define(eq=False)
+class Slots:
+    """``count`` slots, and one more for a question while a bulk load holds some of them: all of its threads wait there
+    for permits, and a question must not wait for theirs."""
+
+    count: int
+    _busy: int = field(default=0, init=False)
+    _bulk: int = field(default=0, init=False)
+    _changed: threading.Condition = field(factory=threading.Condition, init=False, repr=False)
+
+    @contextmanager
+    def one(self, bulk: bool, stop: threading.Event) -> Iterator[None]:
+        """A slot; raises ``Stopped`` when ``stop`` is set before there is one."""
+        with self._changed:
+            while self._busy >= self.count + (not bulk and self._bulk > 0):
+                self._changed.wait(_GLANCE)
+                check(stop)
+            self._busy += 1
+            self._bulk += bulk
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._bulk -= bulk
+                self._changed.notify_all()
