@@ -13,7 +13,7 @@ import trayport
 HOUSE = Path(trayport.__file__).parent
 
 LAYERS = [
-    {"_redact", "errors", "typing", "_version"},
+    {"_redact", "errors", "typing", "_version", "_console"},
     {"_time", "_parallel", "hooks", "config", "venues", "endpoints"},
     {"contracts"},
     {"queries", "decoding"},

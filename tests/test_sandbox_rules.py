@@ -76,5 +76,5 @@ def test_the_limits_are_the_same(path: str) -> None:
 
 
 def test_a_path_knows_its_parameters_in_any_case() -> None:
-    assert {"from", "until", "optionalfields"} == Path(("from", "until"), ("route",)).known
-    assert {"at"} == Path(("at",), grain=NS).known
+    assert {"from", "until", "optionalfields"} == Path(("from", "until"), ("route",)).names
+    assert {"at"} == Path(("at",), grain=NS).names

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import pandas as pd
 from attrs import define, evolve, field
 
+from .._console import in_notebook
 from .._parallel import Deadline, Stop, Stopped, ended, pool, within
 from ..config import Progress
 from ..errors import (
@@ -280,11 +281,4 @@ class _From:
 def _wanted(progress: Progress) -> bool:
     if progress != "auto":
         return progress
-    return sys.stderr is not None and (sys.stderr.isatty() or _in_notebook())
-
-
-def _in_notebook() -> bool:
-    """Is a Jupyter kernel running this?"""
-    shell = sys.modules.get("IPython")
-    running = shell.get_ipython() if shell else None
-    return type(running).__name__ == "ZMQInteractiveShell"
+    return sys.stderr is not None and (sys.stderr.isatty() or in_notebook())

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import warnings
 
+from .._console import in_notebook
 from ..errors import TrayportWarning
 
 __all__ = ["SERVICE", "from_keyring"]
@@ -44,5 +45,4 @@ def from_keyring(profile: str | None) -> str | None:
 def _somebody_is_there() -> bool:
     if sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty():
         return True
-    shell = sys.modules.get("IPython")
-    return type(shell.get_ipython() if shell else None).__name__ == "ZMQInteractiveShell"
+    return in_notebook()

@@ -1,4 +1,4 @@
-"""Who else may read or change a file that holds a key, and the command that ends it."""
+"""Who else may read or change files of ours: those with a key are refused, and folders are made for their owner."""
 
 from __future__ import annotations
 
@@ -12,10 +12,34 @@ from pathlib import Path
 
 from ..errors import ConfigError
 
-__all__ = ["refuse_if_changed_by_others", "refuse_if_read_by_others"]
+__all__ = ["private_folder", "refuse_if_changed_by_others", "refuse_if_read_by_others"]
 
 _READ = stat.S_IRGRP | stat.S_IROTH
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def private_folder(folder: Path) -> Path:
+    """``folder``, made for its owner alone; ``PermissionError`` if it is another user's.
+
+    On Windows, ``mkdir`` with this mode writes an access list for the owner where Python is new enough to
+    (3.11.10, 3.12.4), and a profile's folders are closed to others by inheritance anyway.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        _keep_private(folder)
+    return folder
+
+
+def _keep_private(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    state = folder.stat()
+    if state.st_uid != os.getuid():
+        raise PermissionError(0, "it belongs to another user")
+    if state.st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 def refuse_if_read_by_others(path: Path, what: str) -> None:

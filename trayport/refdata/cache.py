@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
+from ..config.permissions import private_folder
 from ..errors import TrayportWarning
 
 __all__ = ["Cache", "Kept"]
@@ -112,7 +113,7 @@ class Cache:
         folder = str(self.folder)
         if os.path.expandvars(os.path.expanduser(folder)) != folder:  # as diskcache will do, and go elsewhere
             raise OSError(0, "its path must hold no variables, such as $NAME or %NAME%")
-        _probe(_private_folder(self.folder))
+        _probe(private_folder(self.folder))
         opened: AbstractContextManager[Any] = diskcache.Cache(
             folder, disk=_disk(), timeout=_PATIENCE, eviction_policy="none"
         )
@@ -215,27 +216,3 @@ def _probe(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "cache.db", timeout=_PATIENCE)) as database:
         database.execute("BEGIN IMMEDIATE")
         database.rollback()
-
-
-def _private_folder(folder: Path) -> Path:
-    """``folder``, made for its owner alone.
-
-    On Windows, ``mkdir`` with this mode writes an access list for the owner where Python is new enough to
-    (3.11.10, 3.12.4), and a profile's folders are closed to others by inheritance anyway.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        _keep_private(folder)
-    return folder
-
-
-def _keep_private(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    state = folder.stat()
-    if state.st_uid != os.getuid():
-        raise PermissionError(0, "it belongs to another user")
-    if state.st_mode & 0o077:
-        folder.chmod(0o700)

@@ -10,7 +10,6 @@ from attrs import evolve, frozen
 
 from . import orders, rules
 from .calendar import NS_PER_MS
-from .deliveries import Delivery
 from .dice import Bools, Integers
 from .orders import FIRM, PUBLIC, WITHHELD, Desk, Hours, Side
 from .parameters import Parameters
@@ -55,9 +54,7 @@ def tops(parameters: Parameters, view: View) -> Rows:
 def _tops(ask: Books, view: View, stamps: Integers, routes: tuple[Route, ...]) -> tuple[Integers, list[Column]]:
     """The times and the other columns of the rows that show the best of some routes."""
     seen = _seen(view, ask.subject, evolve(ask.shown, routes=routes, deduplicate=True))
-    found = _none(len(stamps))
-    for delivery in ask.subject.deliveries:
-        found = best(view, delivery, [desk for desk, _ in seen], stamps)
+    found = best(view, [desk for desk, _ in seen], stamps)
     rows = slice(None) if ask.include_empty else found.there.any(axis=0)
     found = Best(found.there[:, rows], found.price[:, rows], found.quantity[:, rows], found.desk[:, rows])
     columns = found.columns()
@@ -89,16 +86,12 @@ class Best:
         return found
 
 
-def _none(count: int) -> Best:
-    nothing = np.zeros((2, count), dtype=np.int64)
-    return Best(nothing > 0, nothing, nothing.copy(), nothing.copy())
-
-
-def best(view: View, delivery: Delivery, desks: list[Desk], stamps: Integers) -> Best:
+def best(view: View, desks: list[Desk], stamps: Integers) -> Best:
     """The best orders of some desks at each moment (ns since 1970)."""
-    found = _none(len(stamps))
+    nothing = np.zeros((2, len(stamps)), dtype=np.int64)
+    found = Best(nothing > 0, nothing, nothing.copy(), nothing.copy())
     hours, is_open = Hours.of(stamps // NS_PER_MS)
-    for row, side in enumerate(orders.sides(view.market, desks, delivery, hours, 1)):
+    for row, side in enumerate(orders.sides(view.market, desks, hours, 1)):
         for name in ("there", "price", "quantity", "desk") if side.there.size else ():
             getattr(found, name)[row, is_open] = getattr(side, name)[:, 0]
     return found
@@ -128,13 +121,12 @@ def books(parameters: Parameters, view: View) -> Rows:
 def _texts(ask: Books, view: View, seen: _Seen, hours: Hours, rows: list[int]) -> Iterator[tuple[int, tuple[str, str]]]:
     """The orders of both sides at each moment at which there are any, by the moment's row."""
     tails = [_order_tail(desk, route, ask.shown) for desk, route in seen]
-    for delivery in ask.subject.deliveries:
-        desks = [desk for desk, _ in seen]
-        found = orders.sides(view.market, desks, delivery, hours, ask.depth, ask.include_private)
-        near = [side if ask.max_spread is None else side.within(ask.max_spread) for side in found]
-        for row, bids, asks in zip(rows, *(_orders(side, tails) for side in near), strict=True):
-            if bids or asks:
-                yield row, (bids, asks)
+    desks = [desk for desk, _ in seen]
+    found = orders.sides(view.market, desks, hours, ask.depth, ask.include_private)
+    near = [side if ask.max_spread is None else side.within(ask.max_spread) for side in found]
+    for row, bids, asks in zip(rows, *(_orders(side, tails) for side in near), strict=True):
+        if bids or asks:
+            yield row, (bids, asks)
 
 
 def _orders(side: Side, tails: list[str]) -> list[str]:
@@ -183,10 +175,9 @@ _PRIVATE = {PUBLIC: ""} | {
 def _seen(view: View, subject: Subject, shown: Shown) -> _Seen:
     """The desks that are on the routes asked for, once for each route, or once at all."""
     seen: _Seen = []
-    for delivery in subject.deliveries:
-        for desk in orders.all_desks(view.market, subject.members, delivery):
-            routes = [route for route in shown.wanted if desk.is_on(route)]
-            seen += [(desk, route) for route in (routes[:1] if shown.deduplicate else routes)]
+    for desk in orders.all_desks(view.market, subject.contracts()):
+        routes = [route for route in shown.wanted if desk.is_on(route)]
+        seen += [(desk, route) for route in (routes[:1] if shown.deduplicate else routes)]
     return seen
 
 

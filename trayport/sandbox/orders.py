@@ -38,9 +38,10 @@ _SESSION_MS = calendar.SESSION_NS // calendar.NS_PER_MS
 
 @frozen
 class Desk:
-    """One instrument's book at one venue."""
+    """The book of one contract of one instrument at one venue."""
 
     product: Product
+    delivery: Delivery
     venue: str
     key: int
 
@@ -74,14 +75,15 @@ class Desk:
         return desks.sides(keys, periods, np.array([sign]), moments)
 
 
-def all_desks(market: Market, members: Iterable[Product], delivery: Delivery) -> list[Desk]:
-    """Every desk at which a delivery of some instruments is traded."""
-    places = [(member, venue) for member in members if member.share for venue in desks.venues_of(member)]
+def all_desks(market: Market, contracts: Iterable[Contract]) -> list[Desk]:
+    """Every desk at which some contracts, which are of one delivery, are traded."""
+    traded = [contract for contract in contracts if contract.product.share]
+    places = [(contract, venue) for contract in traded for venue in desks.venues_of(contract.product)]
     if not places:
         return []
-    codes = market.codes([Contract(member, delivery) for member, _ in places])
+    codes = market.codes([contract for contract, _ in places])
     keys = desks.keys(codes, np.array([desks.VENUES.index(venue) for _, venue in places]))
-    return [Desk(member, venue, key) for (member, venue), key in zip(places, keys.tolist(), strict=True)]
+    return [Desk(*contract, venue, key) for (contract, venue), key in zip(places, keys.tolist(), strict=True)]
 
 
 @frozen
@@ -121,15 +123,13 @@ class Hours:
         return cls(moments[is_open], days, day[is_open]), is_open
 
 
-def sides(
-    market: Market, at: list[Desk], delivery: Delivery, hours: Hours, depth: int, private: bool = False
-) -> tuple[Side, Side]:
+def sides(market: Market, at: list[Desk], hours: Hours, depth: int, private: bool = False) -> tuple[Side, Side]:
     """Bids and asks, at most ``depth`` orders deep; with one's own ones marked, or doubled where they come twice."""
-    families = {desk.product.family for desk in at}
-    worth = {family: market.worth(family, delivery, hours.moments) for family in families}
+    families = {desk.product.family: desk.delivery for desk in at}
+    worth = {family: market.worth(family, delivery, hours.moments) for family, delivery in families.items()}
+    products = {desk.product: desk.delivery for desk in at}
     listed = {
-        product: market.thousandths(product, delivery, hours.days)[hours.day]
-        for product in {desk.product for desk in at}
+        product: market.thousandths(product, delivery, hours.days)[hours.day] for product, delivery in products.items()
     }
     found = []
     for sign in (BID, ASK):

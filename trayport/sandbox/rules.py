@@ -51,7 +51,7 @@ class Path:
     since: datetime.date | None = None
 
     @property
-    def known(self) -> frozenset[str]:
+    def names(self) -> frozenset[str]:
         """Every parameter, in small letters."""
         more = ("optionalFields",) if self.fields else ()
         return frozenset(name.lower() for name in (*self.parameters, *more))
@@ -96,7 +96,7 @@ _DEPTH = 10
 def ignored(path: str, parameters: Parameters) -> frozenset[str]:
     """The parameters that a path does not know; it drops them without a word (guide p. 37)."""
     known = ITEMS if path.endswith("/sequenceItems") else PATHS.get(path, Path())
-    return parameters.names - known.known
+    return parameters.names - known.names
 
 
 @frozen

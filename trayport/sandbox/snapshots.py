@@ -55,8 +55,8 @@ def _best_orders(subject: Subject, delivery: Delivery, at: int, view: View) -> s
     if not view.caller.rights.books:
         return "null"
     stamps = np.array([min(at, view.caller.known)], dtype=np.int64)
-    desks = orders.all_desks(view.market, subject.members, delivery)
+    desks = orders.all_desks(view.market, [Contract(member, delivery) for member in subject.members])
     seen = [desk for desk in desks if any(desk.is_on(route) for route in view.caller.routes)]
-    found = books.best(view, delivery, seen, stamps)
+    found = books.best(view, seen, stamps)
     fields = ",".join(f'"{column.name}":{column.cells[0]}' for column in found.columns())
     return f"{{{fields}}}" if found.there.any() else "null"

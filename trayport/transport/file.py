@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from ..config import Config
+from ..config.permissions import private_folder
 from ..errors import TrayportWarning
 from .ledger import Ledger
 from .stores import Unfit
@@ -94,7 +95,7 @@ class FileStore:
         if self._lock is None:
             from filelock import FileLock
 
-            _private_folder(self.path.parent)
+            private_folder(self.path.parent)
             if not self.path.exists():
                 _tidy(self.path.parent)
             lock = self.path.with_suffix(".lock")
@@ -179,18 +180,6 @@ def _write(handle: int, text: str, before: int) -> None:
         raise OSError(0, "the disk is full")
     if len(raw) < before:
         os.ftruncate(handle, len(raw))
-
-
-def _private_folder(folder: Path) -> None:
-    """Make ``folder`` for its owner alone; on Windows the user's profile is."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if os.name == "posix":
-        state = folder.stat()
-        if state.st_uid != os.getuid():
-            raise PermissionError(0, "it belongs to another user")
-        if state.st_mode & 0o077:
-            folder.chmod(0o700)
 
 
 def _tidy(folder: Path) -> None:

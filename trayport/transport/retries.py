@@ -122,7 +122,7 @@ class Trial:
         return asked or min(self._cap, _FORBIDDEN_FIRST * 2.0 ** (self._forbidden - 1))
 
 
-def is_forbidden(error: Exception) -> TypeGuard[RateLimited]:
+def is_forbidden(error: Exception | None) -> TypeGuard[RateLimited]:
     """Is it a 403 that waiting may still cure?"""
     return isinstance(error, RateLimited) and error.status == 403
 

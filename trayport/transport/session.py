@@ -153,9 +153,7 @@ class Session:
             trial.attempts += 1
             answer = self._attempt(request, trial.attempts, stop, bulk)
             if answer.error is None:
-                if trial.error is not None and is_forbidden(
-                    trial.error
-                ):  # waiting helped, so it was the limits that were meant
+                if is_forbidden(trial.error):  # waiting helped, so it was the limits that were meant
                     self.gate.slow()
                 return answer.body
             trial.error = answer.error

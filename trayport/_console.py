@@ -1,0 +1,13 @@
+"""Who is looking on."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["in_notebook"]
+
+
+def in_notebook() -> bool:
+    """Is a Jupyter kernel running this?"""
+    shell = sys.modules.get("IPython")
+    return type(shell.get_ipython() if shell else None).__name__ == "ZMQInteractiveShell"
