@@ -19,4 +19,4 @@ with sandboxed():
     )
     by_hour = frame.groupby(frame.index.hour.rename("hour"))["quantity"].agg(["count", "sum"])
     print(by_hour.rename(columns={"count": "trades", "sum": "MW"}).to_string())
-    print(f"{len(seen)} requests, {sum(event.bytes for event in seen):,} bytes, look-ups included")
+    print(f"{len(seen)} requests, {sum(event.bytes_decoded for event in seen):,} bytes, look-ups included")

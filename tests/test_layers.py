@@ -14,8 +14,8 @@ HOUSE = Path(trayport.__file__).parent
 
 LAYERS = [
     {"_redact", "errors", "typing", "_version", "_console"},
-    {"_time", "_parallel", "hooks", "config", "venues", "endpoints"},
-    {"contracts"},
+    {"_time", "_parallel", "config", "venues", "endpoints"},
+    {"contracts", "hooks"},
     {"queries", "decoding"},
     {"planner", "transport"},
     {"refdata"},

@@ -16,7 +16,8 @@ from support.fake import Clock
 from trayport import Config
 from trayport._parallel import Stopped
 from trayport.config import Rate
-from trayport.transport.limits import Gate, Standing, gate
+from trayport.hooks import Standing
+from trayport.transport.limits import Gate, gate
 from trayport.transport.stores import Memory
 
 RATES = Config().rates

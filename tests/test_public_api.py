@@ -68,8 +68,9 @@ OBJECTS = [
     "Plan",
     "RequestEvent",
     "Specification",
+    "Status",
 ]
-REST = ["__version__", "configure", "plan", "sandbox", "stream", "testing"]
+REST = ["__version__", "configure", "plan", "sandbox", "status", "stream", "testing"]
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
@@ -92,7 +93,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
         _ = tp.trade  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", QUESTIONS + REFERENCE)
+@pytest.mark.parametrize("name", [*QUESTIONS, *REFERENCE, "configure", "status"])
 def test_a_flat_function_is_the_default_clients_method(name: str) -> None:
     assert getattr(DEFAULT, name) == getattr(tp, name)
 
@@ -121,7 +122,7 @@ def test_a_questions_docstring_has_every_part_that_a_user_looks_for(name: str) -
     assert [] == [part for part in ("Parameters", "Returns", "Raises", "Examples", "DataFrame") if part not in text]
 
 
-@pytest.mark.parametrize("name", [*REFERENCE, "configure"])
+@pytest.mark.parametrize("name", [*REFERENCE, "configure", "status"])
 def test_every_other_functions_docstring_says_what_it_raises_and_shows_an_example(name: str) -> None:
     text = inspect.getdoc(getattr(tp, name)) or ""
 

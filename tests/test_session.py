@@ -233,7 +233,7 @@ def test_after_a_429_all_who_use_the_key_go_half_as_fast(bench: MakeBench, secon
     made = bench(http(429, b"", Retry_After=seconds), http(), limiter="memory")
     with suppress(RateLimited):
         made.send()
-    standing = made.session.standing()
+    standing = made.session.status().limiter
 
     assert ("memory", attempts, 0.5) == (standing.kind, standing.used, standing.share)
 
@@ -249,7 +249,7 @@ def test_a_403_slows_only_if_waiting_showed_that_it_was_throttling(
         warnings.simplefilter("ignore", TrayportWarning)
         made.send()
 
-    assert share == made.session.standing().share
+    assert share == made.session.status().limiter.share
 
 
 def test_a_question_needs_no_slot_of_a_bulk_load(bench: MakeBench) -> None:
@@ -486,7 +486,7 @@ def test_every_attempt_takes_a_permit(bench: MakeBench, trouble: Answer) -> None
     made = bench(trouble, trouble, http(), limiter="memory", timeout=(0.5, 0.1))
     made.send()
 
-    assert 3 == made.session.standing().used
+    assert 3 == made.session.status().limiter.used
 
 
 @pytest.mark.parametrize("limiter", ["memory", "off"])
@@ -688,7 +688,7 @@ class TestObserving:
         made.send()
 
         assert [("trades", 1, 503, 0, "ServerError"), ("trades", 2, 200, 7, None)] == [
-            (event.endpoint, event.attempt, event.status, event.bytes, event.error) for event in made.events
+            (event.endpoint, event.attempt, event.status, event.bytes_decoded, event.error) for event in made.events
         ]
         assert all(event.elapsed >= 0 and event.waited == 0 for event in made.events)
 
@@ -711,7 +711,7 @@ class TestObserving:
         made.send()
 
         event = made.events[0]
-        assert (1, status, count, error) == (event.attempt, event.status, event.bytes, event.error)
+        assert (1, status, count, error) == (event.attempt, event.status, event.bytes_decoded, event.error)
 
     def test_a_hook_sees_how_long_it_took_to_get_leave_and_to_get_an_answer(self, bench: MakeBench) -> None:
         def slow(connection: socket.socket, head: str) -> None:
@@ -764,7 +764,7 @@ class TestObserving:
             assert error.__cause__ is None
             assert error.__context__ is None
             assert KEY not in f"{error} {error!r} {pickle.dumps(error)!r}"
-        assert "trades attempt 1" in caplog.text
+        assert "endpoint=trades api=analytics attempt=1" in caplog.text
         assert KEY not in caplog.text
 
     @pytest.mark.parametrize(

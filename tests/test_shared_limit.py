@@ -158,8 +158,8 @@ class TestWhereItLies:
                 one.send(Request(REFERENCE["instruments"]))
                 other.send(Request(TRADES))
 
-        assert ("file", 4) == (one.standing().kind, one.standing().used)
-        assert 2 == other.standing().used
+        assert ("file", 4) == (one.status().limiter.kind, one.status().limiter.used)
+        assert 2 == other.status().limiter.used
 
 
 class TestTrouble:

@@ -30,6 +30,7 @@ from .api import (
     sequences,
     snapshots,
     specification,
+    status,
     stream,
     top_of_book,
     trades,
@@ -62,7 +63,7 @@ from .errors import (
     TrayportWarning,
     UnknownContract,
 )
-from .hooks import Hook, RequestEvent
+from .hooks import Hook, RequestEvent, Status
 from .planner import Plan
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ __all__ = [
     "configure",
     "Hook",
     "RequestEvent",
+    "Status",
+    "status",
     "sandbox",
     "testing",
     # values

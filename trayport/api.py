@@ -21,6 +21,7 @@ __all__ = [
     "sequences",
     "snapshots",
     "specification",
+    "status",
     "stream",
     "top_of_book",
     "trades",
@@ -30,6 +31,7 @@ __all__ = [
 configure = DEFAULT.configure
 plan = DEFAULT.plan
 stream = DEFAULT.stream
+status = DEFAULT.status
 
 trades = DEFAULT.trades
 private_trades = DEFAULT.private_trades

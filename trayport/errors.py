@@ -8,25 +8,26 @@
     ├─ ContractError (ValueError)          a contract that cannot be, or cannot be traded so
     │  ├─ UnknownContract                  .name .near
     │  └─ AmbiguousContract                .name .candidates
-    ├─ TransportError                      .endpoint .attempts
+    ├─ TransportError                      .endpoint .attempts .request_id
     │  ├─ ConnectionFailed                 transient  .detail
     │  ├─ TimedOut                         transient  .detail
     │  └─ CircuitOpen                      .retry_in
-    ├─ APIError                            .endpoint .status .detail
+    ├─ APIError                            .endpoint .status .detail .request_id
     │  ├─ BadRequest                       400
     │  ├─ NotAllowed                       401, 403
     │  │  └─ IntradayNotAllowed            401 for a request that reached into today
     │  ├─ NotFound                         404
     │  ├─ RateLimited                      429, and 403 while waiting may clear it: transient  .retry_after
     │  └─ ServerError                      5xx: transient
-    ├─ DecodeError                         .endpoint .path
+    ├─ DecodeError                         .endpoint .path .request_id
     └─ PartialDataError                    .frame .failures .resume()
 
     Interrupted (KeyboardInterrupt)        .frame .failures .resume(); not a TrayportError
 
     TrayportWarning (UserWarning)          nothing failed, but somebody should know
 
-Every error is a value: its facts are fields, it pickles, and it never holds the key or a header.
+Every error is a value: its facts are fields, it pickles, and it never holds the key or a header. ``request_id`` is
+the ``X-Request-ID`` of the last attempt, which logs and ``RequestEvent.id`` have, too; "" where nothing was sent.
 """
 
 from __future__ import annotations
@@ -118,6 +119,10 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
+def _asked_as(request_id: str) -> str:
+    return f" (X-Request-ID {request_id})" if request_id else ""
+
+
 @define
 class TransportError(TrayportError):
     """The request did not reach the API, or its answer did not come back whole."""
@@ -125,10 +130,11 @@ class TransportError(TrayportError):
     endpoint: str
     attempts: int
     detail: str = ""
+    request_id: str = ""
 
     def __str__(self) -> str:
         tries = {0: "", 1: " after 1 attempt"}.get(self.attempts, f" after {self.attempts} attempts")
-        return f"{self.endpoint}: {self._what()}{tries}{self.detail and ': ' + self.detail}"
+        return f"{self.endpoint}: {self._what()}{tries}{self.detail and ': ' + self.detail}{_asked_as(self.request_id)}"
 
     def _what(self) -> str:
         return "no answer"
@@ -166,7 +172,7 @@ class CircuitOpen(TransportError):
         seconds = max(1, round(self.retry_in))
         return (
             f"{self.endpoint}: the API failed several times in a row{last}, so it is left alone for a while; "
-            f"ask again in {seconds} second{'s' * (seconds > 1)}"
+            f"ask again in {seconds} second{'s' * (seconds > 1)}{_asked_as(self.request_id)}"
         )
 
 
@@ -177,6 +183,7 @@ class APIError(TrayportError):
     endpoint: str
     status: int
     detail: str = ""
+    request_id: str = ""
     advice: ClassVar[str] = ""
 
     def __str__(self) -> str:
@@ -185,8 +192,8 @@ class APIError(TrayportError):
         except ValueError:
             phrase = str(self.status)
         more = "" if self.detail.lower() in phrase.lower() else f": {self.detail}"
-        sentence = f"{self.endpoint}: {phrase}{more}"
-        return f"{sentence}. {self.advice}" if self.advice else sentence
+        advice = f". {self.advice}" if self.advice else ""
+        return f"{self.endpoint}: {phrase}{more}{advice}{_asked_as(self.request_id)}"
 
 
 @define
@@ -244,9 +251,10 @@ class DecodeError(TrayportError):
     endpoint: str
     path: str
     detail: str
+    request_id: str = ""
 
     def __str__(self) -> str:
-        return f"{self.endpoint}: cannot read the answer at {self.path}: {self.detail}"
+        return f"{self.endpoint}: cannot read the answer at {self.path}: {self.detail}{_asked_as(self.request_id)}"
 
 
 @frozen(repr=False)

@@ -14,7 +14,8 @@ from .._version import __version__
 from ..config import Config, Progress
 from ..contracts import Contract, Front, Instrument, Market, Product
 from ..decoding import Ids, Schema
-from ..errors import ContractError, Failure, NotFound
+from ..errors import ContractError, DecodeError, Failure, NotFound
+from ..hooks import new_id
 from ..planner import Piece, Plan
 from ..queries import Query
 from .cuts import check, cut
@@ -81,7 +82,15 @@ class Answers:
     def fetch(self, piece: Piece, stop: threading.Event) -> pd.DataFrame:
         """The rows of one piece, by time and contract."""
         session, _ = self._running()
-        payload = session.send(piece.request, stop, bulk=self.bulk)
+        request_id = new_id()
+        payload = session.send(piece.request, stop, bulk=self.bulk, request_id=request_id)
+        try:
+            return self._rows(piece, payload)
+        except DecodeError as error:
+            error.request_id = request_id
+            raise
+
+    def _rows(self, piece: Piece, payload: bytes) -> pd.DataFrame:
         if piece.verifies:
             return decoding.decode(payload, COUNTS, "")
         frame = decoding.decode(

@@ -19,7 +19,7 @@ from ..config import Config
 from ..contracts import Front
 from ..endpoints import Request
 from ..errors import ConfigError, QueryError
-from ..hooks import Hook
+from ..hooks import Hook, Status
 from ..planner import Plan, plan
 from ..queries import Queries, Query, Scene
 from .answers import Answers
@@ -138,6 +138,17 @@ class Client(Queries[pd.DataFrame], References):
                 if engine.session is None:
                     engine.session = Session(engine.config, self.hooks, now=self._clock)
                 return engine.session
+
+    def status(self) -> Status:
+        """How things stand: the limit of the key, whoever uses it, the breakers, the connections, and what was asked.
+
+        Nothing is sent. Raises ``ConfigError`` without a key, since limits are a key's.
+
+        >>> import trayport as tp
+        >>> tp.status().limiter.kind
+        'file'
+        """
+        return self.session.status()
 
     def _look_up(self, request: Request, stop: threading.Event | None) -> bytes:
         session = self.session

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from attrs import define, field
 
+from ..hooks import BreakerState
+
 
 @define
 class Breaker:
@@ -38,6 +40,14 @@ class Breaker:
         """Seconds until a request may try; 0 while closed."""
         with self._lock:
             return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self.clock())
+
+    @property
+    def state(self) -> BreakerState:
+        """``"half-open"`` is it while one request tries, or may."""
+        with self._lock:
+            if self._probe_at is None:
+                return "closed"
+            return "open" if self._prober is None and self._probe_at > self.clock() else "half-open"
 
     def admit(self) -> float:
         """0 for leave to send; else the seconds until there may be leave.

@@ -17,6 +17,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .._version import __version__
+from ..hooks import Pool
 from .trust import Trust
 
 __all__ = ["Connections"]
@@ -72,12 +73,19 @@ class _Live:
 
     def __init__(self) -> None:
         self._connections: WeakSet[HTTPConnection] = WeakSet()
+        self._made = 0
         self._lock = threading.Lock()
 
     def noted(self, connection: Any) -> Any:
         with self._lock:
             self._connections.add(connection)
+            self._made += 1
         return connection
+
+    def counted(self, kept: int) -> Pool:
+        """How many there are of those that may be kept, and how many there were."""
+        with self._lock:
+            return Pool(sum(connection.sock is not None for connection in self._connections), kept, self._made)
 
     def end(self) -> None:
         """Shut all of them, so that who waits for one does so no longer."""

@@ -17,14 +17,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from .._parallel import Stopped
 from ..config import Config, Rate
+from ..hooks import Standing
 from .ledger import Ledger, first
 from .stores import Memory, Store, Sturdy
 
-__all__ = ["Gate", "Standing", "Wait", "check", "gate"]
+__all__ = ["Gate", "Wait", "check", "gate"]
 
 Wait: TypeAlias = Callable[[threading.Event, float], object]
 """Waits so many seconds, or until the event is set; ``threading.Event.wait`` is one."""
@@ -34,29 +35,6 @@ _GLANCE = 0.5
 # On a busy machine a thread may have its permit later than it was written down. So many milliseconds do no harm, since
 # windows are wider than they are; more is told to the others.
 _LATE = 3
-
-
-@frozen
-class Standing:
-    """How the limit of a key stands at one moment.
-
-    ``kind`` is where it is kept: ``"file"``, ``"memory"``, ``"redis"``, ``"off"``, or ``"private"`` if what should be
-    shared cannot be used. ``rates`` are those in force, ``used`` the permits of the last minute, whoever took them,
-    ``slowed_until`` is when a refusal is forgotten, in UTC, and ``waiting`` the threads of this process and the other
-    processes that wait.
-    """
-
-    kind: str
-    rates: tuple[Rate, ...]
-    used: int
-    share: float
-    slowed_until: datetime.datetime | None
-    waiting: int
-
-    @property
-    def slowed(self) -> bool:
-        """Is less in force than was asked for?"""
-        return self.share < 1
 
 
 @define(eq=False)

@@ -58,7 +58,7 @@ class Reader:
         if status == 401 and request.until is not None and request.until > today:
             return IntradayNotAllowed(name, status, detail)
         if status in (403, 429):
-            return RateLimited(name, status, detail, _number(response.headers.get("Retry-After")))
+            return RateLimited(name, status, detail, retry_after=_number(response.headers.get("Retry-After")))
         kind = _STATUS.get(status, ServerError if status >= 500 else APIError)
         return kind(name, status, detail)
 

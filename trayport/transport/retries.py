@@ -15,7 +15,8 @@ from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError
 from urllib3.util.retry import Retry
 
 from ..config import Config
-from ..errors import APIError, RateLimited, TrayportError
+from ..errors import APIError, RateLimited, TransportError, TrayportError
+from ..hooks import new_id
 
 # 429 has a wait of its own; 408 and 425 say "again" in so many words.
 STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -70,12 +71,24 @@ class Trial:
     _budget: float
     _cap: float
     _used: Callable[[], float] = _all_of_it
+    request_id: str = field(factory=new_id, init=False)
     attempts: int = field(default=0, init=False)
     """How often the request was sent."""
-    error: TrayportError | None = field(default=None, init=False)
+    error: APIError | TransportError | None = field(default=None, init=False)
     """What came of it the last time."""
     _forbidden: int = field(default=0, init=False)
     _idle: bool = field(default=False, init=False)
+
+    @property
+    def attempt_id(self) -> str:
+        """The id of the last attempt; nothing before the first."""
+        return f"{self.request_id}-{self.attempts}" if self.attempts else ""
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is another attempt; None for the first."""
+        status = f" {self.error.status}" if isinstance(self.error, APIError) else ""
+        return f"{type(self.error).__name__}{status}" if self.error else None
 
     @property
     def is_refused(self) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 from weakref import WeakSet
 
 import requests
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .. import _redact
 from .._parallel import Stop, Stopped
@@ -17,6 +19,7 @@ from .._time import Clock, utc_now
 from ..config import Config, Secret, is_loopback
 from ..endpoints import Request
 from ..errors import (
+    APIError,
     CircuitOpen,
     ConfigError,
     NotAllowed,
@@ -25,12 +28,12 @@ from ..errors import (
     TrayportError,
     TrayportWarning,
 )
-from ..hooks import Hook, RequestEvent
+from ..hooks import Counts, Hook, RequestEvent, Status, new_id
 from .bodies import TooLarge, body_of
 from .breaker import Breaker
 from .connections import Connections
 from .faults import check_proxy, sort_out
-from .limits import Gate, Standing, Wait, check, gate
+from .limits import Gate, Wait, check, gate
 from .refusals import MOST_OF_A_REASON, Reader, subject
 from .retries import Trial, is_forbidden, policy
 from .slots import Slots
@@ -50,8 +53,10 @@ class _Answer:
 
     status: int | None = None
     body: bytes = b""
-    error: TrayportError | None = None
+    error: APIError | TransportError | None = None
     retry_after: str | None = None
+    received: int = 0
+    """The bytes of the body as they came."""
 
 
 def _wait(stop: threading.Event, seconds: float) -> object:
@@ -77,7 +82,7 @@ class Session:
     5. one permit of the key's limits, for every attempt;
     6. the wire: a pooled connection, no redirects, no cookies, an explicit Accept-Encoding;
     7. status and exception become one of ``errors``;
-    8. the hooks see a ``RequestEvent``.
+    8. the hooks see a ``RequestEvent``, and so does the log, in one line.
     """
 
     config: Config
@@ -95,6 +100,7 @@ class Session:
     _refused: dict[tuple[object, ...], str] = field(factory=dict, init=False, repr=False)
     """What was forbidden, although waiting cannot have been all that it lacked, and how the server said so."""
     _stops: WeakSet[threading.Event] = field(factory=WeakSet, init=False, repr=False)
+    _counts: Counts = field(factory=Counts, init=False, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -113,23 +119,31 @@ class Session:
         if seconds > 0:
             raise CircuitOpen(request.endpoint.name, 0, breaker.cause, retry_in=seconds)
 
-    def send(self, request: Request, stop: threading.Event | None = None, *, bulk: bool = False) -> bytes:
+    def send(
+        self, request: Request, stop: threading.Event | None = None, *, bulk: bool = False, request_id: str = ""
+    ) -> bytes:
         """The body of the answer to ``request``, decompressed; one of a ``bulk`` load lets questions go first.
 
-        Setting ``stop`` ends every wait at once with ``Stopped``, and its deadline with ``TimedOut``. Raises one of
-        ``errors`` when the last attempt has failed.
+        ``request_id`` names it, with a dash and a number for each attempt, to the server, to hooks, in logs and in
+        errors; unless given, one is made. Setting ``stop`` ends every wait at once with ``Stopped``, and its deadline
+        with ``TimedOut``. Raises one of ``errors`` when the last attempt has failed.
         """
         stop = stop or Stop()
         trial = Trial(policy(self.config), self.config.retry_budget, self.config.backoff_cap, self._used)
+        trial.request_id = request_id or new_id()
         ended = False
         try:
             with self._lock:
                 self._stops.add(stop)
+                self._counts = evolve(self._counts, requests=self._counts.requests + 1)
             return self._sent(request, trial, stop, bulk)
         except Stopped:
             ended = self._closed or _left(stop) <= 0
             if not ended:
                 raise
+        except (APIError, TransportError) as error:
+            error.request_id = trial.attempt_id
+            raise
         raise self._ended(request, trial, stop)
 
     def close(self) -> None:
@@ -141,9 +155,16 @@ class Session:
             stop.set()
         self._http.close()
 
-    def standing(self) -> Standing:
-        """How the limit of the key stands."""
-        return self.gate.standing(self.config.rates)
+    def status(self) -> Status:
+        """How the limit of the key stands, the breakers, the connections, and what was asked so far."""
+        with self._lock:
+            counts = evolve(self._counts, under_way=self._slots.busy)
+        return Status(
+            self.gate.standing(self.config.rates),
+            {api: breaker.state for api, breaker in self.breakers.items()},
+            self._http.live.counted(self.config.workers),
+            counts,
+        )
 
     def _sent(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool) -> bytes:
         while True:
@@ -151,7 +172,7 @@ class Session:
             self._refuse_again(request)
             self._wait_for_leave(request, trial, stop)
             trial.attempts += 1
-            answer = self._attempt(request, trial.attempts, stop, bulk)
+            answer = self._attempt(request, trial, stop, bulk)
             if answer.error is None:
                 if is_forbidden(trial.error):  # waiting helped, so it was the limits that were meant
                     self.gate.slow()
@@ -194,10 +215,11 @@ class Session:
         """Why a request came to no end: nobody is to wait for it any more."""
         name = request.endpoint.name
         if self._closed:
-            return TransportError(name, trial.attempts, "the client was closed")
+            return TransportError(name, trial.attempts, "the client was closed", request_id=trial.attempt_id)
         cause = trial.error or self.breakers[request.endpoint.api].cause
         last = f"; at last: {cause}" if cause else ""
-        return TimedOut(name, trial.attempts, f"{getattr(stop, 'deadline', None)} are over{last}")
+        said = f"{getattr(stop, 'deadline', None)} are over{last}"
+        return TimedOut(name, trial.attempts, said, request_id=trial.attempt_id)
 
     def _wait_for_leave(self, request: Request, trial: Trial, stop: threading.Event) -> None:
         breaker = self.breakers[request.endpoint.api]
@@ -222,13 +244,13 @@ class Session:
         self.wait(stop, seconds)
         check(stop)
 
-    def _attempt(self, request: Request, attempt: int, stop: threading.Event, bulk: bool) -> _Answer:
+    def _attempt(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool) -> _Answer:
         breaker = self.breakers[request.endpoint.api]
         try:
             with self._slots.one(bulk, stop):
                 waited = self.gate.acquire(self.config.rates, stop, self.wait, bulk=bulk)
                 began = self.clock()
-                answer = self._wire(request, attempt, stop)
+                answer = self._wire(request, trial, stop)
         except BaseException:
             breaker.gave_up()
             raise
@@ -241,15 +263,15 @@ class Session:
                 TrayportWarning,
                 stacklevel=2,
             )
-        self._tell(request, attempt, waited, elapsed, answer)
+        self._tell(request, trial, waited, elapsed, answer)
         return answer
 
-    def _wire(self, request: Request, attempt: int, stop: threading.Event) -> _Answer:
+    def _wire(self, request: Request, trial: Trial, stop: threading.Event) -> _Answer:
         name = request.endpoint.name
         try:
             if self._closed:
                 raise Stopped
-            return self._exchange(request, attempt, stop)
+            return self._exchange(request, trial, stop)
         except (ConfigError, Stopped):
             raise
         except Exception as caught:
@@ -257,9 +279,9 @@ class Session:
                 raise Stopped from None
             kind, reason = sort_out(caught)
         # Made outside the handler: requests' exceptions hold the request, and that holds the key.
-        return _Answer(error=kind(name, attempt, self._reader.redacted(reason)[:MOST_OF_A_REASON]))
+        return _Answer(error=kind(name, trial.attempts, self._reader.redacted(reason)[:MOST_OF_A_REASON]))
 
-    def _exchange(self, request: Request, attempt: int, stop: threading.Event) -> _Answer:
+    def _exchange(self, request: Request, trial: Trial, stop: threading.Event) -> _Answer:
         base = self.config.analytics_url if request.endpoint.api == "analytics" else self.config.reference_url
         prepared = self._http.prepare_request(
             requests.Request(
@@ -269,6 +291,7 @@ class Session:
                 headers={
                     "X-API-KEY": self._key.reveal(),
                     "Accept": "text/csv" if request.csv else "application/json",
+                    "X-Request-ID": trial.attempt_id,
                 },
             )
         )
@@ -281,42 +304,52 @@ class Session:
         connect, read = (min(seconds, _left(stop)) or 1e-3 for seconds in self.config.timeout)
         response = self._http.send(prepared, timeout=(connect, read), allow_redirects=False, **settings)
         try:
-            return self._read(request, response, attempt, stop)
+            return self._read(request, response, trial, stop)
         finally:
             response.close()
             if self._closed:
                 self._http.close()  # a connection that was opened meanwhile
 
-    def _read(self, request: Request, response: requests.Response, attempt: int, stop: threading.Event) -> _Answer:
+    def _read(self, request: Request, response: requests.Response, trial: Trial, stop: threading.Event) -> _Answer:
+        raw: Any = response.raw
         if response.status_code != 200:
             error, said = self._reader.error(request, response, self.now().floor("D"))
-            return _Answer(response.status_code, said, error, response.headers.get("Retry-After"))
+            return _Answer(response.status_code, said, error, response.headers.get("Retry-After"), raw.tell())
         try:
-            return _Answer(200, body_of(response, request.csv, self.config.max_body, stop))
+            return _Answer(200, body_of(response, request.csv, self.config.max_body, stop), received=raw.tell())
         except TooLarge as large:
-            return _Answer(200, error=TransportError(request.endpoint.name, attempt, str(large)))
+            too_large = TransportError(request.endpoint.name, trial.attempts, str(large))
+            return _Answer(200, error=too_large, received=raw.tell())
 
-    def _tell(self, request: Request, attempt: int, waited: float, elapsed: float, answer: _Answer) -> None:
+    def _tell(self, request: Request, trial: Trial, waited: float, elapsed: float, answer: _Answer) -> None:
         event = RequestEvent(
-            request.endpoint.name,
-            attempt,
-            waited,
-            elapsed,
-            answer.status,
-            len(answer.body),
-            type(answer.error).__name__ if answer.error else None,
+            id=trial.attempt_id,
+            endpoint=request.endpoint.name,
+            api=request.endpoint.api,
+            attempt=trial.attempts,
+            waited=waited,
+            elapsed=elapsed,
+            status=answer.status,
+            bytes_received=answer.received,
+            bytes_decoded=len(answer.body),
+            error=type(answer.error).__name__ if answer.error else None,
+            retry_reason=trial.reason,
+            breaker=self.breakers[request.endpoint.api].state,
         )
-        logger.debug(
-            "%s attempt %d: %s, waited %.3f s, took %.3f s, %d bytes",
-            event.endpoint,
-            attempt,
-            event.status or event.error,
-            waited,
-            elapsed,
-            event.bytes,
-        )
+        self._count(event)
+        logger.log(logging.DEBUG if event.error is None else logging.INFO, "%s", event)
         for hook in self.hooks:
             try:
                 hook(event)
             except Exception:  # an observer must not decide whether data arrive
                 logger.exception("the hook %r failed", hook)
+
+    def _count(self, event: RequestEvent) -> None:
+        with self._lock:
+            counts = self._counts
+            self._counts = evolve(
+                counts,
+                attempts=counts.attempts + 1,
+                failed=counts.failed + (event.error is not None),
+                retries=counts.retries + (event.attempt > 1),
+            )

@@ -26,6 +26,11 @@ class Slots:
     _bulk: int = field(default=0, init=False)
     _changed: threading.Condition = field(factory=threading.Condition, init=False, repr=False)
 
+    @property
+    def busy(self) -> int:
+        """How many are taken."""
+        return self._busy
+
     @contextmanager
     def one(self, bulk: bool, stop: threading.Event) -> Iterator[None]:
         """A slot; raises ``Stopped`` when ``stop`` is set before there is one."""
