@@ -56,6 +56,23 @@ def test_after_the_cooldown_one_request_may_try_and_the_others_wait_for_it(break
     assert (0.0, 30.0) == (breaker.admit(), breaker.admit())
 
 
+def test_it_is_half_open_from_the_end_of_the_cooldown_until_the_probe_is_back(breaker: Breaker, clock: Clock) -> None:
+    seen = [breaker.state]
+    fail(breaker, "a", "b", "c")
+    seen.append(breaker.state)
+    clock.now += 30
+    seen.append(breaker.state)
+    breaker.admit()
+    seen.append(breaker.state)
+    fail(breaker, "a")
+    seen.append(breaker.state)
+    clock.now += 30
+    breaker.admit()
+    breaker.succeeded()
+
+    assert ["closed", "open", "half-open", "half-open", "open", "closed"] == [*seen, breaker.state]
+
+
 def test_a_probe_that_succeeds_closes_it(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, "a", "b", "c")
     clock.now += 30

@@ -36,7 +36,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import define, field, frozen
+from attrs import define, field, fields, frozen, has
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +76,13 @@ class TrayportError(Exception):
 
     transient: ClassVar[bool] = False
     """May the same request succeed later?"""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind: type = type(self)
+        _, args, *state = tuple[Any, ...](super().__reduce__())
+        if has(kind):  # as it is now: which request it was about is known later than what went wrong
+            args = tuple(getattr(self, attribute.name) for attribute in fields(kind))
+        return kind, args, *state
 
 
 class ConfigError(TrayportError, ValueError):

@@ -1,0 +1,16 @@
+"""How do things stand while a history loads? The limit of the key, the connections, and what was asked so far.
+
+Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+"""
+
+from __future__ import annotations
+
+import trayport as tp
+from trayport.testing import sandboxed
+
+with sandboxed():
+    for number, piece in enumerate(tp.stream.trades("EUA Dec-24", "2023-06-01", "2024-02-10"), start=1):
+        status = tp.status()
+        print(f"piece {number}: {len(piece)} trades; {status.limiter.used} permits used in the last minute")
+
+    print(tp.status())

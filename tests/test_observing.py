@@ -1,0 +1,283 @@
+"""What a client shows of its work: events, names of requests, log lines, and how it stands."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import pickle
+import re
+import shlex
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from support.canary import KEY
+from support.fake import Clock
+from support.relay import Relay, said
+from support.wire import Answer, Wire, hang, http, reset
+
+import trayport as tp
+from conftest import MakeClient
+from trayport import Client, Config, ConfigError, DecodeError, RequestEvent, ServerError, TimedOut
+from trayport.config import Rate
+from trayport.endpoints import REFERENCE, TRADES, Request
+from trayport.errors import CircuitOpen, TransportError
+from trayport.hooks import Counts, Pool, Standing, Status
+from trayport.sandbox import Sandbox
+from trayport.transport import Session
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*(left alone|to try again):trayport.TrayportWarning")
+
+ASK = Request(TRADES, (("from", "2023-01-01T00:00:00Z"),))
+LIST = Request(REFERENCE["instruments"])
+ONE_DAY = ("TTF Apr-24", "2024-02-05", "2024-02-06")
+
+MakeSession = Callable[..., tuple[Session, Wire, list[RequestEvent]]]
+
+
+@pytest.fixture
+def asking() -> Iterator[MakeSession]:
+    """A session whose waits take no time, the wire that answers it, and what its hook has seen."""
+    with ExitStack() as stack:
+
+        def make(*answers: Answer, **settings: Any) -> tuple[Session, Wire, list[RequestEvent]]:
+            wire, clock = stack.enter_context(Wire(*answers)), Clock()
+            events: list[RequestEvent] = []
+            urls = {"analytics_url": f"{wire.url}/api", "reference_url": wire.url}
+            config = Config(KEY, **{"limiter": "off", **urls, **settings})
+            session = Session(config, [events.append], clock=clock, wait=clock.wait)
+            stack.callback(session.close)
+            return session, wire, events
+
+        yield make
+
+
+def ids(wire: Wire) -> list[str]:
+    """What the server was told as X-Request-ID."""
+    return re.findall(r"(?m)^X-Request-ID: (.*?)\r?$", "\n".join(wire.heads))
+
+
+class TestIds:
+    """The names of requests and attempts."""
+
+    def test_every_attempt_tells_the_server_a_name_of_its_own(self, asking: MakeSession) -> None:
+        session, wire, events = asking(http(503), reset, http(200, b"[]"))
+        session.send(ASK)
+
+        request = ids(wire)[0].removesuffix("-1")
+        assert [f"{request}-1", f"{request}-2", f"{request}-3"] == ids(wire) == [event.id for event in events]
+
+    def test_no_two_requests_have_the_same_name(self, asking: MakeSession) -> None:
+        session, wire, _ = asking(http(200, b"[]"))
+        for _ in range(50):
+            session.send(ASK)
+
+        assert 50 == len(set(ids(wire)))
+        assert all(re.fullmatch("[0-9a-f]{16}-1", name) for name in ids(wire))
+
+    @pytest.mark.parametrize(
+        "trouble, kind",
+        [
+            pytest.param(http(400, b"no"), tp.BadRequest, id="an answer that is none"),
+            pytest.param(reset, tp.ConnectionFailed, id="no answer"),
+            pytest.param(hang(0.5), TimedOut, id="too late"),
+            pytest.param(http(200, b"[" + b" " * 9000), TransportError, id="too large"),
+            pytest.param(http(403), tp.NotAllowed, id="forbidden"),
+        ],
+    )
+    def test_an_error_tells_the_name_of_the_last_attempt_and_keeps_it_when_it_travels(
+        self, asking: MakeSession, trouble: Answer, kind: type[tp.TransportError | tp.APIError]
+    ) -> None:
+        session, wire, _ = asking(trouble, attempts=2, timeout=(1, 0.1), max_body=8000)
+        with pytest.raises(kind) as caught:
+            session.send(ASK)
+
+        assert ids(wire)[-1] == caught.value.request_id
+        assert str(caught.value).endswith(f"(X-Request-ID {ids(wire)[-1]})")
+        travelled = pickle.loads(pickle.dumps(caught.value))
+        assert (str(caught.value), repr(caught.value)) == (str(travelled), repr(travelled))
+
+    def test_an_end_of_patience_tells_the_last_attempt_that_was_made(self, asking: MakeSession) -> None:
+        session, wire, _ = asking(hang(5), attempts=2)
+        threading.Timer(0.2, session.close).start()
+        with pytest.raises(TransportError, match="the client was closed") as caught:
+            session.send(ASK)
+
+        assert ids(wire) == [caught.value.request_id]
+
+    def test_what_was_not_sent_has_no_name(self, asking: MakeSession) -> None:
+        session, _, _ = asking(http(503), attempts=1)
+        fail(session, 5)
+        with pytest.raises(CircuitOpen) as caught:
+            session.ready(ASK)
+
+        assert "" == caught.value.request_id
+        assert "X-Request-ID" not in str(caught.value)
+
+    def test_an_answer_that_cannot_be_read_tells_whose_it_is(self, make_client: MakeClient, sandbox: Sandbox) -> None:
+        events: list[RequestEvent] = []
+        with Relay(sandbox) as relay:
+            relay.rule = lambda line, count: said(b'[{"price":"x"}]') if line.startswith("/api/trades") else None
+            client = make_client(analytics_url=relay.url, hooks=[events.append])
+            with pytest.raises(DecodeError) as caught:
+                client.trades(*ONE_DAY)
+
+        assert [f"{caught.value.request_id}-1"] == [event.id for event in events if event.endpoint == "trades"]
+        assert f"(X-Request-ID {caught.value.request_id})" in str(caught.value)
+
+
+class TestEvents:
+    """What a hook learns beside the names; ``test_session`` has the rest."""
+
+    def test_a_retry_says_what_went_wrong_before(self, asking: MakeSession) -> None:
+        session, _, events = asking(http(503), reset, http(429), http(200, b"[]"))
+        session.send(ASK)
+
+        assert [None, "ServerError 503", "ConnectionFailed", "RateLimited 429"] == [
+            event.retry_reason for event in events
+        ]
+
+    def test_bytes_are_counted_on_the_wire_and_unpacked(self, asking: MakeSession) -> None:
+        body = b"[" + b" " * 5000 + b"]"
+        packed = gzip.compress(body)
+        session, _, events = asking(http(200, packed, Content_Encoding="gzip"), http(200, body))
+        session.send(ASK)
+        session.send(ASK)
+
+        assert [(len(packed), 5002), (5002, 5002)] == [(event.bytes_received, event.bytes_decoded) for event in events]
+
+    def test_both_apis_are_told_apart(self, asking: MakeSession) -> None:
+        session, _, events = asking(http(200, b"[]"))
+        session.send(ASK)
+        session.send(LIST)
+
+        assert [("trades", "analytics"), ("instruments", "reference")] == [
+            (event.endpoint, event.api) for event in events
+        ]
+
+    def test_they_tell_when_an_api_is_left_alone_and_when_no_longer(self, asking: MakeSession) -> None:
+        session, _, events = asking(*[http(503)] * 6, http(200, b"[]"), attempts=1)
+        fail(session, 5)
+        forward(session, 30)
+        fail(session, 1)
+        forward(session, 30)
+        session.send(ASK)
+
+        assert ["closed"] * 4 + ["open", "open", "closed"] == [event.breaker for event in events]
+
+    def test_an_event_is_a_line_that_a_program_can_take_apart(self, asking: MakeSession) -> None:
+        session, _, events = asking(http(503), http(200, b"[]"))
+        session.send(ASK)
+
+        assert {
+            "id": events[1].id, "endpoint": "trades", "api": "analytics", "attempt": "2", "waited": "0.000",
+            "elapsed": "0.000", "status": "200", "bytes_received": "2", "bytes_decoded": "2", "error": "-",
+            "retry_reason": "ServerError 503", "breaker": "closed",
+        } == dict(pair.split("=", 1) for pair in shlex.split(str(events[1])))  # fmt: skip
+
+
+def test_each_attempt_is_one_log_line_and_a_failed_one_is_seen_at_info(
+    asking: MakeSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "trayport")
+    session, _, events = asking(http(503), http(200, b"[]"))
+    session.send(ASK)
+
+    assert [(logging.INFO, str(events[0])), (logging.DEBUG, str(events[1]))] == [
+        (record.levelno, record.getMessage()) for record in caplog.records if record.name.startswith("trayport")
+    ]
+
+
+class TestStatus:
+    """How a client stands."""
+
+    def test_of_one_that_has_asked_nothing_nothing_is_sent(self, sandbox: Sandbox, make_client: MakeClient) -> None:
+        before = len(sandbox.asked)
+        status = make_client(workers=3).status()
+
+        assert before == len(sandbox.asked)
+        assert (Counts(), Pool(open=0, kept=3, made=0)) == (status.counts, status.pool)
+        assert {"analytics": "closed", "reference": "closed"} == status.breakers
+
+    def test_it_counts_requests_attempts_failures_and_retries(self, asking: MakeSession) -> None:
+        session, _, _ = asking(http(503), http(200, b"[]"), http(400), attempts=2)
+        session.send(ASK)
+        with pytest.raises(tp.BadRequest):
+            session.send(ASK)
+
+        assert Counts(requests=2, attempts=3, failed=2, retries=1) == session.status().counts
+
+    def test_it_tells_what_is_under_way_and_which_connections_there_are(self, asking: MakeSession) -> None:
+        session, wire, _ = asking(hang(0.5), http(200, b"[]"), workers=2, attempts=2, timeout=(1, 0.4))
+        seen: list[Status] = []
+        threading.Timer(0.25, lambda: seen.append(session.status())).start()
+        session.send(ASK)
+
+        assert (1, 1) == (seen[0].counts.under_way, seen[0].pool.open)
+        assert (0, Pool(open=1, kept=2, made=len(wire.heads))) == (
+            session.status().counts.under_way,
+            session.status().pool,
+        )
+
+    def test_connections_that_are_kept_are_made_once(self, make_client: MakeClient) -> None:
+        client = make_client(workers=4)
+        for _ in range(20):
+            client.trades(*ONE_DAY)
+
+        assert client.status().counts.attempts >= 20
+        assert client.status().pool.made <= 2  # one to each API
+
+    def test_it_tells_that_an_api_is_left_alone_and_that_one_may_try_again(self, asking: MakeSession) -> None:
+        session, _, _ = asking(http(503), attempts=1)
+        fail(session, 5)
+        assert {"analytics": "open", "reference": "closed"} == session.status().breakers
+
+        forward(session, 30)
+        assert {"analytics": "half-open", "reference": "closed"} == session.status().breakers
+
+    def test_it_tells_the_limit_and_that_a_refusal_slows_it(self, asking: MakeSession) -> None:
+        session, _, _ = asking(http(429), http(200, b"[]"), limiter="memory", per_minute=300)
+        assert (Rate(3, 0.5), Rate(6, 1.0), Rate(300, 60.0)) == session.status().limiter.rates
+
+        session.send(ASK)
+        limiter = session.status().limiter
+        assert ("memory", 2, 0.5, True) == (limiter.kind, limiter.used, limiter.share, limiter.slowed)
+
+    def test_it_reads_well(self) -> None:
+        status = Status(
+            Standing("file", (Rate(3, 1.0), Rate(360, 120.0)), 12, 0.5, None, 2),
+            {"analytics": "open", "reference": "closed"},
+            Pool(3, 8, 4),
+            Counts(120, 1, 125, 6, 5),
+        )
+
+        assert (
+            "limiter    file: 3 in 1 s, 360 in 120 s; slowed to 50%; 12 used in the last minute, 2 waiting\n"
+            "breakers   analytics open, reference closed\n"
+            "pool       3 of 8 connections open, 4 made\n"
+            "requests   120, 1 under way; 125 attempts, 6 failed, 5 retries" == repr(status)
+        )
+
+    def test_without_a_key_it_says_how_to_give_one(self) -> None:
+        with pytest.raises(ConfigError, match="no API key"):
+            Client(config=Config()).status()
+
+    def test_the_key_is_not_in_it(self, asking: MakeSession) -> None:
+        session, _, events = asking(http(200, b"[]"), limiter="memory")
+        session.send(ASK)
+
+        assert KEY not in f"{session.status()!r} {session.status().limiter!r} {events[0]!r} {events[0]}"
+
+
+def fail(session: Session, times: int) -> None:
+    """So many different requests that fail."""
+    for number in range(times):
+        with pytest.raises(ServerError):
+            session.send(Request(TRADES, (("from", f"2023-01-{number + 1:02}T00:00:00Z"),)))
+
+
+def forward(session: Session, seconds: float) -> None:
+    """Turn the session's clock."""
+    session.wait(threading.Event(), seconds)
