@@ -1,4 +1,7 @@
-"""Measures everything and prints it with the machine and the versions."""
+"""Measures everything and prints it with the machine and the versions.
+
+But for the limits, which take a quarter of an hour: ``python -m benchmarks.limiter``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from . import imports, limiter, names, sandbox
+from . import imports, names, sandbox
 
 
 def main() -> None:
@@ -17,7 +20,7 @@ def main() -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in ("pandas", "numpy", "pyarrow", "attrs", "diskcache"))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     print(f"{machine}, Python {platform.python_version()}, {packages}\n")
-    for measure in (imports.measure, names.measure, sandbox.measure, limiter.measure):
+    for measure in (imports.measure, names.measure, sandbox.measure):
         for line in measure(quick=quick):
             print(line)
 

@@ -1,7 +1,8 @@
 """How well one limit is shared: its use, its windows and the waits, by threads and processes, beside pyrate-limiter.
 
 Each thread takes a permit and tells a server, again and again. Windows are judged by the moments at which the permits
-are in hand, and by those at which the server hears of them. ``python -m benchmarks.limiter`` takes a quarter of an
+are in hand, and by those at which the server hears of them. Each line is of three runs side by side, on a limit each:
+medians of use, fairness and waits, and the worst of the windows. ``python -m benchmarks.limiter`` takes a quarter of an
 hour; ``--quick`` some seconds.
 """
 
@@ -19,8 +20,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 from attrs import frozen
 
@@ -155,17 +158,22 @@ def run(limiter: str, threads: int, processes: int, seconds: float, hog: int = 0
 
 HEAD = (
     "limiter  threads x processes   use   most in 0.5/1/60 s   server's 0.5/1 s   server over 3   fewest   longest wait"
+    "   a round"
 )
 
 
-def row(limiter: str, threads: int, processes: int, made: Run, hog: int = 0) -> str:
+def row(limiter: str, threads: int, processes: int, seconds: float, hog: int = 0, runs: int = 3) -> str:
     """One line of the table."""
+    with ThreadPoolExecutor(runs) as pool:
+        made = list(pool.map(lambda _: run(limiter, threads, processes, seconds, hog), range(runs)))
     who = f"{threads:2} x {processes}{' and a hog' if hog else ''}"
-    mine = "/".join(str(most(made.permits, rate.seconds)) for rate in RATES)
-    theirs = "/".join(str(most(made.heard, rate.seconds)) for rate in RATES[:2])
+    mine = "/".join(str(max(most(each.permits, rate.seconds) for each in made)) for rate in RATES)
+    theirs = "/".join(str(max(most(each.heard, rate.seconds) for each in made)) for rate in RATES[:2])
+    longest = median(max(each.waits) for each in made)
     return (
-        f"{limiter:8} {who:18} {made.use:8.1%}   {mine:>18}   {theirs:>16}   {over(made.heard, RATES[0]):13.1%}   "
-        f"{made.fairness:6.0%}   {max(made.waits):10.2f} s"
+        f"{limiter:8} {who:18} {median(each.use for each in made):8.1%}   {mine:>18}   {theirs:>16}   "
+        f"{max(over(each.heard, RATES[0]) for each in made):13.1%}   "
+        f"{median(each.fairness for each in made):6.0%}   {longest:10.2f} s   {threads * processes / 6:5.1f} s"
     )
 
 
@@ -174,14 +182,14 @@ def measure(*, quick: bool) -> Iterator[str]:
     yield "  " + HEAD
     if quick:
         for limiter in ("file", "pyrate"):
-            yield "  " + row(limiter, 4, 2, run(limiter, 4, 2, 2.0))
+            yield "  " + row(limiter, 4, 2, 2.0, runs=1)
         return
     for threads, processes in SIZES:
-        yield "  " + row("file", threads, processes, run("file", threads, processes, 60.0))
+        yield "  " + row("file", threads, processes, 60.0)
     for threads, processes in ((8, 1), (8, 4)):
-        yield "  " + row("file", threads, processes, run("file", threads, processes, 60.0, hog=1), hog=1)
+        yield "  " + row("file", threads, processes, 60.0, hog=1)
     for threads, processes in SIZES:
-        yield "  " + row("pyrate", threads, processes, run("pyrate", threads, processes, 30.0))
+        yield "  " + row("pyrate", threads, processes, 30.0)
 
 
 def main() -> None:

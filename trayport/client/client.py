@@ -145,8 +145,8 @@ class Client(Queries[pd.DataFrame], References):
         Nothing is sent. Raises ``ConfigError`` without a key, since limits are a key's.
 
         >>> import trayport as tp
-        >>> tp.status().limiter.kind
-        'file'
+        >>> tp.status().breakers["analytics"]
+        'closed'
         """
         return self.session.status()
 
