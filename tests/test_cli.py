@@ -35,7 +35,7 @@ from trayport.testing import sandboxed
 QUESTIONS = [
     "trades", "private-trades", "ohlcv", "last-trade", "activity", "top-of-book", "order-book", "snapshots",
 ]  # fmt: skip
-COMMANDS = [*QUESTIONS, "plan", "search", "resolve", "venues", "sandbox", "demo"]
+COMMANDS = [*QUESTIONS, "plan", "search", "resolve", "venues", "doctor", "sandbox", "demo"]
 
 
 @pytest.fixture(scope="module")

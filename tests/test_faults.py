@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from types import SimpleNamespace
@@ -20,16 +18,15 @@ from typing import Any
 import pytest
 import requests
 from support.fake import Clock
+from support.tls import certified, needs_openssl, served
 from support.wire import Answer, Wire, http
 
 from trayport import Config, ConfigError, ConnectionFailed, TransportError
 from trayport.endpoints import TRADES, Request
 from trayport.transport import Session
-from trayport.transport.faults import sort_out
+from trayport.transport.faults import parted, sort_out
 
 ASK = Request(TRADES, (("sequenceItemId", "1"),))
-
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 
 
 def far_away(**settings: Any) -> tuple[Session, Clock]:
@@ -219,46 +216,33 @@ def test_a_certificate_that_is_refused_says_why_on_every_system(code: int, match
     assert re.search(match, reason)
 
 
-def certified(folder: Path, start: str = "", end: str = "", name: str = "IP:127.0.0.1") -> Path:
-    """A certificate that nobody has signed, with its key, for those years."""
-    folder.mkdir()
-    (folder / "index").touch()
-    (folder / "serial").write_text("01", encoding="ascii")
-    (folder / "ca.cnf").write_text(
-        "[ca]\ndefault_ca=mine\n[mine]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=any\n"
-        f"[any]\ncommonName=supplied\n[more]\nsubjectAltName={name}\nbasicConstraints=critical,CA:TRUE\n"
-        "keyUsage=digitalSignature,keyCertSign\n[req]\ndistinguished_name=who\n[who]\n",
-        encoding="ascii",
-    )
-    ask = "req -config ca.cnf -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout key -out ask"
-    sign = f"ca -config ca.cnf -batch -notext -selfsign -keyfile key -in ask -out public -extensions more -startdate {start or '2020'}0101000000Z -enddate {end or '2099'}0101000000Z"  # noqa: E501
-    for command in (ask, sign):
-        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
-    (folder / "both.pem").write_bytes((folder / "key").read_bytes() + (folder / "public").read_bytes())
-    return folder / "both.pem"
+@pytest.mark.parametrize(
+    "reason, what, advice",
+    [
+        (
+            "the name was not found: x has no address here; check its spelling",
+            "the name was not found: x has no address here",
+            "check its spelling",
+        ),
+        ("the proxy wants a login: give it as HTTPS_PROXY", "the proxy wants a login", "give it as HTTPS_PROXY"),
+        ("no bundle (Config.ca_bundle or it)", "no bundle", "Config.ca_bundle or it"),
+        ("Connection reset by peer", "Connection reset by peer", ""),
+    ],
+    ids=["name", "login", "brackets", "none"],
+)
+def test_a_reason_is_parted_from_its_advice(reason: str, what: str, advice: str) -> None:
+    assert (what, advice) == parted(reason)
 
 
-@contextmanager
-def served(certificate: Path) -> Iterator[tuple[int, list[socket.socket]]]:
-    """A server with a certificate: its port, and who tried to shake hands."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    tries: list[socket.socket] = []
+@pytest.mark.parametrize("code", [9, 10, 20])
+def test_whatever_is_wrong_with_a_certificate_comes_with_advice(code: int) -> None:
+    error = ssl.SSLCertVerificationError("no")
+    error.verify_code = code
+    _, reason = sort_out(requests.exceptions.SSLError(error))
+    what, advice = parted(reason)
 
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                tries.append(connection)
-                with suppress(OSError), context.wrap_socket(connection, server_side=True) as wrapped:
-                    wrapped.recv(65536)
-                    wrapped.sendall(http(200, b"[1]"))
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, daemon=True).start()
-        yield listener.getsockname()[1], tries
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
+    assert (True, True) == (what.startswith("the server's certificate"), len(advice) > 10)
+    assert advice in reason
 
 
 def tunnel(port: int) -> Answer:

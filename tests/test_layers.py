@@ -19,6 +19,7 @@ LAYERS = [
     {"queries", "decoding"},
     {"planner", "transport"},
     {"refdata"},
+    {"diagnosis"},
     {"client"},
     {"api"},
     {"plots", "sandbox"},

@@ -57,9 +57,11 @@ ERRORS = [
     "UnknownContract",
 ]
 OBJECTS = [
+    "Check",
     "Client",
     "Config",
     "Contract",
+    "Diagnosis",
     "Front",
     "Hook",
     "Instrument",
@@ -70,7 +72,7 @@ OBJECTS = [
     "Specification",
     "Status",
 ]
-REST = ["__version__", "configure", "plan", "sandbox", "status", "stream", "testing"]
+REST = ["__version__", "configure", "doctor", "plan", "sandbox", "status", "stream", "testing"]
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
@@ -93,7 +95,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
         _ = tp.trade  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", [*QUESTIONS, *REFERENCE, "configure", "status"])
+@pytest.mark.parametrize("name", [*QUESTIONS, *REFERENCE, "configure", "doctor", "status"])
 def test_a_flat_function_is_the_default_clients_method(name: str) -> None:
     assert getattr(DEFAULT, name) == getattr(tp, name)
 
@@ -122,7 +124,7 @@ def test_a_questions_docstring_has_every_part_that_a_user_looks_for(name: str) -
     assert [] == [part for part in ("Parameters", "Returns", "Raises", "Examples", "DataFrame") if part not in text]
 
 
-@pytest.mark.parametrize("name", [*REFERENCE, "configure", "status"])
+@pytest.mark.parametrize("name", [*REFERENCE, "configure", "doctor", "status"])
 def test_every_other_functions_docstring_says_what_it_raises_and_shows_an_example(name: str) -> None:
     text = inspect.getdoc(getattr(tp, name)) or ""
 
@@ -157,4 +159,10 @@ def test_importing_starts_no_thread_opens_no_socket_and_reads_no_key() -> None:
 
     assert "1 [] []" == activity
     assert set() == LATER & set(eval(packages))
-    assert {"trayport.sandbox", "trayport.transport", "trayport.refdata", "trayport.testing"}.isdisjoint(eval(rooms))
+    assert {
+        "trayport.sandbox",
+        "trayport.transport",
+        "trayport.refdata",
+        "trayport.testing",
+        "trayport.diagnosis",
+    }.isdisjoint(eval(rooms))

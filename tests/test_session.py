@@ -41,7 +41,7 @@ from trayport import (
     TransportError,
     TrayportWarning,
 )
-from trayport._parallel import Stopped
+from trayport._parallel import Stopped, within
 from trayport.endpoints import OHLCV, REFERENCE, TRADES, Endpoint, Request
 from trayport.transport import Session
 
@@ -799,3 +799,63 @@ def test_the_loop_works_under_responses_too() -> None:
 
     assert (b"[]", 2) == (session.send(ASK), len(responses.calls))
     assert KEY == responses.calls[0].request.headers["X-API-KEY"]
+
+
+class TestProbes:
+    """One attempt, for a look at how things stand."""
+
+    def test_it_answers_with_the_body_and_what_the_head_says_of_the_time(self, bench: MakeBench) -> None:
+        made = bench(http(200, b"[1]", Date="Wed, 07 Feb 2024 12:00:00 GMT"))
+        answer = made.session.probe(ASK)
+
+        assert (200, b"[1]", None) == (answer.status, answer.body, answer.error)
+        assert ("Wed, 07 Feb 2024 12:00:00 GMT", NOW) == (answer.date, answer.heard)
+        assert 0 < answer.took < 5
+
+    @pytest.mark.parametrize("status", [403, 429, 500, 503])
+    def test_what_is_asked_again_otherwise_is_an_answer_here(self, bench: MakeBench, status: int) -> None:
+        made = bench(http(status, b"{}", Retry_After="9"), http())
+        answer = made.session.probe(ASK)
+
+        assert (1, [], status) == (len(made.wire.heads), made.waits, answer.status)
+        assert f"{made.events[0].id}" == (answer.error.request_id if answer.error else "")
+        assert f"X-Request-ID: {made.events[0].id}" in made.wire.heads[0]
+
+    def test_no_answer_is_one_too(self, bench: MakeBench) -> None:
+        made = bench(reset)
+        answer = made.session.probe(ASK)
+
+        assert (None, ConnectionFailed, None) == (answer.status, type(answer.error), answer.heard)
+        assert 1 == made.wire.connections
+
+    def test_it_takes_a_permit_and_a_429_slows_all_who_use_the_key(self, bench: MakeBench) -> None:
+        made = bench(http(429, b""), limiter="memory")
+        made.session.probe(ASK)
+        standing = made.session.status().limiter
+
+        assert (1, 0.5) == (standing.used, standing.share)
+
+    def test_an_api_that_is_left_alone_is_asked_and_its_answer_ends_that(self, bench: MakeBench) -> None:
+        made = bench(http())
+        breaker = made.session.breakers["analytics"]
+        for number in range(breaker.threshold):
+            breaker.failed(number, "503")
+        assert breaker.is_open
+        made.session.probe(ASK)
+
+        assert not breaker.is_open
+
+    def test_the_end_of_the_deadline_is_an_answer(self, bench: MakeBench) -> None:
+        made = bench(hang(10))
+        with within(0.2):
+            answer = made.session.probe(ASK)
+
+        assert TimedOut is type(answer.error)
+
+    def test_who_gives_up_is_not_answered(self, bench: MakeBench) -> None:
+        made, stop = bench(http()), threading.Event()
+        stop.set()
+        with pytest.raises(Stopped):
+            made.session.probe(ASK, stop)
+
+        assert [] == made.wire.heads

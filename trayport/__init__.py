@@ -16,6 +16,7 @@ from ._version import __version__
 from .api import (
     activity,
     configure,
+    doctor,
     instruments,
     label,
     last_trade,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from . import testing
+    from .diagnosis import Check, Diagnosis
     from .refdata import Specification
 
     class _Sandbox(ModuleType):
@@ -114,6 +116,9 @@ __all__ = [
     "RequestEvent",
     "Status",
     "status",
+    "doctor",
+    "Diagnosis",
+    "Check",
     "sandbox",
     "testing",
     # values
@@ -152,7 +157,7 @@ __all__ = [
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Public names whose rooms are heavy: imported when somebody asks for them.
-_LATER = {"Specification": "refdata", "sandbox": "", "testing": ""}
+_LATER = {"Check": "diagnosis", "Diagnosis": "diagnosis", "Specification": "refdata", "sandbox": "", "testing": ""}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from .client import DEFAULT
 __all__ = [
     "activity",
     "configure",
+    "doctor",
     "instruments",
     "label",
     "last_trade",
@@ -32,6 +33,7 @@ configure = DEFAULT.configure
 plan = DEFAULT.plan
 stream = DEFAULT.stream
 status = DEFAULT.status
+doctor = DEFAULT.doctor
 
 trades = DEFAULT.trades
 private_trades = DEFAULT.private_trades

@@ -96,6 +96,8 @@ class Standing:
     share: float
     slowed_until: datetime.datetime | None
     waiting: int
+    why: str = ""
+    """Where it is private: why it cannot be shared."""
 
     @property
     def slowed(self) -> bool:
@@ -105,7 +107,8 @@ class Standing:
     def __str__(self) -> str:
         rates = ", ".join(f"{rate.count} in {rate.seconds:g} s" for rate in self.rates) or "no limit"
         slowed = f"; slowed to {self.share:.0%}" if self.slowed else ""
-        return f"{self.kind}: {rates}{slowed}; {self.used} used in the last minute, {self.waiting} waiting"
+        why = f" ({self.why})" if self.why else ""
+        return f"{self.kind}{why}: {rates}{slowed}; {self.used} used in the last minute, {self.waiting} waiting"
 
 
 @frozen

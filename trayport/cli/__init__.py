@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import NotAllowed, PartialDataError, TrayportError
-from . import demo, names, questions, sandbox
+from . import demo, doctor, names, questions, sandbox
 
 __all__ = ["exit_code", "main"]
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     try:
-        options.run(options)
+        code = options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()
     except TrayportError as error:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("trayport: interrupted", file=sys.stderr)
         return FAILED
-    return OK
+    return code or OK
 
 
 def exit_code(error: TrayportError) -> int:
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
     questions.add_commands(commands)
     names.add_commands(commands)
-    for room in (sandbox, demo):
+    for room in (doctor, sandbox, demo):
         command = commands.add_parser(room.NAME, help=room.HELP, description=room.HELP)
         room.add_options(command)
         command.set_defaults(run=room.run)

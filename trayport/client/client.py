@@ -27,6 +27,7 @@ from .gather import Gathering
 from .reference import References
 
 if TYPE_CHECKING:
+    from ..diagnosis import Diagnosis
     from ..refdata import Catalogue
     from ..transport import Session
 
@@ -121,6 +122,11 @@ class Client(Queries[pd.DataFrame], References):
         return self._running().config
 
     @property
+    def clock(self) -> Clock:
+        """What tells the present moment."""
+        return self._clock
+
+    @property
     def catalogue(self) -> Catalogue:
         """What looks names up."""
         return self._running().catalogue
@@ -149,6 +155,28 @@ class Client(Queries[pd.DataFrame], References):
         'closed'
         """
         return self.session.status()
+
+    def doctor(self) -> Diagnosis:
+        """What keeps data from arriving: each thing that has to be right is looked at once.
+
+        Settings, key, folders, certificates and proxy; both APIs, the clock, and whether the key is accepted; and what
+        it may see. Makes six requests at most, over connections of their own; each counts for the key's limit, and
+        none is made again. Takes a second or two, and no more than half a minute where nothing answers.
+
+        Returns
+        -------
+        Diagnosis, which prints a line for each ``Check``: its verdict, what was found, and what to do about it. The key
+        is in none of them.
+
+        Raises nothing for what is broken: that is what it tells.
+
+        >>> import trayport as tp
+        >>> tp.doctor().worst
+        'note'
+        """
+        from ..diagnosis import Diagnosis, examine  # only where something is wrong
+
+        return Diagnosis(tuple(examine(self)))
 
     def _look_up(self, request: Request, stop: threading.Event | None) -> bytes:
         session = self.session

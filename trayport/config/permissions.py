@@ -12,10 +12,18 @@ from pathlib import Path
 
 from ..errors import ConfigError
 
-__all__ = ["private_folder", "refuse_if_changed_by_others", "refuse_if_read_by_others"]
+__all__ = [
+    "is_anothers",
+    "is_open",
+    "private_folder",
+    "refuse_if_changed_by_others",
+    "refuse_if_read_by_others",
+    "remedy",
+]
 
 _READ = stat.S_IRGRP | stat.S_IROTH
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
+_ALL = stat.S_IRWXG | stat.S_IRWXO
 
 
 def private_folder(folder: Path) -> Path:
@@ -33,28 +41,36 @@ def private_folder(folder: Path) -> Path:
 
 
 def _keep_private(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    state = folder.stat()
-    if state.st_uid != os.getuid():
+    if is_anothers(folder):
         raise PermissionError(0, "it belongs to another user")
-    if state.st_mode & 0o077:
+    if os.name == "posix" and _has(folder, _ALL):
         folder.chmod(0o700)
+
+
+def is_anothers(path: Path) -> bool:
+    """Does it belong to another user? On Windows its access list says what that comes to."""
+    return os.name == "posix" and path.stat().st_uid != os.getuid()
+
+
+def is_open(path: Path, *, write_only: bool = False) -> bool:
+    """May others than its owner read or change a file or a folder; or, for ``write_only``, change it?"""
+    if os.name == "nt":
+        return opened(_access_list(path), write_only=write_only)
+    return _has(path, _WRITE if write_only else _ALL if path.is_dir() else _READ | _WRITE)
 
 
 def refuse_if_read_by_others(path: Path, what: str) -> None:
     """Raise ``ConfigError`` if others than its owner may read or change a file with a key in it."""
-    _refuse(path, what, _READ | _WRITE, "holds a key, and others than its owner can read it")
+    _refuse(path, what, False, "holds a key, and others than its owner can read it")
 
 
 def refuse_if_changed_by_others(path: Path, what: str) -> None:
     """Raise ``ConfigError`` if others may change a file that says where the key is sent."""
-    _refuse(path, what, _WRITE, "says where the key is sent, and others than its owner can change it")
+    _refuse(path, what, True, "says where the key is sent, and others than its owner can change it")
 
 
-def _refuse(path: Path, what: str, bits: int, why: str) -> None:
-    open_to_others = opened(_access_list(path), write_only=bits == _WRITE) if os.name == "nt" else _has(path, bits)
-    if open_to_others:
+def _refuse(path: Path, what: str, write_only: bool, why: str) -> None:
+    if is_open(path, write_only=write_only):
         raise ConfigError(f"{what} {path} {why}; run: {remedy(path)}")
 
 
@@ -63,10 +79,11 @@ def _has(path: Path, bits: int) -> bool:
 
 
 def remedy(path: Path) -> str:
-    """The command that leaves a file to its owner alone."""
+    """The command that leaves a file or a folder to its owner alone."""
+    folder = path.is_dir()
     if os.name == "nt":  # the same in both shells, so no variable for the user
-        return f'icacls "{path}" /inheritance:r /grant:r "{getpass.getuser()}:F"'
-    return f"chmod 600 {shlex.quote(str(path))}"
+        return f'icacls "{path}" /inheritance:r /grant:r "{getpass.getuser()}:{"(OI)(CI)" if folder else ""}F"'
+    return f"chmod {'700' if folder else '600'} {shlex.quote(str(path))}"
 
 
 # --- Windows -------------------------------------------------------------------------------------------------

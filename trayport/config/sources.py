@@ -141,6 +141,33 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
+# --- looked at again -----------------------------------------------------------------------------------------
+
+
+def origin(key: str) -> str | None:
+    """Which place holds this key, of those that can be looked into without asking anybody; None if none of them does.
+
+    Raises ``ConfigError`` if one of them cannot be read.
+    """
+    if os.environ.get("TRAYPORT_API_KEY", "").strip() == key:
+        return "TRAYPORT_API_KEY"
+    named = os.environ.get("TRAYPORT_API_KEY_FILE")
+    if named and _read(Path(os.path.expanduser(named)), "TRAYPORT_API_KEY_FILE").strip() == key:
+        return f"{named}, which TRAYPORT_API_KEY_FILE names"
+    table = _parsed(settings_file())
+    profiles = table.get("profiles", {})
+    known = {"": table, **(profiles if isinstance(profiles, dict) else {})}
+    for name, each in known.items():
+        if isinstance(each, dict) and str(each.get("api_key", "")).strip() == key:
+            return f"the settings file{f', profile {name}' if name else ''}"
+    return None
+
+
+def variables() -> list[str]:
+    """The names of our variables that are set, without a word of their values."""
+    return sorted(name for name, value in os.environ.items() if name.startswith(_PREFIX) and value)
+
+
 def _read(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")  # Windows editors begin a file with a BOM

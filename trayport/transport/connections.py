@@ -17,6 +17,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .._version import __version__
+from ..config import is_loopback
 from ..hooks import Pool
 from .trust import Trust
 
@@ -57,6 +58,19 @@ class Connections(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: whatever the Location says, it is not followed."""
+
+    def settings_for(self, url: str) -> dict[str, Any]:
+        """What requests is to be told of the way to ``url``: the proxies of this machine, and whom to trust."""
+        settings = dict(self.merge_environment_settings(url, {}, True, self.trust.verify, None))
+        settings["verify"] = self.trust.verify  # whatever the environment says by now
+        if is_loopback(url):
+            settings["proxies"] = {}  # a sandbox on this machine is behind no proxy
+        return settings
+
+    def proxy_for(self, url: str) -> str | None:
+        """The proxy on the way to ``url``, as it was given: with its password."""
+        proxy: str | None = requests.utils.select_proxy(url, self.settings_for(url)["proxies"])
+        return proxy
 
     def close(self) -> None:
         """Let go of every connection; those that wait for an answer get none."""

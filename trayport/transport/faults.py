@@ -54,6 +54,19 @@ def sort_out(caught: Exception) -> tuple[type[TransportError], str]:
     return TransportError, f"{type(caught).__name__} while sending"
 
 
+# Where in a sentence below the advice begins.
+_ADVICE = re.compile(
+    r"(?:[:;] | \()(?=give it as|let HTTPS_PROXY|ask those|check |behind a corporate|if the clock|the clock is wrong|"
+    r"special characters|Config\.ca_bundle or)"
+)
+
+
+def parted(reason: str) -> tuple[str, str]:
+    """A reason of ``sort_out`` as what is wrong and what to do about it; that is empty where it does not say."""
+    what, *advice = _ADVICE.split(reason, maxsplit=1)
+    return what, "".join(advice).rstrip(")")
+
+
 def check_proxy(proxy: str | None) -> None:
     """Refuse a proxy that cannot be used, without a word of it: it may hold a password."""
     if proxy is None:

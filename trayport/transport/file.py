@@ -32,7 +32,7 @@ from .stores import Unfit
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["FileStore", "ledger_file"]
+__all__ = ["FileStore", "ledger_file", "limits_folder"]
 
 T = TypeVar("T")
 
@@ -141,11 +141,16 @@ class FileStore:
             warnings.warn(text, TrayportWarning, stacklevel=2)
 
 
-def ledger_file(config: Config) -> Path:
-    """Where the ledger of this key lies: by host, since both APIs and whatever is cached have nothing to do with it."""
+def limits_folder() -> Path:
+    """Where the ledgers of all keys lie."""
     import platformdirs  # only where there is a limit to share
 
-    return platformdirs.user_state_path("trayport", appauthor=False) / "limits" / f"{holder_of(config)}.json"
+    return platformdirs.user_state_path("trayport", appauthor=False) / "limits"
+
+
+def ledger_file(config: Config) -> Path:
+    """Where the ledger of this key lies: by host, since both APIs and whatever is cached have nothing to do with it."""
+    return limits_folder() / f"{holder_of(config)}.json"
 
 
 def holder_of(config: Config) -> str:

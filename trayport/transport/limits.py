@@ -134,9 +134,9 @@ class Gate:
             used, share, left, others = self.store.act(look)
             waiting, kind = len(self._queue) + others, self.store.kind if rates else "off"
         end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(milliseconds=left) if left > 0 else None
-        return Standing(
-            kind, tuple(Rate(rate.count, rate.seconds / share) for rate in rates), used, share, end, waiting
-        )
+        now = tuple(Rate(rate.count, rate.seconds / share) for rate in rates)
+        why = self.store.why if isinstance(self.store, Sturdy) else ""
+        return Standing(kind, now, used, share, end, waiting, why)
 
     @property
     def _holder(self) -> str:

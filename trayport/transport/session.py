@@ -11,12 +11,12 @@ from typing import Any
 from weakref import WeakSet
 
 import requests
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from .. import _redact
 from .._parallel import Stop, Stopped
 from .._time import Clock, utc_now
-from ..config import Config, Secret, is_loopback
+from ..config import Config, Secret
 from ..endpoints import Request
 from ..errors import (
     APIError,
@@ -29,6 +29,7 @@ from ..errors import (
     TrayportWarning,
 )
 from ..hooks import Counts, Hook, RequestEvent, Status, new_id
+from .answer import Answer
 from .bodies import TooLarge, body_of
 from .breaker import Breaker
 from .connections import Connections
@@ -45,18 +46,6 @@ logger = _redact.logger(__name__)
 
 # A wait longer than this is told, so that nobody takes it for a hang.
 _LONG_WAIT = 10.0
-
-
-@frozen
-class _Answer:
-    """What one attempt brought: the body, or the error and the server's own wish for a wait."""
-
-    status: int | None = None
-    body: bytes = b""
-    error: APIError | TransportError | None = None
-    retry_after: str | None = None
-    received: int = 0
-    """The bytes of the body as they came."""
 
 
 def _wait(stop: threading.Event, seconds: float) -> object:
@@ -129,13 +118,9 @@ class Session:
         with ``TimedOut``. Raises one of ``errors`` when the last attempt has failed.
         """
         stop = stop or Stop()
-        trial = Trial(policy(self.config), self.config.retry_budget, self.config.backoff_cap, self._used)
-        trial.request_id = request_id or new_id()
+        trial = self._begun(stop, request_id)
         ended = False
         try:
-            with self._lock:
-                self._stops.add(stop)
-                self._counts = evolve(self._counts, requests=self._counts.requests + 1)
             return self._sent(request, trial, stop, bulk)
         except Stopped:
             ended = self._closed or _left(stop) <= 0
@@ -145,6 +130,28 @@ class Session:
             error.request_id = trial.attempt_id
             raise
         raise self._ended(request, trial, stop)
+
+    def probe(self, request: Request, stop: threading.Event | None = None) -> Answer:
+        """What a single attempt at ``request`` brings, an error too: for a look at how things stand.
+
+        It takes a slot and a permit, and hooks see it, like any other; but it is not made again, and an API that is
+        left alone is asked all the same. The end of the deadline is an answer, too: a ``TimedOut``.
+        """
+        stop = stop or Stop()
+        trial = self._begun(stop)
+        trial.attempts = 1
+        try:
+            check(stop)
+            answer = self._attempt(request, trial, stop, bulk=False)
+        except Stopped:
+            if not self._closed and _left(stop) > 0:
+                raise
+            return Answer(error=self._ended(request, trial, stop))
+        if answer.status == 429:
+            self.gate.slow()
+        if answer.error is not None:
+            answer.error.request_id = trial.attempt_id
+        return answer
 
     def close(self) -> None:
         """Let go of every connection; who waits for an answer, or to ask again, gets an error."""
@@ -165,6 +172,14 @@ class Session:
             self._http.live.counted(self.config.workers),
             counts,
         )
+
+    def _begun(self, stop: threading.Event, request_id: str = "") -> Trial:
+        trial = Trial(policy(self.config), self.config.retry_budget, self.config.backoff_cap, self._used)
+        trial.request_id = request_id or new_id()
+        with self._lock:
+            self._stops.add(stop)
+            self._counts = evolve(self._counts, requests=self._counts.requests + 1)
+        return trial
 
     def _sent(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool) -> bytes:
         while True:
@@ -229,7 +244,7 @@ class Session:
                 raise CircuitOpen(request.endpoint.name, trial.attempts, breaker.cause, retry_in=seconds)
             self._sleep(slice_, stop)
 
-    def _pause(self, answer: _Answer, seconds: float, stop: threading.Event) -> None:
+    def _pause(self, answer: Answer, seconds: float, stop: threading.Event) -> None:
         if answer.status == 429:
             self.gate.pause(seconds)  # the server speaks to the key, so all who use it wait
         if seconds >= _LONG_WAIT:
@@ -244,7 +259,7 @@ class Session:
         self.wait(stop, seconds)
         check(stop)
 
-    def _attempt(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool) -> _Answer:
+    def _attempt(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool) -> Answer:
         breaker = self.breakers[request.endpoint.api]
         try:
             with self._slots.one(bulk, stop):
@@ -266,7 +281,7 @@ class Session:
         self._tell(request, trial, waited, elapsed, answer)
         return answer
 
-    def _wire(self, request: Request, trial: Trial, stop: threading.Event) -> _Answer:
+    def _wire(self, request: Request, trial: Trial, stop: threading.Event) -> Answer:
         name = request.endpoint.name
         try:
             if self._closed:
@@ -279,9 +294,9 @@ class Session:
                 raise Stopped from None
             kind, reason = sort_out(caught)
         # Made outside the handler: requests' exceptions hold the request, and that holds the key.
-        return _Answer(error=kind(name, trial.attempts, self._reader.redacted(reason)[:MOST_OF_A_REASON]))
+        return Answer(error=kind(name, trial.attempts, self._reader.redacted(reason)[:MOST_OF_A_REASON]))
 
-    def _exchange(self, request: Request, trial: Trial, stop: threading.Event) -> _Answer:
+    def _exchange(self, request: Request, trial: Trial, stop: threading.Event) -> Answer:
         base = self.config.analytics_url if request.endpoint.api == "analytics" else self.config.reference_url
         prepared = self._http.prepare_request(
             requests.Request(
@@ -295,33 +310,31 @@ class Session:
                 },
             )
         )
-        verify = self._http.trust.verify
-        settings = self._http.merge_environment_settings(prepared.url, {}, True, verify, None)
-        settings["verify"] = verify  # whatever the environment says by now
-        if is_loopback(base):
-            settings["proxies"] = {}  # a sandbox on this machine is behind no proxy
+        settings = self._http.settings_for(base)
         check_proxy(requests.utils.select_proxy(base, settings["proxies"]))
         connect, read = (min(seconds, _left(stop)) or 1e-3 for seconds in self.config.timeout)
         response = self._http.send(prepared, timeout=(connect, read), allow_redirects=False, **settings)
+        heard, took = self.now(), response.elapsed.total_seconds()
         try:
-            return self._read(request, response, trial, stop)
+            answer = self._read(request, response, trial, stop)
+            return evolve(answer, date=response.headers.get("Date"), heard=heard, took=took)
         finally:
             response.close()
             if self._closed:
                 self._http.close()  # a connection that was opened meanwhile
 
-    def _read(self, request: Request, response: requests.Response, trial: Trial, stop: threading.Event) -> _Answer:
+    def _read(self, request: Request, response: requests.Response, trial: Trial, stop: threading.Event) -> Answer:
         raw: Any = response.raw
         if response.status_code != 200:
             error, said = self._reader.error(request, response, self.now().floor("D"))
-            return _Answer(response.status_code, said, error, response.headers.get("Retry-After"), raw.tell())
+            return Answer(response.status_code, said, error, response.headers.get("Retry-After"), raw.tell())
         try:
-            return _Answer(200, body_of(response, request.csv, self.config.max_body, stop), received=raw.tell())
+            return Answer(200, body_of(response, request.csv, self.config.max_body, stop), received=raw.tell())
         except TooLarge as large:
             too_large = TransportError(request.endpoint.name, trial.attempts, str(large))
-            return _Answer(200, error=too_large, received=raw.tell())
+            return Answer(200, error=too_large, received=raw.tell())
 
-    def _tell(self, request: Request, trial: Trial, waited: float, elapsed: float, answer: _Answer) -> None:
+    def _tell(self, request: Request, trial: Trial, waited: float, elapsed: float, answer: Answer) -> None:
         event = RequestEvent(
             id=trial.attempt_id,
             endpoint=request.endpoint.name,

@@ -66,6 +66,8 @@ class Sturdy:
     store: SharedStore
     name: str
     clock: Callable[[], float] = time.monotonic
+    why: str = field(default="", init=False)
+    """Why it does not work any more."""
     _alone: Memory | None = field(default=None, init=False, repr=False)
 
     @property
@@ -79,9 +81,9 @@ class Sturdy:
             try:
                 return self.store.act(deed)
             except Unfit as why:
-                self._alone = self._private()
+                self._alone, self.why = self._private(), f"{self.name} cannot be used: {why}"
                 warnings.warn(
-                    f"the limit that this key shares in {self.name} cannot be used: {why}. "
+                    f"the limit that this key shares in {self.why}. "
                     "This process goes on with half the limit for itself",
                     TrayportWarning,
                     stacklevel=2,
