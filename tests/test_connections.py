@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import multiprocessing
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -347,7 +348,7 @@ class TestSize:
         assert "max_body=100,000 is the most that is taken" in said
         assert "times the" in said
         for _ in range(5):  # who does as it says, arrives
-            raised = int(said.rpartition("max_body=")[2].rstrip(")").replace("_", ""))
+            raised = int(re.findall(r"max_body=([\d_]+)", said)[-1].replace("_", ""))
             more, _, _ = session(self.bomb(encoding, 3_000_000), max_body=raised)
             try:
                 assert 3_000_000 == len(more.send(ASK))
@@ -394,7 +395,7 @@ class TestSize:
         question = (TTF, "2023-06-01", "2024-02-10")
         with Sandbox(limits=False) as sandbox:
             sizes: list[int] = []
-            make_client(sandbox, hooks=[lambda event: sizes.append(event.bytes)], workers=1).trades(*question)
+            make_client(sandbox, hooks=[lambda event: sizes.append(event.bytes_decoded)], workers=1).trades(*question)
             most = sorted(sizes[-8:])[-1] - 1
             with pytest.raises(PartialDataError, match=f"max_body={most:,}") as caught:
                 make_client(sandbox, max_body=most).trades(*question)
