@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from diskcache.core import DEFAULT_SETTINGS
 from support import canary
 
+from trayport import configure, testing
+from trayport.client import DEFAULT
 from trayport.config import Config, settings_file
 from trayport.refdata import Cache
 from trayport.sandbox import Rights, Sandbox
 from trayport.sandbox.rights import KEYS
 from trayport.sandbox.switches import OTHERS
-from trayport.testing import sandboxed
 from trayport.transport.file import ledger_file
 
 _ITS_KEY: dict[str, Any] = {"key": canary.KEY, "keys": {**KEYS, canary.KEY: Rights()}}
@@ -27,9 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(canary)
 
 
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: nobody need go through it, again and again, for garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A home without settings, caches or keys, and an environment without proxies."""
+    """A home without settings, caches or keys, and an environment without proxies, or disks to wait for."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
@@ -43,6 +52,8 @@ def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(name, str(home))
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
             patch.delenv(name, raising=False)
+        # What a test keeps need not outlast a power cut, so no test waits until a disk has it.
+        patch.setitem(DEFAULT_SETTINGS, "sqlite_synchronous", 0)
         patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")  # never that of whoever tests
         assert settings_file().is_relative_to(home)
         assert Cache().folder.is_relative_to(home)
@@ -86,10 +97,19 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     return found
 
 
+@pytest.fixture(scope="session")
+def _of_all_docstrings() -> Iterator[Config]:
+    """What leads to one sandbox, whose names are looked up once."""
+    with testing.sandbox() as client:
+        yield client.config
+
+
 @pytest.fixture(autouse=True)
-def _docstrings_run_in_a_sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+def _docstrings_run_in_a_sandbox(request: pytest.FixtureRequest) -> Iterator[None]:
     if isinstance(request.node, pytest.DoctestItem):
-        with sandboxed():
+        config = request.getfixturevalue("_of_all_docstrings")
+        with DEFAULT.lent():
+            configure(config=config)
             yield
     else:
         yield

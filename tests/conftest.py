@@ -1,13 +1,16 @@
-"""Clients for tests: on the shared sandbox without limits, and with a cache of their own."""
+"""Clients for tests, on the shared sandbox without limits and with a cache of their own; and what else many share."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bench import Bench, MakeBench
+from support.wire import Answer, Wire
 
 from trayport import Client, Config
 from trayport.sandbox import Sandbox
@@ -35,10 +38,11 @@ def make_client(sandbox: Sandbox, cache_dir: Path) -> Iterator[MakeClient]:
         yield make
 
 
-@pytest.fixture
-def client(make_client: MakeClient) -> Client:
-    """A client of the shared sandbox."""
-    return make_client()
+@pytest.fixture(scope="module")
+def client(sandbox: Sandbox, cache_dir: Path) -> Iterator[Client]:
+    """A client of the shared sandbox that has looked its names up; who disturbs it makes one of their own."""
+    with Client(config=Config(**{"limiter": "off", "cache_dir": cache_dir, **sandbox.settings})) as made:
+        yield made
 
 
 @pytest.fixture
@@ -46,3 +50,25 @@ def asked(sandbox: Sandbox) -> Callable[[], list[Any]]:
     """What the shared sandbox's Analytics API has been asked since the test began."""
     before = len(sandbox.asked)
     return lambda: [request for request in sandbox.asked[before:] if request.api == "/api"]
+
+
+@pytest.fixture
+def bench() -> Iterator[MakeBench]:
+    """Makes sessions against wires, and closes them."""
+    with ExitStack() as stack:
+
+        def make(*answers: Answer, **settings: Any) -> Bench:
+            made = Bench(stack.enter_context(Wire(*answers)), **{"limiter": "off", **settings})
+            stack.callback(made.session.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def _hasty() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

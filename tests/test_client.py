@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import pickle
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.canary import KEY
+from support.programs import environment, printed
 
 import trayport as tp
 from conftest import MakeClient
@@ -139,10 +138,8 @@ def test_the_default_client_pickles_as_a_reference() -> None:
     ["spawn", pytest.param("fork", marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork"))],
 )
 def test_the_flat_functions_work_in_other_processes(
-    method: str, sandbox: Sandbox, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, make_client: MakeClient
+    method: str, sandbox: Sandbox, cache_dir: Path, tmp_path: Path
 ) -> None:
-    for name, value in {**sandbox.settings, "limiter": "off", "cache_dir": str(cache_dir)}.items():
-        monkeypatch.setenv(f"TRAYPORT_{name.upper()}", value)
     script = (
         "import multiprocessing, sys, trayport as tp\n"
         "def ask(day): return len(tp.trades('TTF Apr-24', f'2024-02-{day}', f'2024-02-{day}T12:00'))\n"
@@ -151,11 +148,8 @@ def test_the_flat_functions_work_in_other_processes(
         f"    with multiprocessing.get_context({method!r}).Pool(2) as pool:\n"
         "        print(here == pool.map(ask, ('05', '06', '07')), sum(here) > 0)\n"
     )
-    path = cache_dir / f"many_{method}.py"
-    path.write_text(script, encoding="utf-8")
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120)
 
-    assert "True True" == done.stdout.strip(), done.stderr
+    assert "True True\n" == printed(script, tmp_path, environment(sandbox, cache_dir, limiter="off"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
@@ -229,6 +223,7 @@ class TestConfigure:
     def test_a_question_waits_a_second_at_most_while_a_history_loads(self, make_client: MakeClient) -> None:
         waited: dict[str, list[float]] = {}
         with Sandbox(limits=False) as own:  # another port, so a limit that no other test uses
+            make_client(own).resolve("TTF Apr-24")
             client = make_client(
                 own,
                 limiter="memory",

@@ -7,24 +7,25 @@ import multiprocessing
 import os
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import brotli
 import pandas as pd
 import pytest
+from support.bench import ASK, MakeBench
 from support.canary import KEY
-from support.fake import Clock
+from support.programs import environment, printed
 from support.relay import Relay, slow
-from support.wire import Answer, Wire, hang, http
+from support.wire import hang, http
 
 from conftest import MakeClient
 from trayport import (
@@ -37,31 +38,11 @@ from trayport import (
     TransportError,
     TrayportWarning,
 )
-from trayport._parallel import Deadline, Stop, within
 from trayport.endpoints import TRADES, Request
 from trayport.sandbox import Fault, Sandbox
 from trayport.transport import Session
 
-ASK = Request(TRADES, (("sequenceItemId", "1"),))
 TTF = "TTF Apr-24"
-
-MakeSession = Callable[..., tuple[Session, Wire, Clock]]
-
-
-@pytest.fixture
-def session() -> Iterator[MakeSession]:
-    """Sessions against a wire, on a clock that takes no time."""
-    with ExitStack() as stack:
-
-        def make(*answers: Answer, **settings: Any) -> tuple[Session, Wire, Clock]:
-            wire, clock = stack.enter_context(Wire(*answers)), Clock()
-            given = {"limiter": "off", **settings}
-            config = Config(KEY, analytics_url=f"{wire.url}/api", reference_url=wire.url, **given)
-            made = Session(config, clock=clock, wait=clock.wait)
-            stack.callback(made.close)
-            return made, wire, clock
-
-        yield make
 
 
 def soon(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
@@ -96,43 +77,43 @@ def test_at_least_98_of_100_requests_go_over_a_connection_that_is_there(make_cli
 MINUTES = pd.date_range("2024-02-05T08:00", periods=500, freq="1min")
 
 
-def test_what_the_server_hung_up_on_meanwhile_is_replaced_without_an_error(session: MakeSession) -> None:
-    made, wire, clock = session(http(200, b"[1]"), workers=4)
+def test_what_the_server_hung_up_on_meanwhile_is_replaced_without_an_error(bench: MakeBench) -> None:
+    made = bench(http(200, b"[1]"), workers=4)
     barrier = threading.Barrier(4)
 
     def together(connection: socket.socket, head: str) -> None:
         barrier.wait(10)
         connection.sendall(http(200, b"[1]"))
 
-    wire.answers.appendleft(together)
-    wire.answers.extendleft([together] * 3)
+    made.wire.answers.appendleft(together)
+    made.wire.answers.extendleft([together] * 3)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: made.send(ASK), range(4)))
-    assert 4 == wire.connections
-    for connection in list(wire._open):
+        list(pool.map(lambda _: made.send(), range(4)))
+    assert 4 == made.wire.connections
+    for connection in list(made.wire._open):
         connection.shutdown(socket.SHUT_RDWR)
     time.sleep(0.05)
 
     with ThreadPoolExecutor(4) as pool:
-        assert [b"[1]"] * 4 == list(pool.map(lambda _: made.send(ASK), range(4)))
-    assert ([], 8) == (clock.waits, len(wire.heads))
+        assert [b"[1]"] * 4 == list(pool.map(lambda _: made.send(), range(4)))
+    assert ([], 8) == (made.clock.waits, len(made.wire.heads))
 
 
-def test_one_that_ends_just_when_it_is_used_is_replaced_by_another_attempt(session: MakeSession) -> None:
+def test_one_that_ends_just_when_it_is_used_is_replaced_by_another_attempt(bench: MakeBench) -> None:
     def hang_up(connection: socket.socket, head: str) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
-    made, wire, _ = session(http(200, b"[1]"), hang_up, http(200, b"[2]"))
+    made = bench(http(200, b"[1]"), hang_up, http(200, b"[2]"))
 
-    assert [b"[1]", b"[2]"] == [made.send(ASK), made.send(ASK)]
-    assert (2, 3) == (wire.connections, len(wire.heads))
+    assert [b"[1]", b"[2]"] == [made.send(), made.send()]
+    assert (2, 3) == (made.wire.connections, len(made.wire.heads))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells in /proc which timers a socket has")
-def test_an_idle_connection_is_looked_after_by_the_system(session: MakeSession) -> None:
-    made, wire, _ = session(http(200, b"[1]"))
-    made.send(ASK)
-    port = f":{int(wire.url.rpartition(':')[2]):04X}"
+def test_an_idle_connection_is_looked_after_by_the_system(bench: MakeBench) -> None:
+    made = bench(http(200, b"[1]"))
+    made.send()
+    port = f":{int(made.wire.url.rpartition(':')[2]):04X}"
 
     def timers() -> list[str]:
         lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -144,11 +125,11 @@ def test_an_idle_connection_is_looked_after_by_the_system(session: MakeSession) 
 # --- bounded in time ---------------------------------------------------------------------------------------------
 
 
-def test_a_read_timeout_is_always_set(session: MakeSession) -> None:
-    made, _, _ = session(hang(30), attempts=1, timeout=(5, 0.2))
+def test_a_read_timeout_is_always_set(bench: MakeBench) -> None:
+    made = bench(hang(30), attempts=1, timeout=(5, 0.2))
     began = time.monotonic()
     with pytest.raises(TimedOut):
-        made.send(ASK)
+        made.send()
 
     assert time.monotonic() - began < 5
 
@@ -175,152 +156,6 @@ def test_no_timeout_can_be_left_out() -> None:
     assert all(seconds > 0 for seconds in Config().timeout)
 
 
-class TestDeadline:
-    """``Config.deadline``: seconds for a whole question."""
-
-    def test_it_stands_still_while_it_is_held(self) -> None:
-        clock = Clock()
-        deadline = Deadline(10.0, clock)
-        clock.now += 4
-        deadline.pause()
-        clock.now += 100
-        assert 6.0 == deadline.left
-        deadline.go_on()
-        clock.now += 5
-        assert 1.0 == deadline.left
-        clock.now += 5
-        assert 0.0 == deadline.left
-
-    def test_one_that_runs_is_not_replaced(self) -> None:
-        with within(None):
-            assert float("inf") == Stop().left
-        with within(50.0), within(5000.0):
-            assert 0 < Stop().left <= 50.0
-        assert float("inf") == Stop().left
-
-    def test_a_wait_beyond_it_is_not_begun(self, session: MakeSession) -> None:
-        made, wire, clock = session(http(503, b"busy", Retry_After="60"))
-        with pytest.raises(TimedOut) as caught:
-            made.send(ASK, Stop(Deadline(30.0, clock)))
-
-        assert "the 30 seconds for the whole question (Config.deadline) leave no time to ask again in 60" in str(
-            caught.value
-        )
-        assert "at last: trades: 503 Service Unavailable: busy" in str(caught.value)
-        assert ([], 1) == (clock.waits, len(wire.heads))
-
-    def test_the_waits_count_and_the_last_cause_is_told(self, session: MakeSession) -> None:
-        made, wire, clock = session(*[http(503, Retry_After="20")] * 2, hang(30), timeout=(50, 50))
-        deadline = Deadline(40.5, clock)
-
-        def late(connection: socket.socket, head: str) -> None:
-            clock.now += 1
-            connection.close()
-
-        wire.answers[-1] = late
-        with (
-            pytest.warns(TrayportWarning),
-            pytest.raises(TimedOut, match="after 3 attempts: .*are over; at last: .*503"),
-        ):
-            made.send(ASK, Stop(deadline))
-
-        assert [20.0, 20.0] == clock.waits
-
-    def test_a_request_under_way_is_cut_off(self, session: MakeSession) -> None:
-        made, _, _ = session(hang(30))
-        began = time.monotonic()
-        with pytest.raises(
-            TimedOut, match=r"after 1 attempt: the 0.3 seconds for the whole question \(Config.deadline\)"
-        ):
-            made.send(ASK, Stop(Deadline(0.3)))
-
-        assert time.monotonic() - began < 5
-
-    def test_an_answer_that_drips_is_cut_off_too(self, session: MakeSession) -> None:
-        def drip(connection: socket.socket, head: str) -> None:
-            connection.sendall(http(200, b"", length=10_000_000))
-            with suppress(OSError):
-                for _ in range(1000):
-                    connection.sendall(b" ")
-                    time.sleep(0.02)
-
-        made, _, _ = session(drip)
-        began = time.monotonic()
-        with pytest.raises(TimedOut, match="Config.deadline"):
-            made.send(ASK, Stop(Deadline(0.3)))
-
-        assert time.monotonic() - began < 5
-
-    def test_what_is_not_there_by_then_is_partial_and_can_be_resumed(self, make_client: MakeClient) -> None:
-        question = (TTF, "2023-06-01", "2024-02-10")
-        late = Fault(path="/trades", skip=8 + 2, times=1, delay=30.0)
-        with Sandbox(limits=False, faults=[late]) as sandbox:
-            calm = make_client(sandbox, workers=1)
-            hasty = make_client(sandbox, workers=1, deadline=3.0)
-            assert 8 == len(hasty.plan.trades(*question))
-            whole = calm.trades(*question)
-            began = time.monotonic()
-            with pytest.raises(
-                PartialDataError, match=r"the 3 seconds for the whole question \(Config.deadline\)"
-            ) as caught:
-                hasty.trades(*question)
-
-            assert time.monotonic() - began < 10
-            assert {TimedOut} == {type(each.error) for each in caught.value.failures}
-            assert 6 == len(caught.value.failures)
-            assert len(caught.value.frame) > 0
-            pd.testing.assert_frame_equal(whole, caught.value.resume())
-
-    def test_a_question_of_one_request_says_it_itself(self, make_client: MakeClient) -> None:
-        with Sandbox(limits=False, faults=[Fault(path="/trades", times=None, delay=30.0)]) as sandbox:
-            client = make_client(sandbox, deadline=0.5)
-            client.resolve(TTF)
-            with pytest.raises(TimedOut, match="trades: the server did not answer in time.*Config.deadline"):
-                client.trades(TTF, "2024-02-05", "2024-02-06")
-
-    @pytest.mark.parametrize("path", ["/markets", "/sequences/*"])
-    def test_look_ups_count(self, make_client: MakeClient, tmp_path: Path, path: str) -> None:
-        with Sandbox(limits=False, faults=[Fault(path=path, times=None, delay=30.0)]) as sandbox:
-            client = make_client(sandbox, deadline=1.0, cache_dir=tmp_path)
-            began = time.monotonic()
-            with pytest.raises(TimedOut, match="the 1 seconds for the whole question"):
-                client.trades(TTF, "2024-02-05", "2024-02-06")
-            assert time.monotonic() - began < 10
-            assert [] == [asked.path for asked in sandbox.asked if asked.api == "/api"]
-
-    def test_waiting_for_leave_counts(self, make_client: MakeClient) -> None:
-        with Sandbox(limits=False) as sandbox:
-            client = make_client(sandbox, limiter="memory", deadline=1.0)
-            client.resolve(TTF)
-            client.session.gate.pause(60.0)
-            with pytest.raises(TimedOut, match="Config.deadline"):
-                client.trades(TTF, "2024-02-05", "2024-02-06")
-
-    def test_of_a_stream_only_the_waiting_counts(self, make_client: MakeClient) -> None:
-        with Sandbox(limits=False) as sandbox:
-            make_client(sandbox).trades(TTF, "2023-11-01", "2024-02-10")
-            pieces = make_client(sandbox, workers=1, deadline=2.5).stream.trades(TTF, "2023-11-01", "2024-02-10")
-            taken = [next(pieces)]
-            time.sleep(2.7)
-
-            assert 4 == len([*taken, *pieces])
-
-    def test_a_stream_breaks_off_at_the_piece_that_is_late(self, make_client: MakeClient) -> None:
-        with Sandbox(limits=False, faults=[Fault(path="/trades", skip=3 + 1, times=1, delay=30.0)]) as sandbox:
-            make_client(sandbox).trades(TTF, "2023-12-01", "2024-02-10")
-            client = make_client(sandbox, workers=1, deadline=2.0)
-            pieces = client.stream.trades(TTF, "2023-12-01", "2024-02-10")
-            first = next(pieces)
-            with pytest.raises(PartialDataError, match="Config.deadline") as caught:
-                next(pieces)
-
-            rest = list(caught.value.resume())
-            assert (True, 2) == (len(first) > 0, len(rest))
-
-    def test_without_one_a_question_takes_as_long_as_it_takes(self) -> None:
-        assert None is Config().deadline
-
-
 # --- bounded in size ---------------------------------------------------------------------------------------------
 
 
@@ -330,28 +165,26 @@ class TestSize:
     def bomb(self, encoding: str, size: int) -> bytes:
         """So many bytes of JSON, packed to very few."""
         body = b"[" + b" " * (size - 2) + b"]"
-        packed = {"br": brotli.compress, "gzip": gzip.compress, "deflate": zlib.compress, "identity": bytes}[encoding](
-            body
-        )
-        return http(200, packed, Content_Encoding=encoding)
+        pack = {"br": partial(brotli.compress, quality=5), "gzip": gzip.compress, "deflate": zlib.compress}
+        return http(200, pack.get(encoding, bytes)(body), Content_Encoding=encoding)
 
     @pytest.mark.parametrize("encoding", ["br", "gzip", "deflate", "identity"])
     def test_more_than_that_is_refused_with_its_figure_and_how_to_raise_it(
-        self, session: MakeSession, encoding: str
+        self, bench: MakeBench, encoding: str
     ) -> None:
-        made, wire, _ = session(self.bomb(encoding, 3_000_000), max_body=100_000)
+        made = bench(self.bomb(encoding, 3_000_000), max_body=100_000)
         with pytest.raises(TransportError) as caught:
-            made.send(ASK)
+            made.send()
 
         said = str(caught.value)
-        assert (TransportError, 1) == (type(caught.value), len(wire.heads))  # it would be as large again
+        assert (TransportError, 1) == (type(caught.value), len(made.wire.heads))  # it would be as large again
         assert "max_body=100,000 is the most that is taken" in said
         assert "times the" in said
         for _ in range(5):  # who does as it says, arrives
             raised = int(re.findall(r"max_body=([\d_]+)", said)[-1].replace("_", ""))
-            more, _, _ = session(self.bomb(encoding, 3_000_000), max_body=raised)
+            more = bench(self.bomb(encoding, 3_000_000), max_body=raised)
             try:
-                assert 3_000_000 == len(more.send(ASK))
+                assert 3_000_000 == len(more.send())
                 break
             except TransportError as error:
                 said = str(error)
@@ -359,37 +192,37 @@ class TestSize:
             raise AssertionError(said)
 
     @pytest.mark.parametrize("encoding", ["br", "gzip", "deflate"])
-    def test_no_more_is_unpacked_than_tells_that_it_is_too_much(self, session: MakeSession, encoding: str) -> None:
-        made, _, _ = session(self.bomb(encoding, 200_000_000), max_body=1_000_000)
+    def test_no_more_is_unpacked_than_tells_that_it_is_too_much(self, bench: MakeBench, encoding: str) -> None:
+        made = bench(self.bomb(encoding, 200_000_000), max_body=1_000_000)
         with pytest.raises(TransportError, match="it unpacks to more than") as caught:
-            made.send(ASK)
+            made.send()
 
         figure = int(str(caught.value).partition("more than ")[2].partition(" bytes")[0].replace(",", ""))
         assert figure <= 1_000_000 + 2**20
 
-    def test_what_packs_too_well_is_refused_from_a_sixteenth_on(self, session: MakeSession) -> None:
+    def test_what_packs_too_well_is_refused_from_a_sixteenth_on(self, bench: MakeBench) -> None:
         large, small = self.bomb("br", 200_000), self.bomb("br", 50_000)
-        made, _, _ = session(large, max_body=1_600_000)
+        made = bench(large, max_body=1_600_000)
         with pytest.raises(TransportError, match="times the .* that came.*from 100,000 on no more than 200 times"):
-            made.send(ASK)
-        fine, _, _ = session(small, max_body=1_600_000)
+            made.send()
+        fine = bench(small, max_body=1_600_000)
 
-        assert 50_000 == len(fine.send(ASK))
+        assert 50_000 == len(fine.send())
 
-    def test_an_answer_of_the_usual_kind_may_fill_it(self, session: MakeSession) -> None:
+    def test_an_answer_of_the_usual_kind_may_fill_it(self, bench: MakeBench) -> None:
         row = b'{"tradeId":"%d","price":%d.%d,"quantity":%d}'
         body = b"[" + b",".join(row % (i, i % 83, i * 7919 % 1000, i % 7) for i in range(20_000)) + b"]"
-        made, _, _ = session(http(200, brotli.compress(body, quality=5), Content_Encoding="br"), max_body=len(body))
-        assert body == made.send(ASK)
+        made = bench(http(200, brotli.compress(body, quality=5), Content_Encoding="br"), max_body=len(body))
+        assert body == made.send()
 
-        less, _, _ = session(http(200, brotli.compress(body, quality=5), Content_Encoding="br"), max_body=len(body) - 1)
+        less = bench(http(200, brotli.compress(body, quality=5), Content_Encoding="br"), max_body=len(body) - 1)
         with pytest.raises(TransportError, match="max_body"):
-            less.send(ASK)
+            less.send()
 
-    def test_an_error_is_read_no_further_than_it_is_shown(self, session: MakeSession) -> None:
-        made, _, _ = session(self.bomb("gzip", 100_000_000).replace(b"200 X", b"400 X"), max_body=1_000)
+    def test_an_error_is_read_no_further_than_it_is_shown(self, bench: MakeBench) -> None:
+        made = bench(self.bomb("gzip", 100_000_000).replace(b"200 X", b"400 X"), max_body=1_000)
         with pytest.raises(Exception, match="400 Bad Request"):
-            made.send(ASK)
+            made.send()
 
     def test_a_piece_that_is_too_large_is_named_and_the_others_arrive(self, make_client: MakeClient) -> None:
         question = (TTF, "2023-06-01", "2024-02-10")
@@ -409,9 +242,7 @@ class TestSize:
     [(b'[{"a":1},', False), (b'[{"a":1}', False), (b"dealDate,price\r\n1,2", True)],
     ids=["json", "json-before-its-bracket", "csv"],
 )
-def test_an_answer_without_a_length_that_breaks_off_is_asked_again(
-    session: MakeSession, body: bytes, csv: bool
-) -> None:
+def test_an_answer_without_a_length_that_breaks_off_is_asked_again(bench: MakeBench, body: bytes, csv: bool) -> None:
     def unframed(connection: socket.socket, head: str) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
         connection.close()
@@ -420,10 +251,10 @@ def test_an_answer_without_a_length_that_breaks_off_is_asked_again(
         connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + (b"a\r\n" if csv else b"[1] "))
         connection.close()
 
-    made, wire, _ = session(unframed, whole)
+    made = bench(unframed, whole)
     made.send(Request(TRADES, csv=csv))
 
-    assert 2 == len(wire.heads)
+    assert 2 == len(made.wire.heads)
 
 
 # --- shared ------------------------------------------------------------------------------------------------------
@@ -458,36 +289,26 @@ METHODS = [method for method in ("fork", "spawn", "forkserver") if method in mul
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_question_is_mapped_over_processes(
-    method: str, sandbox: Sandbox, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name, value in {**sandbox.settings, "limiter": "off", "cache_dir": str(cache_dir)}.items():
-        monkeypatch.setenv(f"TRAYPORT_{name.upper()}", value)
-    script = tmp_path / "mapped.py"
-    script.write_text(
+def test_a_question_is_mapped_over_processes(method: str, sandbox: Sandbox, cache_dir: Path, tmp_path: Path) -> None:
+    script = (
         "import multiprocessing, trayport as tp\n"
         "from concurrent.futures import ProcessPoolExecutor\n"
         "names = ['TTF Apr-24', 'EUA Dec-24', 'TTF May-24']\n"
         "if __name__ == '__main__':\n"
         "    here = [tp.last_trade(name)['price'].tolist() for name in names]\n"
         f"    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context({method!r})) as pool:\n"
-        "        print(here == [frame['price'].tolist() for frame in pool.map(tp.last_trade, names)], here)\n",
-        encoding="utf-8",
+        "        print(here == [frame['price'].tolist() for frame in pool.map(tp.last_trade, names)], here)\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
 
-    assert done.stdout.startswith("True [["), done.stderr
+    assert printed(script, tmp_path, environment(sandbox, cache_dir, limiter="off")).startswith("True [[")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_a_fork_in_the_middle_of_questions_harms_neither_side(
-    sandbox: Sandbox, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sandbox: Sandbox, cache_dir: Path, tmp_path: Path
 ) -> None:
-    for name, value in {**sandbox.settings, "limiter": "off", "cache_dir": str(cache_dir)}.items():
-        monkeypatch.setenv(f"TRAYPORT_{name.upper()}", value)
-    script = tmp_path / "forked.py"
     # In a process of its own: what measures coverage holds a lock now and then, which a fork would never see freed.
-    script.write_text(
+    script = (
         "import os, trayport as tp\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
         "def ask():\n"
@@ -499,12 +320,10 @@ def test_a_fork_in_the_middle_of_questions_harms_neither_side(
         "    if child == 0:\n"
         "        os._exit(0 if ask() == whole else 1)\n"
         "    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
-        "    print(ended, {whole} == {each.result() for each in under_way})\n",
-        encoding="utf-8",
+        "    print(ended, {whole} == {each.result() for each in under_way})\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
 
-    assert "0 True\n" == done.stdout, done.stderr
+    assert "0 True\n" == printed(script, tmp_path, environment(sandbox, cache_dir, limiter="off"))
 
 
 # --- ended -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import json
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,9 +17,11 @@ import pytest
 import responses
 import yaml
 from openapi_schema_validator import OAS31Validator
+from support.fake import Clock
 
 from trayport import BadRequest, Client, Config, Contract, Front, Instrument, Market, TrayportWarning
 from trayport._time import instant, wire
+from trayport.transport.limits import Gate
 
 DATA = Path(__file__).parent / "data"
 EXAMPLES = {e["id"]: e for e in json.loads((DATA / "examples.json").read_text(encoding="utf-8"))["examples"]}
@@ -71,15 +74,25 @@ REFERENCE_DATA = {
 }
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Any:
-    """A client of the real hosts, which answer with the published examples."""
+@contextmanager
+def answered(folder: Path, **given: Any) -> Iterator[Any]:
+    """A client of the real hosts, which answer with the published examples; its limits wait on a clock of their own."""
+    settings = {"cache_dir": folder, "attempts": 1, **given}
+    now = {"clock": settings.pop("clock")} if "clock" in settings else {}
     with responses.RequestsMock(assert_all_requests_are_fired=False) as wire_:
         for path, body in REFERENCE_DATA.items():
             wire_.get(f"https://referencedata.trayport.com{path}", json=body)
-        with Client(config=Config(KEY, cache_dir=tmp_path, attempts=1)) as made:
+        with Client(config=Config(KEY, **settings), **now) as made:
+            clock = Clock()
+            made.session.clock, made.session.wait, made.session.gate = clock, clock.wait, Gate(clock)
             made.wire = wire_  # type: ignore[attr-defined]
             yield made
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Any:
+    with answered(tmp_path) as made:
+        yield made
 
 
 def answer(client: Any, example: str, status: int = 200) -> None:
@@ -242,12 +255,8 @@ SAID_TOO = {
 def intraday_client(tmp_path: Path) -> Any:
     """A client at the moment of the snapshot, with the right to it: the example leaves the moment to the server."""
     now = pd.Timestamp("2023-08-15T15:30:20", tz="UTC")
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as wire_:
-        for path, body in REFERENCE_DATA.items():
-            wire_.get(f"https://referencedata.trayport.com{path}", json=body)
-        with Client(config=Config(KEY, cache_dir=tmp_path, attempts=1, intraday=True), clock=lambda: now) as made:
-            made.wire = wire_  # type: ignore[attr-defined]
-            yield made
+    with answered(tmp_path, intraday=True, clock=lambda: now) as made:
+        yield made
 
 
 def ask(example: str, client: Any) -> pd.DataFrame:

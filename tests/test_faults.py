@@ -320,10 +320,11 @@ class TestTrust:
                     session.send(ASK)
             session.close()
 
+    @pytest.mark.skipif(
+        sys.platform in ("win32", "darwin"), reason="its store is the user's own, where SSL_CERT_FILE is not read"
+    )
     def test_the_real_store_of_the_system_is_asked(self, monkeypatch: pytest.MonkeyPatch, mine: Path) -> None:
         pytest.importorskip("truststore")
-        if sys.platform in ("win32", "darwin"):
-            pytest.skip("its store is the user's own")
         with served(mine) as (port, _):
             monkeypatch.setenv("SSL_CERT_FILE", str(mine))
             session, _ = far_away(analytics_url=f"https://127.0.0.1:{port}")

@@ -36,7 +36,7 @@ from trayport import (
     TrayportError,
     TrayportWarning,
 )
-from trayport.sandbox import Sandbox
+from trayport.sandbox import Fault, Sandbox
 
 QUESTION: dict[str, Any] = {"contract": ["TTF Apr-24", "EUA Dec-24"], "start": "2023-11-01", "end": "2024-03-01"}
 
@@ -431,8 +431,8 @@ def test_a_bar_is_shown_for_several_requests_and_says_what_came(
     make_client: MakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Long enough that the bar, which waits half a second before it shows, is seen.
-    with Sandbox() as slow:
-        make_client(slow, progress=True, limiter="memory").trades("TTF Apr-24", "2022-10-01", "2024-02-01")
+    with Sandbox(limits=False, faults=[Fault(path="/trades", times=None, delay=0.15)]) as slow:
+        make_client(slow, progress=True, workers=2).trades("TTF Apr-24", "2022-10-01", "2024-02-01")
     text = capsys.readouterr().err
 
     assert "trades:" in text
@@ -451,9 +451,10 @@ def test_no_bar_is_shown_where_nobody_looks(
 
 NOTEBOOK = """
 import tempfile, trayport as tp
-from trayport.sandbox import Sandbox
-with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
-    tp.configure(cache_dir=folder, **sandbox.settings)
+from trayport.sandbox import Fault, Sandbox
+slowly = Fault(path="/trades", times=None, delay=0.15)
+with Sandbox(limits=False, faults=[slowly]) as sandbox, tempfile.TemporaryDirectory() as folder:
+    tp.configure(cache_dir=folder, limiter="off", workers=2, **sandbox.settings)
     rows = len(tp.trades("TTF Apr-24", "2022-10-01", "2024-02-01"))
 """
 

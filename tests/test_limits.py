@@ -41,6 +41,14 @@ def worst(taken: list[float], rate: Rate) -> float:
     )
 
 
+def start_in_turn(gate: Gate, threads: list[threading.Thread]) -> None:
+    """Each as soon as the one before it stands in the queue."""
+    for place, thread in enumerate(threads, 1):
+        thread.start()
+        while len(gate._queue) < place:
+            time.sleep(0.001)
+
+
 @settings(deadline=None)
 @given(
     st.tuples(st.integers(1, 8), st.integers(1, 480)),
@@ -169,22 +177,20 @@ def test_a_thread_in_the_queue_can_be_stopped_too() -> None:
 
 
 def test_threads_are_served_in_the_order_in_which_they_came() -> None:
-    gate, served, rates = Gate(), list[int](), (Rate(1, 0.3),)
+    gate, served, rates = Gate(), list[int](), (Rate(1, 0.05),)
     gate.acquire(rates, threading.Event())
+    block = (Rate(1, 0.4),)  # keeps the first at the head until all are there
 
     def ask(me: int) -> None:
-        gate.acquire(rates, threading.Event())
+        gate.acquire(rates if me else block, threading.Event())
         served.append(me)
 
-    threads = [threading.Thread(target=ask, args=(me,)) for me in range(5)]
-    for place, thread in enumerate(threads, 1):
-        thread.start()
-        while len(gate._queue) < place:
-            time.sleep(0.001)
+    threads = [threading.Thread(target=ask, args=(me,)) for me in range(6)]
+    start_in_turn(gate, threads)
     for thread in threads:
         thread.join()
 
-    assert [0, 1, 2, 3, 4] == served
+    assert [0, 1, 2, 3, 4, 5] == served
 
 
 def test_threads_together_stay_within_the_windows_and_use_them() -> None:
@@ -263,10 +269,7 @@ class TestPriorities:
             done.append(bulk)
 
         threads += [threading.Thread(target=ask, args=(bulk,)) for bulk in waiting]
-        for place, thread in enumerate(threads, 1):
-            thread.start()
-            while len(gate._queue) < place:
-                time.sleep(0.001)
+        start_in_turn(gate, threads)
         for thread in threads:
             thread.join()
         return done
@@ -343,10 +346,7 @@ class TestStanding:
         gate, stop = Gate(), threading.Event()
         gate.acquire((Rate(1, 60.0),), stop)
         threads = [threading.Thread(target=self.give_up, args=(gate, stop)) for _ in range(3)]
-        for place, thread in enumerate(threads, 1):
-            thread.start()
-            while len(gate._queue) < place:
-                time.sleep(0.001)
+        start_in_turn(gate, threads)
         waiting = gate.standing(RATES).waiting
         stop.set()
         for thread in threads:

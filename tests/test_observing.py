@@ -8,13 +8,10 @@ import pickle
 import re
 import shlex
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
 
 import pytest
+from support.bench import ASK, Bench, MakeBench
 from support.canary import KEY
-from support.fake import Clock
 from support.relay import Relay, said
 from support.wire import Answer, Wire, hang, http, reset
 
@@ -26,32 +23,11 @@ from trayport.endpoints import REFERENCE, TRADES, Request
 from trayport.errors import CircuitOpen, TransportError
 from trayport.hooks import Counts, Pool, Standing, Status
 from trayport.sandbox import Sandbox
-from trayport.transport import Session
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(left alone|to try again):trayport.TrayportWarning")
 
-ASK = Request(TRADES, (("from", "2023-01-01T00:00:00Z"),))
 LIST = Request(REFERENCE["instruments"])
 ONE_DAY = ("TTF Apr-24", "2024-02-05", "2024-02-06")
-
-MakeSession = Callable[..., tuple[Session, Wire, list[RequestEvent]]]
-
-
-@pytest.fixture
-def asking() -> Iterator[MakeSession]:
-    """A session whose waits take no time, the wire that answers it, and what its hook has seen."""
-    with ExitStack() as stack:
-
-        def make(*answers: Answer, **settings: Any) -> tuple[Session, Wire, list[RequestEvent]]:
-            wire, clock = stack.enter_context(Wire(*answers)), Clock()
-            events: list[RequestEvent] = []
-            urls = {"analytics_url": f"{wire.url}/api", "reference_url": wire.url}
-            config = Config(KEY, **{"limiter": "off", **urls, **settings})
-            session = Session(config, [events.append], clock=clock, wait=clock.wait)
-            stack.callback(session.close)
-            return session, wire, events
-
-        yield make
 
 
 def ids(wire: Wire) -> list[str]:
@@ -62,20 +38,20 @@ def ids(wire: Wire) -> list[str]:
 class TestIds:
     """The names of requests and attempts."""
 
-    def test_every_attempt_tells_the_server_a_name_of_its_own(self, asking: MakeSession) -> None:
-        session, wire, events = asking(http(503), reset, http(200, b"[]"))
-        session.send(ASK)
+    def test_every_attempt_tells_the_server_a_name_of_its_own(self, bench: MakeBench) -> None:
+        made = bench(http(503), reset, http(200, b"[]"))
+        made.send()
 
-        request = ids(wire)[0].removesuffix("-1")
-        assert [f"{request}-1", f"{request}-2", f"{request}-3"] == ids(wire) == [event.id for event in events]
+        request = ids(made.wire)[0].removesuffix("-1")
+        assert [f"{request}-1", f"{request}-2", f"{request}-3"] == ids(made.wire) == [event.id for event in made.events]
 
-    def test_no_two_requests_have_the_same_name(self, asking: MakeSession) -> None:
-        session, wire, _ = asking(http(200, b"[]"))
+    def test_no_two_requests_have_the_same_name(self, bench: MakeBench) -> None:
+        made = bench(http(200, b"[]"))
         for _ in range(50):
-            session.send(ASK)
+            made.send()
 
-        assert 50 == len(set(ids(wire)))
-        assert all(re.fullmatch("[0-9a-f]{16}-1", name) for name in ids(wire))
+        assert 50 == len(set(ids(made.wire)))
+        assert all(re.fullmatch("[0-9a-f]{16}-1", name) for name in ids(made.wire))
 
     @pytest.mark.parametrize(
         "trouble, kind",
@@ -88,30 +64,30 @@ class TestIds:
         ],
     )
     def test_an_error_tells_the_name_of_the_last_attempt_and_keeps_it_when_it_travels(
-        self, asking: MakeSession, trouble: Answer, kind: type[tp.TransportError | tp.APIError]
+        self, bench: MakeBench, trouble: Answer, kind: type[tp.TransportError | tp.APIError]
     ) -> None:
-        session, wire, _ = asking(trouble, attempts=2, timeout=(1, 0.1), max_body=8000)
+        made = bench(trouble, attempts=2, timeout=(1, 0.1), max_body=8000)
         with pytest.raises(kind) as caught:
-            session.send(ASK)
+            made.send()
 
-        assert ids(wire)[-1] == caught.value.request_id
-        assert str(caught.value).endswith(f"(X-Request-ID {ids(wire)[-1]})")
+        assert ids(made.wire)[-1] == caught.value.request_id
+        assert str(caught.value).endswith(f"(X-Request-ID {ids(made.wire)[-1]})")
         travelled = pickle.loads(pickle.dumps(caught.value))
         assert (str(caught.value), repr(caught.value)) == (str(travelled), repr(travelled))
 
-    def test_an_end_of_patience_tells_the_last_attempt_that_was_made(self, asking: MakeSession) -> None:
-        session, wire, _ = asking(hang(5), attempts=2)
-        threading.Timer(0.2, session.close).start()
+    def test_an_end_of_patience_tells_the_last_attempt_that_was_made(self, bench: MakeBench) -> None:
+        made = bench(hang(5), attempts=2)
+        threading.Timer(0.2, made.session.close).start()
         with pytest.raises(TransportError, match="the client was closed") as caught:
-            session.send(ASK)
+            made.send()
 
-        assert ids(wire) == [caught.value.request_id]
+        assert ids(made.wire) == [caught.value.request_id]
 
-    def test_what_was_not_sent_has_no_name(self, asking: MakeSession) -> None:
-        session, _, _ = asking(http(503), attempts=1)
-        fail(session, 5)
+    def test_what_was_not_sent_has_no_name(self, bench: MakeBench) -> None:
+        made = bench(http(503), attempts=1)
+        fail(made, 5)
         with pytest.raises(CircuitOpen) as caught:
-            session.ready(ASK)
+            made.session.ready(ASK)
 
         assert "" == caught.value.request_id
         assert "X-Request-ID" not in str(caught.value)
@@ -131,61 +107,63 @@ class TestIds:
 class TestEvents:
     """What a hook learns beside the names; ``test_session`` has the rest."""
 
-    def test_a_retry_says_what_went_wrong_before(self, asking: MakeSession) -> None:
-        session, _, events = asking(http(503), reset, http(429), http(200, b"[]"))
-        session.send(ASK)
+    def test_a_retry_says_what_went_wrong_before(self, bench: MakeBench) -> None:
+        made = bench(http(503), reset, http(429), http(200, b"[]"))
+        made.send()
 
         assert [None, "ServerError 503", "ConnectionFailed", "RateLimited 429"] == [
-            event.retry_reason for event in events
+            event.retry_reason for event in made.events
         ]
 
-    def test_bytes_are_counted_on_the_wire_and_unpacked(self, asking: MakeSession) -> None:
+    def test_bytes_are_counted_on_the_wire_and_unpacked(self, bench: MakeBench) -> None:
         body = b"[" + b" " * 5000 + b"]"
         packed = gzip.compress(body)
-        session, _, events = asking(http(200, packed, Content_Encoding="gzip"), http(200, body))
-        session.send(ASK)
-        session.send(ASK)
+        made = bench(http(200, packed, Content_Encoding="gzip"), http(200, body))
+        made.send()
+        made.send()
 
-        assert [(len(packed), 5002), (5002, 5002)] == [(event.bytes_received, event.bytes_decoded) for event in events]
-
-    def test_both_apis_are_told_apart(self, asking: MakeSession) -> None:
-        session, _, events = asking(http(200, b"[]"))
-        session.send(ASK)
-        session.send(LIST)
-
-        assert [("trades", "analytics"), ("instruments", "reference")] == [
-            (event.endpoint, event.api) for event in events
+        assert [(len(packed), 5002), (5002, 5002)] == [
+            (event.bytes_received, event.bytes_decoded) for event in made.events
         ]
 
-    def test_they_tell_when_an_api_is_left_alone_and_when_no_longer(self, asking: MakeSession) -> None:
-        session, _, events = asking(*[http(503)] * 6, http(200, b"[]"), attempts=1)
-        fail(session, 5)
-        forward(session, 30)
-        fail(session, 1)
-        forward(session, 30)
-        session.send(ASK)
+    def test_both_apis_are_told_apart(self, bench: MakeBench) -> None:
+        made = bench(http(200, b"[]"))
+        made.send()
+        made.send(LIST)
 
-        assert ["closed"] * 4 + ["open", "open", "closed"] == [event.breaker for event in events]
+        assert [("trades", "analytics"), ("instruments", "reference")] == [
+            (event.endpoint, event.api) for event in made.events
+        ]
 
-    def test_an_event_is_a_line_that_a_program_can_take_apart(self, asking: MakeSession) -> None:
-        session, _, events = asking(http(503), http(200, b"[]"))
-        session.send(ASK)
+    def test_they_tell_when_an_api_is_left_alone_and_when_no_longer(self, bench: MakeBench) -> None:
+        made = bench(*[http(503)] * 6, http(200, b"[]"), attempts=1)
+        fail(made, 5)
+        made.clock.now += 30
+        fail(made, 1)
+        made.clock.now += 30
+        made.send()
+
+        assert ["closed"] * 4 + ["open", "open", "closed"] == [event.breaker for event in made.events]
+
+    def test_an_event_is_a_line_that_a_program_can_take_apart(self, bench: MakeBench) -> None:
+        made = bench(http(503), http(200, b"[]"))
+        made.send()
 
         assert {
-            "id": events[1].id, "endpoint": "trades", "api": "analytics", "attempt": "2", "waited": "0.000",
+            "id": made.events[1].id, "endpoint": "trades", "api": "analytics", "attempt": "2", "waited": "0.000",
             "elapsed": "0.000", "status": "200", "bytes_received": "2", "bytes_decoded": "2", "error": "-",
             "retry_reason": "ServerError 503", "breaker": "closed",
-        } == dict(pair.split("=", 1) for pair in shlex.split(str(events[1])))  # fmt: skip
+        } == dict(pair.split("=", 1) for pair in shlex.split(str(made.events[1])))  # fmt: skip
 
 
 def test_each_attempt_is_one_log_line_and_a_failed_one_is_seen_at_info(
-    asking: MakeSession, caplog: pytest.LogCaptureFixture
+    bench: MakeBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "trayport")
-    session, _, events = asking(http(503), http(200, b"[]"))
-    session.send(ASK)
+    made = bench(http(503), http(200, b"[]"))
+    made.send()
 
-    assert [(logging.INFO, str(events[0])), (logging.DEBUG, str(events[1]))] == [
+    assert [(logging.INFO, str(made.events[0])), (logging.DEBUG, str(made.events[1]))] == [
         (record.levelno, record.getMessage()) for record in caplog.records if record.name.startswith("trayport")
     ]
 
@@ -201,24 +179,24 @@ class TestStatus:
         assert (Counts(), Pool(open=0, kept=3, made=0)) == (status.counts, status.pool)
         assert {"analytics": "closed", "reference": "closed"} == status.breakers
 
-    def test_it_counts_requests_attempts_failures_and_retries(self, asking: MakeSession) -> None:
-        session, _, _ = asking(http(503), http(200, b"[]"), http(400), attempts=2)
-        session.send(ASK)
+    def test_it_counts_requests_attempts_failures_and_retries(self, bench: MakeBench) -> None:
+        made = bench(http(503), http(200, b"[]"), http(400), attempts=2)
+        made.send()
         with pytest.raises(tp.BadRequest):
-            session.send(ASK)
+            made.send()
 
-        assert Counts(requests=2, attempts=3, failed=2, retries=1) == session.status().counts
+        assert Counts(requests=2, attempts=3, failed=2, retries=1) == made.session.status().counts
 
-    def test_it_tells_what_is_under_way_and_which_connections_there_are(self, asking: MakeSession) -> None:
-        session, wire, _ = asking(hang(0.5), http(200, b"[]"), workers=2, attempts=2, timeout=(1, 0.4))
+    def test_it_tells_what_is_under_way_and_which_connections_there_are(self, bench: MakeBench) -> None:
+        made = bench(hang(0.5), http(200, b"[]"), workers=2, attempts=2, timeout=(1, 0.4))
         seen: list[Status] = []
-        threading.Timer(0.25, lambda: seen.append(session.status())).start()
-        session.send(ASK)
+        threading.Timer(0.25, lambda: seen.append(made.session.status())).start()
+        made.send()
 
         assert (1, 1) == (seen[0].counts.under_way, seen[0].pool.open)
-        assert (0, Pool(open=1, kept=2, made=len(wire.heads))) == (
-            session.status().counts.under_way,
-            session.status().pool,
+        assert (0, Pool(open=1, kept=2, made=len(made.wire.heads))) == (
+            made.session.status().counts.under_way,
+            made.session.status().pool,
         )
 
     def test_connections_that_are_kept_are_made_once(self, make_client: MakeClient) -> None:
@@ -229,20 +207,20 @@ class TestStatus:
         assert client.status().counts.attempts >= 20
         assert client.status().pool.made <= 2  # one to each API
 
-    def test_it_tells_that_an_api_is_left_alone_and_that_one_may_try_again(self, asking: MakeSession) -> None:
-        session, _, _ = asking(http(503), attempts=1)
-        fail(session, 5)
-        assert {"analytics": "open", "reference": "closed"} == session.status().breakers
+    def test_it_tells_that_an_api_is_left_alone_and_that_one_may_try_again(self, bench: MakeBench) -> None:
+        made = bench(http(503), attempts=1)
+        fail(made, 5)
+        assert {"analytics": "open", "reference": "closed"} == made.session.status().breakers
 
-        forward(session, 30)
-        assert {"analytics": "half-open", "reference": "closed"} == session.status().breakers
+        made.clock.now += 30
+        assert {"analytics": "half-open", "reference": "closed"} == made.session.status().breakers
 
-    def test_it_tells_the_limit_and_that_a_refusal_slows_it(self, asking: MakeSession) -> None:
-        session, _, _ = asking(http(429), http(200, b"[]"), limiter="memory", per_minute=300)
-        assert (Rate(3, 0.5), Rate(6, 1.0), Rate(300, 60.0)) == session.status().limiter.rates
+    def test_it_tells_the_limit_and_that_a_refusal_slows_it(self, bench: MakeBench) -> None:
+        made = bench(http(429), http(200, b"[]"), limiter="memory", per_minute=300)
+        assert (Rate(3, 0.5), Rate(6, 1.0), Rate(300, 60.0)) == made.session.status().limiter.rates
 
-        session.send(ASK)
-        limiter = session.status().limiter
+        made.send()
+        limiter = made.session.status().limiter
         assert ("memory", 2, 0.5, True) == (limiter.kind, limiter.used, limiter.share, limiter.slowed)
 
     def test_it_reads_well(self) -> None:
@@ -264,20 +242,18 @@ class TestStatus:
         with pytest.raises(ConfigError, match="no API key"):
             Client(config=Config()).status()
 
-    def test_the_key_is_not_in_it(self, asking: MakeSession) -> None:
-        session, _, events = asking(http(200, b"[]"), limiter="memory")
-        session.send(ASK)
+    def test_the_key_is_not_in_it(self, bench: MakeBench) -> None:
+        made = bench(http(200, b"[]"), limiter="memory")
+        made.send()
 
-        assert KEY not in f"{session.status()!r} {session.status().limiter!r} {events[0]!r} {events[0]}"
+        assert (
+            KEY
+            not in f"{made.session.status()!r} {made.session.status().limiter!r} {made.events[0]!r} {made.events[0]}"
+        )
 
 
-def fail(session: Session, times: int) -> None:
+def fail(made: Bench, times: int) -> None:
     """So many different requests that fail."""
     for number in range(times):
         with pytest.raises(ServerError):
-            session.send(Request(TRADES, (("from", f"2023-01-{number + 1:02}T00:00:00Z"),)))
-
-
-def forward(session: Session, seconds: float) -> None:
-    """Turn the session's clock."""
-    session.wait(threading.Event(), seconds)
+            made.send(Request(TRADES, (("from", f"2023-01-{number + 1:02}T00:00:00Z"),)))

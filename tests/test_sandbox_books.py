@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ TOP, BOOK = "/orders/book/top", "/orders/book"
 SECOND = 10**9
 HOUR = {"from": "2024-02-05T09", "until": "2024-02-05T10", "interval": 1, "intervalUnit": "minute", **TTF}
 NOW = datetime.datetime(2024, 2, 7, 12, 7, 30, tzinfo=datetime.UTC)
+PROMPT = [{**TTF, "sequenceId": 10000302, "sequenceItemId": number} for number in (2, 4, 35)]
 SIDES = ("bidPrice", "bidQuantity", "askPrice", "askQuantity")
 
 
@@ -125,6 +127,29 @@ class TestBook:
                 assert len(set(prices)) == len(prices) or "marketId" in contract  # exchanges sum their orders by price
                 assert all(order["quantity"] > 0 for order in book[side])
                 assert all(round(order["price"] * 1000) % 5 == 0 for order in book[side])
+
+    @settings(max_examples=30, deadline=None)
+    @given(
+        contract=st.sampled_from([*CONTRACTS, *PROMPT]),
+        day=st.dates(datetime.date(2022, 2, 1), datetime.date(2024, 3, 27)),
+        second=st.integers(7 * 3600, 17 * 3600),
+        interval=st.integers(1, 60),
+        private=st.sampled_from(["true", "false"]),
+    )
+    def test_levels_are_sorted_and_uncrossed_within_a_venue(
+        self, sandbox: Sandbox, contract: dict[str, Any], day: datetime.date, second: int, interval: int, private: str
+    ) -> None:
+        first = nanoseconds(str(day)) + second * SECOND
+        asked = {"from": written(first), "until": written(first + 10 * interval * SECOND), "interval": interval,
+                 "intervalUnit": "second", "depth": 1000, "includePrivate": private,
+                 "optionalFields": "venueCode", **contract}  # fmt: skip
+        for book in answer(sandbox, BOOK, asked, includeEmptyBuckets="true"):
+            levels = {side: [(order["venueCode"], order["price"]) for order in book[side]] for side in ("bids", "asks")}
+            for venue in {venue for found in levels.values() for venue, _ in found}:
+                bids, asks = ([price for at, price in levels[side] if at == venue] for side in ("bids", "asks"))
+                assert bids == sorted(bids, reverse=True)
+                assert asks == sorted(asks)
+                assert max(bids, default=-math.inf) < min(asks, default=math.inf)
 
     @pytest.mark.parametrize("depth", [1, 2, 10, 37])
     def test_depth_cuts_after_the_best(self, sandbox: Sandbox, depth: int) -> None:

@@ -109,6 +109,40 @@ def test_several_trades_of_one_instant_are_one_order_against_several(sandbox: Sa
     assert {1} == {len(set(rows)) for rows in together}
 
 
+WEEK = {"from": "2024-02-05", "until": "2024-02-11"}  # Monday to Saturday
+GAS, POWER = ({"marketId": market, "contractType": "SinglePeriod"} for market in (10000065, 10009003))
+
+
+@pytest.mark.parametrize(
+    "contract, until",
+    [
+        pytest.param({**GAS, "sequenceId": 10000302, "sequenceItemId": 2}, 5, id="DA"),
+        pytest.param({**GAS, "sequenceId": 10000302, "sequenceItemId": 4}, 5, id="W/END"),
+        pytest.param({**GAS, "sequenceId": 10000302, "sequenceItemId": 5}, 5, id="WDNW"),
+        pytest.param({**GAS, "sequenceId": 10000302, "sequenceItemId": 35}, 5, id="BOM"),
+        pytest.param({**POWER, "sequenceId": 10000100, "sequenceItemId": 7777}, 2, id="Wed 07/02/24"),
+        pytest.param({**POWER, "sequenceId": 10000101, "sequenceItemId": 1154}, 5, id="W/END 10-Feb-24"),
+        pytest.param({**POWER, "sequenceId": 10000102, "sequenceItemId": 1155}, 5, id="Week 07-24"),
+    ],
+)
+def test_what_is_delivered_within_days_trades_on_each_working_day_until_then(
+    sandbox: Sandbox, contract: dict[str, Any], until: int
+) -> None:
+    rows = traded(sandbox, contract, WEEK["from"], WEEK["until"])
+    counted = [
+        row["count"] - row["deleteCount"]
+        for row in answer(sandbox, "/trades/activity", WEEK, optionalFields="marketId,deleteCount")
+        if contract == {name: row[name] for name in contract}
+    ]
+    month = {**contract, "sequenceId": 10000305, "sequenceItemId": 243}
+    month = month if contract["marketId"] == GAS["marketId"] else {**month, "sequenceId": 10000104}
+    (front,) = answer(sandbox, "/trades/last", month, at=WEEK["from"])
+
+    assert set(range(until)) == {moment(row["dealDate"]).weekday() for row in rows}
+    assert len(rows) == sum(counted)
+    assert all(0.7 < row["price"] / front["price"] < 1.4 for row in rows)
+
+
 def test_prices_of_a_commodity_move_together_and_winter_is_dearer(sandbox: Sandbox) -> None:
     window = {"from": "2023-06-01", "until": "2024-02-01", "interval": 1, "intervalUnit": "day"}
     closes = [

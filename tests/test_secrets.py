@@ -417,6 +417,10 @@ LEAKS = {
 }
 
 
+# Others' plugins, which only take time to load.
+BARE = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
 @pytest.mark.parametrize("name", LEAKS)
 def test_a_key_that_gets_out_anywhere_fails_the_run(name: str, tmp_path: Path) -> None:
     (tmp_path / "test_leak.py").write_text(f"from support.canary import KEY\n{LEAKS[name]}\n", encoding="utf-8")
@@ -425,7 +429,7 @@ def test_a_key_that_gets_out_anywhere_fails_the_run(name: str, tmp_path: Path) -
     done = subprocess.Popen(
         [sys.executable, *command.split(), "test_leak.py"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(canary.__file__).parent.parent), "PYTEST_ADDOPTS": ""},
+        env={**os.environ, "PYTHONPATH": str(Path(canary.__file__).parent.parent), **BARE},
         stdout=subprocess.PIPE,
         text=True,
     )

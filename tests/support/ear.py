@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from trayport.sandbox import refusals
 from trayport.sandbox.listener import Answer, Heard, Listener
+from trayport.sandbox.switches import Switches
+
+BODY = b"[" + b",".join(b'{"tradeId":"%d"}' % number for number in range(2000)) + b"]"
+"""An answer that is long enough to be packed."""
+
+
+def worded(status: int) -> Answer:
+    """What the API says with a status."""
+    return refusals.worded(status, Switches())
 
 
 @contextmanager

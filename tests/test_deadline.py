@@ -1,0 +1,175 @@
+"""``Config.deadline``: seconds for a whole question."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.bench import ASK, MakeBench
+from support.fake import Clock
+from support.wire import hang, http
+
+from conftest import MakeClient
+from trayport import Config, PartialDataError, TimedOut, TrayportWarning
+from trayport._parallel import Deadline, Stop, within
+from trayport.sandbox import Fault, Sandbox
+
+TTF = "TTF Apr-24"
+
+
+def test_it_stands_still_while_it_is_held() -> None:
+    clock = Clock()
+    deadline = Deadline(10.0, clock)
+    clock.now += 4
+    deadline.pause()
+    clock.now += 100
+    assert 6.0 == deadline.left
+    deadline.go_on()
+    clock.now += 5
+    assert 1.0 == deadline.left
+    clock.now += 5
+    assert 0.0 == deadline.left
+
+
+def test_one_that_runs_is_not_replaced() -> None:
+    with within(None):
+        assert float("inf") == Stop().left
+    with within(50.0), within(5000.0):
+        assert 0 < Stop().left <= 50.0
+    assert float("inf") == Stop().left
+
+
+def test_a_wait_beyond_it_is_not_begun(bench: MakeBench) -> None:
+    made = bench(http(503, b"busy", Retry_After="60"))
+    with pytest.raises(TimedOut) as caught:
+        made.session.send(ASK, Stop(Deadline(30.0, made.clock)))
+
+    assert "the 30 seconds for the whole question (Config.deadline) leave no time to ask again in 60" in str(
+        caught.value
+    )
+    assert "at last: trades: 503 Service Unavailable: busy" in str(caught.value)
+    assert ([], 1) == (made.clock.waits, len(made.wire.heads))
+
+
+def test_the_waits_count_and_the_last_cause_is_told(bench: MakeBench) -> None:
+    made = bench(*[http(503, Retry_After="20")] * 2, hang(30), timeout=(50, 50))
+    deadline = Deadline(40.5, made.clock)
+
+    def late(connection: socket.socket, head: str) -> None:
+        made.clock.now += 1
+        connection.close()
+
+    made.wire.answers[-1] = late
+    with (
+        pytest.warns(TrayportWarning),
+        pytest.raises(TimedOut, match="after 3 attempts: .*are over; at last: .*503"),
+    ):
+        made.session.send(ASK, Stop(deadline))
+
+    assert [20.0, 20.0] == made.clock.waits
+
+
+def test_a_request_under_way_is_cut_off(bench: MakeBench) -> None:
+    made = bench(hang(30))
+    began = time.monotonic()
+    with pytest.raises(TimedOut, match=r"after 1 attempt: the 0.3 seconds for the whole question \(Config.deadline\)"):
+        made.session.send(ASK, Stop(Deadline(0.3)))
+
+    assert time.monotonic() - began < 5
+
+
+def test_an_answer_that_drips_is_cut_off_too(bench: MakeBench) -> None:
+    def drip(connection: socket.socket, head: str) -> None:
+        connection.sendall(http(200, b"", length=10_000_000))
+        with suppress(OSError):
+            for _ in range(1000):
+                connection.sendall(b" ")
+                time.sleep(0.02)
+
+    made = bench(drip)
+    began = time.monotonic()
+    with pytest.raises(TimedOut, match="Config.deadline"):
+        made.session.send(ASK, Stop(Deadline(0.3)))
+
+    assert time.monotonic() - began < 5
+
+
+def test_what_is_not_there_by_then_is_partial_and_can_be_resumed(make_client: MakeClient) -> None:
+    question = (TTF, "2023-06-01", "2024-02-10")
+    late = Fault(path="/trades", skip=8 + 2, times=1, delay=30.0)
+    with Sandbox(limits=False, faults=[late]) as sandbox:
+        calm = make_client(sandbox, workers=1)
+        hasty = make_client(sandbox, workers=1, deadline=2.0)
+        assert 8 == len(hasty.plan.trades(*question))
+        whole = calm.trades(*question)
+        began = time.monotonic()
+        with pytest.raises(
+            PartialDataError, match=r"the 2 seconds for the whole question \(Config.deadline\)"
+        ) as caught:
+            hasty.trades(*question)
+
+        assert time.monotonic() - began < 10
+        assert {TimedOut} == {type(each.error) for each in caught.value.failures}
+        assert 6 == len(caught.value.failures)
+        assert len(caught.value.frame) > 0
+        pd.testing.assert_frame_equal(whole, caught.value.resume())
+
+
+def test_a_question_of_one_request_says_it_itself(make_client: MakeClient) -> None:
+    with Sandbox(limits=False, faults=[Fault(path="/trades", times=None, delay=30.0)]) as sandbox:
+        client = make_client(sandbox, deadline=0.5)
+        client.resolve(TTF)
+        with pytest.raises(TimedOut, match="trades: the server did not answer in time.*Config.deadline"):
+            client.trades(TTF, "2024-02-05", "2024-02-06")
+
+
+@pytest.mark.parametrize("path", ["/markets", "/sequences/*"])
+def test_look_ups_count(make_client: MakeClient, tmp_path: Path, path: str) -> None:
+    with Sandbox(limits=False, faults=[Fault(path=path, times=None, delay=30.0)]) as sandbox:
+        client = make_client(sandbox, deadline=1.0, cache_dir=tmp_path)
+        began = time.monotonic()
+        with pytest.raises(TimedOut, match="the 1 seconds for the whole question"):
+            client.trades(TTF, "2024-02-05", "2024-02-06")
+        assert time.monotonic() - began < 10
+        assert [] == [asked.path for asked in sandbox.asked if asked.api == "/api"]
+
+
+def test_waiting_for_leave_counts(make_client: MakeClient) -> None:
+    with Sandbox(limits=False) as sandbox:
+        make_client(sandbox).resolve(TTF)
+        client = make_client(sandbox, limiter="memory", deadline=1.0)
+        client.resolve(TTF)
+        client.session.gate.pause(60.0)
+        with pytest.raises(TimedOut, match="Config.deadline"):
+            client.trades(TTF, "2024-02-05", "2024-02-06")
+
+
+def test_of_a_stream_only_the_waiting_counts(make_client: MakeClient) -> None:
+    with Sandbox(limits=False) as sandbox:
+        make_client(sandbox).trades(TTF, "2023-11-01", "2024-02-10")
+        pieces = make_client(sandbox, workers=1, deadline=1.5).stream.trades(TTF, "2023-11-01", "2024-02-10")
+        taken = [next(pieces)]
+        time.sleep(1.7)
+
+        assert 4 == len([*taken, *pieces])
+
+
+def test_a_stream_breaks_off_at_the_piece_that_is_late(make_client: MakeClient) -> None:
+    with Sandbox(limits=False, faults=[Fault(path="/trades", skip=3 + 1, times=1, delay=30.0)]) as sandbox:
+        make_client(sandbox).trades(TTF, "2023-12-01", "2024-02-10")
+        client = make_client(sandbox, workers=1, deadline=1.5)
+        pieces = client.stream.trades(TTF, "2023-12-01", "2024-02-10")
+        first = next(pieces)
+        with pytest.raises(PartialDataError, match="Config.deadline") as caught:
+            next(pieces)
+
+        rest = list(caught.value.resume())
+        assert (True, 2) == (len(first) > 0, len(rest))
+
+
+def test_without_one_a_question_takes_as_long_as_it_takes() -> None:
+    assert None is Config().deadline
