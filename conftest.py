@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,17 +100,17 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
-def _of_all_docstrings() -> Iterator[Config]:
-    """What leads to one sandbox, whose names are looked up once."""
+def _of_all_docstrings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Config, Path]]:
+    """What leads to one sandbox, whose names are looked up once, and a folder for what they write."""
     with testing.sandbox() as client:
-        yield client.config
+        yield client.config, tmp_path_factory.mktemp("docstrings")
 
 
 @pytest.fixture(autouse=True)
 def _docstrings_run_in_a_sandbox(request: pytest.FixtureRequest) -> Iterator[None]:
     if isinstance(request.node, pytest.DoctestItem):
-        config = request.getfixturevalue("_of_all_docstrings")
-        with DEFAULT.lent():
+        config, folder = request.getfixturevalue("_of_all_docstrings")
+        with DEFAULT.lent(), contextlib.chdir(folder):
             configure(config=config)
             yield
     else:

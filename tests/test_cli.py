@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import pytest
@@ -333,8 +333,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "name, reason",
         [
-            ("it.xlsx", "is neither a .csv nor a .parquet file"),
-            ("it", "is neither a .csv nor a .parquet file"),
+            ("it.txt", "the suffix is to be one of .parquet, .csv,"),
+            ("it", "the suffix is to be one of .parquet, .csv,"),
             ("nowhere/it.csv", "there is no folder"),
             ("folder.csv", "cannot be written"),
         ],
@@ -483,14 +483,14 @@ class TestPartsAndFailures:
     def test_a_file_is_written_wholly_or_not_at_all(
         self, default: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        path = tmp_path / "it.parquet"
+        path = tmp_path / "it.csv"
         path.write_text("yesterday's")
 
-        def half(frame: pd.DataFrame, to: Path) -> None:
-            to.write_text("half")
+        def half(frame: pd.DataFrame, to: IO[str], **_: object) -> None:
+            to.write("half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(pd.DataFrame, "to_parquet", half)
+        monkeypatch.setattr(pd.DataFrame, "to_csv", half)
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", sys.stdout)  # a command that cannot write lets go of it
             assert 1 == main(["trades", "TTF Apr-24", "2024-02-05", "2024-02-06", "-o", str(path)])

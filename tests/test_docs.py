@@ -69,7 +69,10 @@ def test_every_public_function_has_an_example() -> None:
         "configure",
         "plan",
         "sandbox",
+        "save",
         "stream",
+        "to_arrow",
+        "to_polars",
         *(name for name, value in vars(api).items() if inspect.ismethod(value)),
     }
     scripts = {path.stem for path in (ROOT / "examples").glob("*.py")}

@@ -22,7 +22,7 @@ LAYERS = [
     {"diagnosis"},
     {"client"},
     {"api"},
-    {"plots", "sandbox"},
+    {"files", "plots", "sandbox"},
     {"cli", "testing"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

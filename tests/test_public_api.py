@@ -73,10 +73,11 @@ OBJECTS = [
     "Status",
 ]
 REST = ["__version__", "configure", "doctor", "plan", "sandbox", "status", "stream", "testing"]
+FILES = ["save", "to_arrow", "to_polars"]
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
-    assert sorted(QUESTIONS + REFERENCE + ERRORS + OBJECTS + REST) == sorted(tp.__all__)
+    assert sorted(QUESTIONS + REFERENCE + ERRORS + OBJECTS + REST + FILES) == sorted(tp.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(tp.__all__))
@@ -124,7 +125,7 @@ def test_a_questions_docstring_has_every_part_that_a_user_looks_for(name: str) -
     assert [] == [part for part in ("Parameters", "Returns", "Raises", "Examples", "DataFrame") if part not in text]
 
 
-@pytest.mark.parametrize("name", [*REFERENCE, "configure", "doctor", "status"])
+@pytest.mark.parametrize("name", [*REFERENCE, *FILES, "configure", "doctor", "status"])
 def test_every_other_functions_docstring_says_what_it_raises_and_shows_an_example(name: str) -> None:
     text = inspect.getdoc(getattr(tp, name)) or ""
 

@@ -64,6 +64,7 @@ from .errors import (
     TrayportWarning,
     UnknownContract,
 )
+from .files import save, to_arrow, to_polars
 from .hooks import Hook, RequestEvent, Status
 from .planner import Plan
 
@@ -108,6 +109,10 @@ __all__ = [
     "venues",
     "resolve",
     "label",
+    # files and other tables
+    "save",
+    "to_arrow",
+    "to_polars",
     # the client and its settings
     "Client",
     "Config",

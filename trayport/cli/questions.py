@@ -16,8 +16,9 @@ from attrs import define
 
 from ..client import DEFAULT
 from ..errors import Interrupted, PartialDataError, QueryError, TrayportWarning
+from ..files import SUFFIXES, check_path, partial
 from ..queries import Queries
-from .output import check_output, counted, partial, write
+from .output import counted, write
 
 __all__ = ["NO_DATA", "QUESTIONS", "Incomplete", "NoData", "add_commands"]
 
@@ -85,7 +86,7 @@ def add_commands(commands: Any) -> None:
     for name in QUESTIONS:
         command = _command(commands, name)
         command.epilog = _CODES
-        command.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to FILE: .csv or .parquet")
+        command.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"write to FILE: {', '.join(SUFFIXES)}")
         command.add_argument("--require-data", action="store_true", help=f"exit with {NO_DATA} if there are no data")
         command.set_defaults(run=_answer)
     planning = commands.add_parser("plan", help="what a question would ask, without asking it")
@@ -149,7 +150,7 @@ def _plan(options: argparse.Namespace) -> None:
 
 def _answer(options: argparse.Namespace) -> None:
     if options.output is not None:
-        check_output(options.output)
+        check_path(options.output)
     try:
         with _warnings_as_sentences():
             frame = getattr(DEFAULT, options.question)(**_asked(options))

@@ -1,0 +1,14 @@
+"""The same rows as an Arrow table, for whatever speaks Arrow, such as DuckDB.
+
+Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+"""
+
+from __future__ import annotations
+
+import trayport as tp
+from trayport.testing import sandboxed
+
+with sandboxed():
+    table = tp.to_arrow(tp.stream.trades("TTF Apr-24", "2023-12-01", "2024-02-10"))
+    print(f"{table.num_rows} rows, {table.nbytes / 1e6:.1f} MB")
+    print(table.schema.to_string(show_schema_metadata=False))
