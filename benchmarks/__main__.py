@@ -10,17 +10,19 @@ import os
 import platform
 from importlib.metadata import version
 
-from . import imports, names, sandbox
+from . import decoding, imports, names, sandbox
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions: only to see that it runs")
     quick = parser.parse_args().quick
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pandas", "numpy", "pyarrow", "attrs", "diskcache"))
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("pandas", "numpy", "pyarrow", "msgspec", "attrs", "diskcache")
+    )
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     print(f"{machine}, Python {platform.python_version()}, {packages}\n")
-    for measure in (imports.measure, names.measure, sandbox.measure):
+    for measure in (imports.measure, names.measure, decoding.measure, sandbox.measure):
         for line in measure(quick=quick):
             print(line)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from .._time import SECOND
@@ -20,12 +20,12 @@ __all__ = ["check", "cut"]
 _LOOK_BACK = pd.Timedelta(days=366)
 
 
-def check(times: Sequence[int], piece: Piece, query: Query) -> None:
+def check(times: npt.NDArray[np.int64], piece: Piece, query: Query) -> None:
     """Raise ``DecodeError`` for a time that was not asked for, and for an answer that may have been cut."""
     endpoint = piece.request.endpoint
     if not endpoint.named:
         return
-    moments = _moments(times, endpoint)
+    moments = pd.DatetimeIndex(times.view("M8[ns]"), tz="UTC")
     if endpoint.points is not None and moments.nunique() > endpoint.points:
         raise DecodeError(endpoint.name, "$", f"{moments.nunique()} points are as many as it gives: it may be cut")
     strays = ~np.asarray(_asked_for(moments, piece, query))  # so said, NaT is one too
@@ -35,13 +35,6 @@ def check(times: Sequence[int], piece: Piece, query: Query) -> None:
         place = f"$.{time}" if endpoint.rows_at else f"$[{number}].{time}"
         asked = f"{piece.window}" if query.at is None else f"what was asked for, {query.at}"
         raise DecodeError(endpoint.name, place, f"{moments[number]} lies outside of {asked}")
-
-
-def _moments(times: Sequence[int], endpoint: Endpoint) -> pd.DatetimeIndex:
-    try:
-        return pd.DatetimeIndex(np.array(times, dtype=np.int64).view("M8[ns]"), tz="UTC")
-    except OverflowError:  # a time that fits no frame is told by `framed`, or here where it has no row
-        raise DecodeError(endpoint.name, "$", "a time does not fit 64 bits") from None
 
 
 def cut(frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from ..endpoints import Column, DType
 from ..errors import DecodeError, TrayportWarning
+from .cells import Misfit, pack
 from .schema import Schema, Table
 
 __all__ = ["looks_like", "read"]
 
 
 def looks_like(payload: bytes) -> bool:
-    """Is it a table rather than JSON, or an HTML page?"""
-    return payload.removeprefix(codecs.BOM_UTF8).lstrip()[:1] not in (b"[", b"{", b"<", b"")
+    """Is it the beginning of a table rather than of JSON, or of an HTML page?"""
+    return bool(_TABLE.match(payload))
+
+
+_TABLE = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+[^\[{<]")
 
 
 def read(payload: bytes, schema: Schema) -> Table:
@@ -36,12 +41,12 @@ def read(payload: bytes, schema: Schema) -> Table:
     places = {title.strip().casefold(): place for place, title in enumerate(header)}
     _check(places, rows, schema)
     cells = {
-        column.name: _cells(rows, places[column.wire.casefold()], column, schema)
+        column.name: [_packed(_cells(rows, places[column.wire.casefold()], column, schema), column, schema)]
         for column in schema.columns
         if column.wire.casefold() in places
     }
-    cells |= {column.name: [None] * len(rows) for column in schema.columns if column.name not in cells}
-    return Table(len(rows), cells, (), [True] * len(rows) if schema.include_private else ())
+    own = [pack([True] * len(rows), "boolean")] if schema.include_private else ()
+    return Table(len(rows), cells, own=own)
 
 
 def _check(places: dict[str, int], rows: Sequence[Sequence[str]], schema: Schema) -> None:
@@ -62,6 +67,13 @@ def _check(places: dict[str, int], rows: Sequence[Sequence[str]], schema: Schema
             TrayportWarning,
             stacklevel=2,
         )
+
+
+def _packed(cells: Sequence[Any], column: Column, schema: Schema) -> pa.Array:
+    try:
+        return pack(cells, column.dtype)
+    except Misfit as misfit:
+        raise DecodeError(schema.endpoint.name, f"line {misfit.row + 2}, {column.wire}", misfit.why) from None
 
 
 def _cells(rows: Sequence[Sequence[str]], place: int, column: Column, schema: Schema) -> list[Any]:

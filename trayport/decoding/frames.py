@@ -10,38 +10,32 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..contracts.contract import kind_of
-from ..endpoints import Column, Endpoint
+from ..endpoints import Column, DType, Endpoint
 from ..errors import ContractError, DecodeError
-from .schema import Ids, Naming, Schema, Table
+from .cells import STRING, integers, pack, repeated, unpack
+from .schema import Contracts, Ids, Naming, Schema, Table
 from .twins import public_copies
 
-__all__ = ["STRING", "blank", "empty", "framed", "join"]
-
-STRING = pd.StringDtype("pyarrow")
-"""The dtype of every text column, the same on all versions of pandas and for empty frames."""
-
-NO_ROWS = Table(0, {})
+__all__ = ["blank", "empty", "framed", "join"]
 
 
 def framed(table: Table, schema: Schema, naming: Naming) -> pd.DataFrame:
-    """The rows of ``table``, in its order, as a frame of ``schema``."""
+    """The rows of ``table``, in its order, as a frame of ``schema``; its cells are used up, column by column."""
     endpoint = schema.endpoint
     index = _index(table, schema)
     data: dict[str, Any] = {}
     if endpoint.named:
         data["contract"] = (
-            _repeated(naming, table.length)
-            if isinstance(naming, str)
-            else _contracts(table.contracts, naming, endpoint)
+            repeated(naming, table.length) if isinstance(naming, str) else _contracts(table.contracts, naming, endpoint)
         )
     if endpoint.sides:
-        data["side"] = _strings(_of("side", table))
-        data["level"] = np.array(_of("level", table), dtype=np.int64)
+        data["side"] = _taken("side", "string", table)
+        data["level"] = integers(table.cells.pop("level", ()))
     for column in schema.columns:
         if column.group == "private" and "is_private" not in data:
             _mark_own(data, table, index)
         if column.dtype != "time":
-            data[column.name] = _array(_of(column.name, table), column, schema)
+            data[column.name] = _array(table, column, schema)
     if endpoint.measure:
         _clear(data, schema)
     return pd.DataFrame(data, index=index, copy=False)
@@ -62,19 +56,19 @@ def _clear(data: dict[str, Any], schema: Schema) -> None:
             data[column.name] = data[column.name].where(~nothing)
 
 
-def _of(name: str, table: Table) -> Sequence[Any]:
-    return table.cells.get(name) or [None] * table.length
+def _taken(name: str, dtype: DType, table: Table) -> Any:
+    return unpack(table.cells.pop(name, ()), dtype, table.length)
 
 
 def blank(names: Sequence[str], moment: pd.Timestamp, schema: Schema) -> pd.DataFrame:
     """A row for each name that says nothing but its time."""
-    gaps = Table(len(names), {"timestamp": [moment.value] * len(names)})
+    gaps = Table(len(names), {"timestamp": [pack([moment.value] * len(names), "time")]})
     return framed(gaps, schema, "").assign(contract=_strings(names))
 
 
 def empty(schema: Schema) -> pd.DataFrame:
     """No rows, with the columns and dtypes of any answer."""
-    return framed(NO_ROWS, schema, "")
+    return framed(Table(0, {}), schema, "")
 
 
 def join(frames: Sequence[pd.DataFrame], schema: Schema, order: Sequence[str]) -> pd.DataFrame:
@@ -112,51 +106,39 @@ def _counted(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def _mark_own(data: dict[str, Any], table: Table, index: pd.Index) -> None:
-    data["is_private"] = pd.array(list(table.own), dtype="boolean")
+    data["is_private"] = unpack(table.own, "boolean", table.length)
     if "trade_id" in data:
-        data["public_copy"] = public_copies(pd.DataFrame(data, index=index))
+        data["public_copy"] = public_copies(pd.DataFrame(data, index=index, copy=False))
 
 
 def _index(table: Table, schema: Schema) -> pd.Index:
     for column in schema.columns:
         if column.dtype == "time":
-            return _times(_of(column.name, table), column, schema)
+            return _times(table, column, schema)
     return pd.RangeIndex(table.length)
 
 
-def _times(values: Sequence[int | None], column: Column, schema: Schema) -> pd.DatetimeIndex:
-    """Nanoseconds since 1970 as moments; None as a gap."""
-    nat = int(pd.NaT.value)
-    try:
-        nanoseconds = np.array([nat if value is None else value for value in values], dtype=np.int64)
-    except OverflowError:
-        raise _too_wide(values, column, schema, "is no time") from None
-    index = pd.DatetimeIndex(nanoseconds.view("M8[ns]"), tz="UTC", name=column.name)
+def _times(table: Table, column: Column, schema: Schema) -> pd.DatetimeIndex:
+    index = pd.DatetimeIndex(_taken(column.name, column.dtype, table), tz="UTC", name=column.name)
     return index if schema.tz == "UTC" else index.tz_convert(schema.tz)
 
 
-def _array(values: Sequence[Any], column: Column, schema: Schema) -> Any:
-    if column.dtype == "float64":
-        return np.array(values, dtype=np.float64)  # None becomes NaN
-    if column.dtype == "string":
-        return _strings([value if value is None or isinstance(value, str) else str(value) for value in values])
-    if column.dtype == "boolean":
-        return pd.array(list(values), dtype="boolean")
+def _array(table: Table, column: Column, schema: Schema) -> Any:
     if column.dtype == "moment":
-        return _times(values, column, schema)
-    if column.dtype == "int64" and None in values:
-        raise DecodeError(schema.endpoint.name, f"$[{list(values).index(None)}].{column.wire}", "a count is missing")
-    try:
-        if column.dtype == "int64":
-            return np.array(values, dtype=np.int64)
-        return pd.array(list(values), dtype="Int64")
-    except (OverflowError, TypeError):
-        raise _too_wide(values, column, schema, "does not fit 64 bits") from None
+        return _times(table, column, schema)
+    if column.dtype == "int64":
+        _refuse_gaps(table, column, schema)
+    return _taken(column.name, column.dtype, table)
 
 
-def _too_wide(values: Sequence[int | None], column: Column, schema: Schema, why: str) -> DecodeError:
-    row = next(row for row, value in enumerate(values) if value is not None and not -(2**63) <= value < 2**63)
-    return DecodeError(schema.endpoint.name, f"$[{row}].{column.wire}", f"{values[row]} {why}")
+def _refuse_gaps(table: Table, column: Column, schema: Schema) -> None:
+    """A count that is missing is not none at all."""
+    rows = 0
+    for chunk in table.cells.get(column.name, ()):
+        if chunk.null_count:
+            row = rows + chunk.is_null().index(True).as_py()
+            raise DecodeError(schema.endpoint.name, f"$[{row}].{column.wire}", "a count is missing")
+        rows += len(chunk)
 
 
 def _strings(values: Sequence[str | None]) -> pd.api.extensions.ExtensionArray:
@@ -166,28 +148,24 @@ def _strings(values: Sequence[str | None]) -> pd.api.extensions.ExtensionArray:
 # --- names ---------------------------------------------------------------------------------------------------
 
 
-def _repeated(name: str, count: int) -> pd.api.extensions.ExtensionArray:
-    return _strings([name]).take(np.zeros(count, dtype=np.intp))
-
-
 def _contracts(
-    contracts: Sequence[Any], naming: Callable[[Ids], str], endpoint: Endpoint
+    contracts: Contracts, naming: Callable[[Ids], str], endpoint: Endpoint
 ) -> pd.api.extensions.ExtensionArray:
     """Each row's contract by name: the ids are named once each, then taken by position."""
-    codes: dict[Any, int] = {}
-    positions = [codes.setdefault(contract, len(codes)) for contract in contracts]
-    names = [_name(contract, positions.index(code), naming, endpoint) for contract, code in codes.items()]
-    if not names:
-        return _repeated("", 0)
-    return _strings(names).take(np.array(positions, dtype=np.intp))
+    numbers = integers(contracts.numbers)
+    known: dict[Ids, str] = {}
+    names = []
+    for number, contract in enumerate(contracts.distinct):
+        try:
+            ids = _ids(contract)
+            names.append(known.get(ids) or known.setdefault(ids, naming(ids)))
+        except ContractError as error:
+            list_, row = f"$.{endpoint.rows_at}" if endpoint.rows_at else "$", (numbers == number).argmax()
+            raise DecodeError(endpoint.name, f"{list_}[{row}].contract", str(error)) from None
+    return _strings(names).take(numbers) if names else repeated("", 0)
 
 
-def _name(contract: Any, row: int, naming: Callable[[Ids], str], endpoint: Endpoint) -> str:
-    try:
-        kind = kind_of(contract.contractType)
-        second = None if kind == "single" else contract.secondSequenceItemId
-        ids = Ids(contract.sequenceId, contract.sequenceItemId, second, kind, contract.marketId, contract.instrumentId)
-        return naming(ids)
-    except ContractError as error:
-        list_ = f"$.{endpoint.rows_at}" if endpoint.rows_at else "$"
-        raise DecodeError(endpoint.name, f"{list_}[{row}].contract", str(error)) from None
+def _ids(contract: Any) -> Ids:
+    kind = kind_of(contract.contractType)
+    second = None if kind == "single" else contract.secondSequenceItemId
+    return Ids(contract.sequenceId, contract.sequenceItemId, second, kind, contract.marketId, contract.instrumentId)

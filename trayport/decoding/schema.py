@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from attrs import field, frozen
 
 from ..contracts.contract import Kind
 from ..endpoints import Column, Endpoint
 
-__all__ = ["Ids", "Naming", "Schema", "Table"]
+__all__ = ["Contracts", "Ids", "Naming", "Schema", "Table"]
 
 
 @frozen
@@ -47,16 +50,25 @@ class Schema:
         return (*self.endpoint.of("always"), *self.fields, *private)
 
 
-@frozen
+@frozen(eq=False)
+class Contracts:
+    """What rows say of their contracts."""
+
+    numbers: Sequence[pa.Array] = ()
+    """For each row, which of ``distinct`` it says."""
+    distinct: Sequence[Any] = ()
+
+
+@frozen(eq=False)
 class Table:
-    """The rows of an answer, as lists of cells."""
+    """The rows of an answer by column, each packed in as many arrays as there were slices."""
 
     length: int
-    cells: Mapping[str, Sequence[Any]]
-    """By the name of the frame's column; None is a gap."""
-    contracts: Sequence[Any] = field(factory=tuple)
+    cells: dict[str, list[pa.Array]]
+    """By the name of the frame's column; one that is not there is all gaps."""
+    contracts: Contracts = field(factory=Contracts)
     """What each row says of its contract, where that was asked for."""
-    own: Sequence[bool] = field(factory=tuple)
+    own: Sequence[pa.Array] = ()
     """Which rows are of the key's owner, where that was asked for."""
-    times: Sequence[int] | None = None
+    times: npt.NDArray[np.int64] | None = None
     """The times of the answer's elements, where those are not its rows."""

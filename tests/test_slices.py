@@ -1,0 +1,352 @@
+"""Answers read in slices: the same as the naive way gives, wherever they are cut and however they come."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trayport import DecodeError
+from trayport.decoding import STRING, Schema, decode
+from trayport.decoding.slices import Text
+from trayport.endpoints import (
+    ACTIVITY,
+    LAST_TRADE,
+    OHLCV,
+    ORDER_BOOK,
+    PRIVATE_TRADES,
+    SNAPSHOTS,
+    TOP_OF_BOOK,
+    TRADES,
+    Column,
+    Endpoint,
+)
+
+ENDPOINTS = [TRADES, PRIVATE_TRADES, OHLCV, LAST_TRADE, ACTIVITY, TOP_OF_BOOK, ORDER_BOOK, SNAPSHOTS]
+SIZES = st.sampled_from([1, 7, 64, 300, 1 << 20])
+
+# --- answers -------------------------------------------------------------------------------------------------
+
+TIMES = st.integers(0, 2**63 - 1)
+# What looks like the border of an element, or of a text, and is none.
+TEXTS = st.text(max_size=5) | st.sampled_from(['},{"tradeId":"', '"},{"', "}, {", "]}", "\\", '\\"', '},{\\"price\\":'])
+CELLS: dict[str, st.SearchStrategy[Any]] = {
+    "time": TIMES,
+    "moment": TIMES | st.none(),
+    "string": TEXTS | st.integers(0, 2**70) | st.none(),
+    "float64": st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**60), 2**60) | st.none(),
+    "boolean": st.booleans() | st.none(),
+    "Int64": st.integers(-(2**63), 2**63 - 1) | st.none(),
+    "int64": st.integers(0, 2**40),
+}
+CONTRACT = st.builds(
+    lambda item: {"contractType": "SinglePeriod", "sequenceId": 5, "sequenceItemId": item, "later": [{}]},
+    st.integers(1, 3),
+)
+
+
+def schema_of(endpoint: Endpoint) -> Schema:
+    return Schema(endpoint, endpoint.of("optional"), include_private=bool(endpoint.of("private")))
+
+
+def cell(column: Column, endpoint: Endpoint) -> st.SearchStrategy[Any]:
+    if endpoint.measure and column.dtype == "float64":  # a candle without a trade says less than what is sent of it
+        return st.floats(0.5, 1e9) | st.integers(1, 2**60)
+    return CELLS[column.dtype]
+
+
+def shared(endpoint: Endpoint) -> bool:
+    """Have rows no time of their own?"""
+    return bool(endpoint.sides or endpoint.rows_at)
+
+
+@st.composite
+def rows(draw: st.DrawFn, schema: Schema, least: int = 0) -> list[dict[str, Any]]:
+    """Objects with keys in any order, some left out, some unheard of; the first has all that is always there."""
+    found: list[dict[str, Any]] = []
+    for number in range(draw(st.integers(least, 6))):
+        row: dict[str, Any] = {}
+        for column in draw(st.permutations(schema.columns)):
+            exact = column.dtype in ("time", "int64") or (schema.endpoint.measure and column.dtype == "float64")
+            needed = exact or (column.group == "always" and not number)
+            if (shared(schema.endpoint) and column.dtype == "time") or not (needed or draw(st.booleans())):
+                continue
+            head, dot, rest = column.wire.partition(".")
+            (row.setdefault(head, {}) if dot else row)[rest or head] = draw(cell(column, schema.endpoint))
+        if draw(st.booleans()):
+            row["unheardOf"] = [{next(iter(row), "x"): 1}, {next(iter(row), "x"): draw(TEXTS)}]
+        found.append(row | ({"contract": draw(CONTRACT)} if schema.endpoint in (TRADES, SNAPSHOTS) else {}))
+    return found
+
+
+@st.composite
+def answers(draw: st.DrawFn, endpoint: Endpoint) -> Any:
+    schema = schema_of(endpoint)
+    if endpoint.rows_at:
+        return {"timestamp": draw(TIMES), endpoint.rows_at: draw(rows(schema))}
+    if not endpoint.sides:
+        return draw(rows(schema))
+    # Of books, too, some row has each field.
+    return [
+        {"timestamp": draw(TIMES), **{side: draw(rows(schema, least=1)) for side in endpoint.sides}}
+        for _ in range(draw(st.integers(0, 4)))
+    ]
+
+
+@st.composite
+def texts(draw: st.DrawFn, answer: Any) -> bytes:
+    """The answer as JSON: as servers or people write it, with or without a BOM."""
+    dense: Any = {"separators": (",", ":")}
+    layout = draw(st.sampled_from([dense, {}, {"indent": 2}, {"indent": "\t", "separators": (" ,\r\n", " : ")}]))
+    text = json.dumps(answer, ensure_ascii=draw(st.booleans()), **layout)
+    return draw(st.sampled_from(["", "\ufeff"])).encode() + text.encode() + draw(st.sampled_from([b"", b" \n"]))
+
+
+def pieces(text: bytes, size: int) -> Iterator[bytes]:
+    return (text[at : at + size] for at in range(0, len(text), size))
+
+
+# --- the naive way -------------------------------------------------------------------------------------------
+
+
+def plainly(text: bytes, schema: Schema) -> pd.DataFrame:
+    """All of it at once, with nothing but the standard library and pandas."""
+    endpoint, answer = schema.endpoint, json.loads(text.decode("utf-8-sig"))
+    if endpoint.rows_at:
+        found = [{**row, "timestamp": answer["timestamp"]} for row in answer[endpoint.rows_at]]
+    elif endpoint.sides:
+        found = [
+            {**row, "timestamp": point["timestamp"], "side": side.removesuffix("s"), "level": level}
+            for point in answer
+            for side in endpoint.sides
+            for level, row in enumerate(point[side], 1)
+        ]
+    else:
+        found = answer
+    data: dict[str, Any] = {}
+    if endpoint.named:
+        data["contract"] = pd.array([name(row) for row in found], dtype=STRING)
+    if endpoint.sides:
+        data["side"] = pd.array([row["side"] for row in found], dtype=STRING)
+        data["level"] = pd.Series([row["level"] for row in found], dtype="int64").array
+    for column in schema.columns:
+        if column.group == "private" and "is_private" not in data:
+            flat = "." not in column.wire
+            data["is_private"] = pd.array([flat or "privateFields" in row for row in found], dtype="boolean")
+        data[column.name] = series([at(row, column.wire) for row in found], column)
+    times = [column.name for column in schema.columns if column.dtype == "time"]
+    index = pd.DatetimeIndex(data.pop(times[0]), name=times[0]) if times else pd.RangeIndex(len(found))
+    return pd.DataFrame(data, index=index)
+
+
+def name(row: dict[str, Any]) -> str:
+    return f"M{row['contract']['sequenceItemId']}" if "contract" in row else "X"
+
+
+def at(row: Any, path: str) -> Any:
+    for key in path.split("."):
+        row = (row or {}).get(key)
+    return row
+
+
+def series(cells: list[Any], column: Column) -> Any:
+    if column.dtype in ("time", "moment"):
+        moments = [pd.NaT if each is None else pd.Timestamp(each, unit="ns", tz="UTC") for each in cells]
+        return pd.array(moments, dtype="datetime64[ns, UTC]")
+    if column.dtype == "string":
+        return pd.array([each if each is None else str(each) for each in cells], dtype=STRING)
+    if column.dtype == "float64":
+        return pd.Series([float("nan") if each is None else float(each) for each in cells], dtype="float64").array
+    return pd.array([pd.NA if each is None else each for each in cells], dtype=column.dtype)
+
+
+# --- the same ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+@given(data=st.data())
+def test_slices_of_any_size_read_as_the_naive_way_reads_the_whole(endpoint: Endpoint, data: st.DataObject) -> None:
+    schema = schema_of(endpoint)
+    text = data.draw(data.draw(answers(endpoint).map(texts)))
+    naming: Any = (lambda ids: f"M{ids.item_id}") if endpoint in (TRADES, SNAPSHOTS) else "X"
+    size = data.draw(SIZES)
+    frame = decode(text, schema, naming, size=size).drop(columns="public_copy", errors="ignore")
+    expected = plainly(text, schema)
+
+    pd.testing.assert_frame_equal(expected, frame, check_exact=True)
+    for column in expected.select_dtypes("float64"):  # -0.0 is equal to 0.0
+        assert expected[column].to_numpy().tobytes() == frame[column].to_numpy().tobytes()
+    streamed = decode(pieces(text, data.draw(SIZES)), schema, naming, size=size)
+    pd.testing.assert_frame_equal(frame, streamed.drop(columns="public_copy", errors="ignore"), check_exact=True)
+
+
+def test_a_frame_may_be_written_to_whatever_it_was_read_from() -> None:
+    frame = decode(lasts(1), Schema(LAST_TRADE), "X")
+    frame.loc[frame.index[0], "price"] = 5.0
+
+    assert [5.0] == frame["price"].tolist()
+
+
+# --- the cuts ------------------------------------------------------------------------------------------------
+
+
+def lasts(count: int) -> bytes:
+    return json.dumps([{"price": 1.5, "dealDate": number} for number in range(count)]).encode()
+
+
+@given(st.integers(1, 500), st.integers(1, 400), st.integers(1, 100))
+def test_no_more_is_held_than_two_slices_and_a_piece(count: int, size: int, piece: int) -> None:
+    text = Text.of(pieces(lasts(count), piece), size)
+    read: list[bytes] = []
+    held: list[int] = []
+
+    def take(slice_: bytes) -> None:
+        read.append(slice_)
+        held.append(len(text.held))
+
+    text.each(take)
+
+    assert list(range(count)) == [row["dealDate"] for slice_ in read for row in json.loads(slice_)]
+    longest = len('{"price": 1.5, "dealDate": 500}, ')
+    assert max(held) <= 4 * max(size, longest) + piece
+    assert max(map(len, read)) <= 4 * max(size, longest)
+
+
+def test_an_element_longer_than_a_slice_and_lists_within_elements_are_read_whole() -> None:
+    row = {"dealDate": 1, "price": 2, "legs": [{"dealDate": number, "price": "x" * 50} for number in range(50)]}
+
+    assert [2.0] * 20 == decode(json.dumps([row] * 20).encode(), Schema(LAST_TRADE), "X", size=100)["price"].tolist()
+
+
+# --- what is refused -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 100, 5000, 1 << 20])
+@pytest.mark.parametrize("number", [0, 1, 77, 199])
+@pytest.mark.parametrize(
+    "wrong, path",
+    [
+        ({"price": "1"}, ".price"),
+        ({"dealDate": None}, ".dealDate"),
+        ({"dealDate": 2**63}, ".dealDate"),
+        ({"routeId": 2**63}, ".routeId"),
+        ({"contract": {"contractType": 1}}, ".contract.contractType"),
+        ({"contract": None}, ".contract"),
+        ({"contract": {"contractType": "Strip", "sequenceId": 1, "sequenceItemId": 1}}, ".contract"),
+        ({"privateFields": {"initiatorTraderId": True}}, ".privateFields.initiatorTraderId"),
+        ({"privateFields": {"initiatorTraderId": 2**64}}, ".privateFields.initiatorTraderId"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_has_its_place_in_the_whole_answer(
+    wrong: dict[str, Any], path: str, number: int, size: int
+) -> None:
+    contract = {"contractType": "SinglePeriod", "sequenceId": 1, "sequenceItemId": 2}
+    usual = {"tradeId": "1", "venueCode": "x", "dealDate": 5, "price": 1, "quantity": 1, "aggressorBuy": True,
+             "contract": contract}  # fmt: skip
+    body = [{**usual, **wrong} if row == number else usual for row in range(200)]
+    with pytest.raises(DecodeError) as caught:
+        decode(json.dumps(body).encode(), schema_of(TRADES), lambda ids: "X", size=size)
+
+    assert f"$[{number}]{path}" == caught.value.path
+
+
+@pytest.mark.parametrize("size", [1, 300, 1 << 20])
+@pytest.mark.parametrize(
+    "wrong, path",
+    [
+        ({"timestamp": 2**63}, "$[41].timestamp"),
+        ({"timestamp": None}, "$[41].timestamp"),
+        ({"asks": [{"price": 1, "quantity": 1}, {"price": 1, "quantity": "1"}]}, "$[41].asks[1].quantity"),
+        ({"asks": [{"price": 1, "quantity": 1}, {"price": 1, "quantity": 1, "routeId": 2**63}]},
+         "$[41].asks[1].routeId"),
+        ({"bids": [{"price": 1, "quantity": 1, "privateFields": {"ownerUserId": 2**63}}]},
+         "$[41].bids[0].privateFields.ownerUserId"),
+    ],
+)  # fmt: skip
+def test_an_order_has_its_place_in_the_whole_answer(wrong: dict[str, Any], path: str, size: int) -> None:
+    usual = {"timestamp": 5, "bids": [{"price": 1, "quantity": 1}] * 3, "asks": [{"price": 1, "quantity": 1}] * 2}
+    body = [{**usual, **wrong} if point == 41 else usual for point in range(60)]
+    with pytest.raises(DecodeError) as caught:
+        decode(json.dumps(body).encode(), schema_of(ORDER_BOOK), "X", size=size)
+
+    assert path == caught.value.path
+
+
+def test_the_time_and_the_rows_of_a_snapshot_have_their_places() -> None:
+    contract = {"contractType": "SinglePeriod", "sequenceId": 1, "sequenceItemId": 2}
+    late = {"contract": contract, "lastTrade": {"price": 1, "dealDate": 2**63}}
+    for body, path in (
+        ({"timestamp": 2**63, "snapshots": []}, "$.timestamp"),
+        ({"timestamp": 1, "snapshots": [{"contract": contract}, late]}, "$.snapshots[1].lastTrade.dealDate"),
+    ):
+        with pytest.raises(DecodeError) as caught:
+            decode(json.dumps(body).encode(), Schema(SNAPSHOTS), lambda ids: "X")
+
+        assert path == caught.value.path
+
+
+@pytest.mark.parametrize("size", [1, 50, 1 << 20])
+def test_no_part_of_an_answer_is_taken_for_all_of_it(size: int) -> None:
+    whole = lasts(9)
+    for end in range(1, len(whole)):
+        with pytest.raises(DecodeError) as caught:
+            decode(whole[:end], Schema(LAST_TRADE), "X", size=size)
+
+        assert "$" == caught.value.path
+
+
+@pytest.mark.parametrize("size", [1, 50, 1 << 20])
+@pytest.mark.parametrize("more", [b"x", b"[]", b',{"price":1,"dealDate":1}]', b"]", b"\x00", lasts(3)])
+def test_text_after_the_answer_is_refused(more: bytes, size: int) -> None:
+    with pytest.raises(DecodeError, match="trailing characters"):
+        decode(lasts(30) + more, Schema(LAST_TRADE), "X", size=size)
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("size", [1, 50, 1000, 1 << 20])
+@pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity", b"nan", b"01", b"1.", b"'1'", b""])
+def test_what_is_no_json_is_refused_at_its_byte(word: bytes, size: int, bom: bytes) -> None:
+    text = bom + lasts(30).replace(b'1.5, "dealDate": 17', b'%b, "dealDate": 17' % word)
+    with pytest.raises(DecodeError, match="malformed") as caught:
+        decode(text, Schema(LAST_TRADE), "X", size=size)
+
+    assert "$" == caught.value.path
+    [byte] = re.findall(r"\(byte (\d+)\)", caught.value.detail)
+    place = text.index(word + b', "dealDate": 17')
+    assert place <= int(byte) <= place + len(word) + 1
+
+
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_an_object_instead_of_a_list_is_refused_whatever_is_in_it(size: int) -> None:
+    rows = json.loads(lasts(30))
+    for body in ({"trades": rows}, {"dealDate": 1, "price": 2, "more": rows}, {"title": "x"}):
+        with pytest.raises(DecodeError, match="Expected `array`, got `object`") as caught:
+            decode(json.dumps(body).encode(), Schema(LAST_TRADE), "X", size=size)
+
+        assert "$" == caught.value.path
+
+
+def test_a_field_that_only_the_last_row_has_is_a_gap_in_all_others() -> None:
+    body = [*({"dealDate": number} for number in range(50)), {"dealDate": 50, "price": 1}]
+    frame = decode(json.dumps(body).encode(), Schema(LAST_TRADE), "X", size=1)
+
+    assert 50 == frame["price"].isna().sum()
+    with pytest.raises(DecodeError, match="no row has the field `price`"):
+        decode(json.dumps(body[:-1]).encode(), Schema(LAST_TRADE), "X", size=1)
+
+
+@pytest.mark.parametrize("size", [1, 4, 1 << 20])
+def test_a_table_and_nothing_at_all_may_come_in_pieces_too(size: int) -> None:
+    table = b"\xef\xbb\xbf\r\ndealDate,price\r\n1,2\r\n".replace(b"\r\n", b"", 1)
+    body = decode(table, Schema(LAST_TRADE), "X")
+
+    pd.testing.assert_frame_equal(body, decode(pieces(table, size), Schema(LAST_TRADE), "X"))
+    for nothing in (b"", b" ", b"\xef\xbb\xbf"):
+        with pytest.raises(DecodeError):
+            decode(pieces(nothing, size), Schema(LAST_TRADE), "X")
