@@ -31,7 +31,7 @@ from trayport.testing import sandboxed
 QUESTIONS = [
     "trades", "private-trades", "ohlcv", "last-trade", "activity", "top-of-book", "order-book", "snapshots",
 ]  # fmt: skip
-COMMANDS = [*QUESTIONS, "plan", "search", "resolve", "venues", "doctor", "sandbox", "demo"]
+COMMANDS = [*QUESTIONS, "plan", "search", "resolve", "venues", "doctor", "sandbox", "metrics", "demo"]
 
 
 @pytest.fixture(scope="module")

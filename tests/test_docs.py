@@ -67,6 +67,7 @@ def test_the_readme_says_whose_client_this_is_not() -> None:
 def test_every_public_function_has_an_example() -> None:
     functions = {
         "configure",
+        "metrics",
         "plan",
         "sandbox",
         "save",

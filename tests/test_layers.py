@@ -22,12 +22,12 @@ LAYERS = [
     {"diagnosis"},
     {"client"},
     {"api"},
-    {"files", "plots", "sandbox"},
+    {"files", "plots", "sandbox", "metrics"},
     {"cli", "testing"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # Rooms that stand apart may use less than what lies below them.
-APART = {"sandbox": {"_redact", "contracts", "venues", "errors"}}
+APART = {"sandbox": {"_redact", "contracts", "venues", "errors"}, "metrics": {"_redact", "hooks", "errors"}}
 
 
 def rooms() -> list[str]:

@@ -149,7 +149,7 @@ print([name for name in sys.modules if name.startswith("trayport.")])
 """
 LATER = {
     "requests", "urllib3", "pyrate_limiter", "tqdm", "brotli", "diskcache", "cattrs", "msgspec", "platformdirs",
-    "filelock", "redis",
+    "filelock", "redis", "prometheus_client",
     "pyarrow",  # no more of it than what pandas has imported already
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import NotAllowed, PartialDataError, TrayportError
-from . import demo, doctor, names, questions, sandbox
+from . import demo, doctor, metrics, names, questions, sandbox
 
 __all__ = ["exit_code", "main"]
 
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
     questions.add_commands(commands)
     names.add_commands(commands)
-    for room in (doctor, sandbox, demo):
+    for room in (doctor, sandbox, metrics, demo):
         command = commands.add_parser(room.NAME, help=room.HELP, description=room.HELP)
         room.add_options(command)
         command.set_defaults(run=room.run)

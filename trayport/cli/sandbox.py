@@ -31,13 +31,13 @@ _MOST_RULES, _LONGEST = 3, 160
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be asked of it."""
     parser.add_argument(
-        "--port", type=_whole, default=PORT, metavar="N",
+        "--port", type=whole, default=PORT, metavar="N",
         help="the port to listen on; 0 for any free one (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=_whole, default=1, metavar="N", help="another seed is another market (default: %(default)s)"
+        "--seed", type=whole, default=1, metavar="N", help="another seed is another market (default: %(default)s)"
     )
-    parser.add_argument("--volume", type=_whole, default=1, metavar="N", help="so many times as many trades as usual")
+    parser.add_argument("--volume", type=whole, default=1, metavar="N", help="so many times as many trades as usual")
     parser.add_argument(
         "--no-limits", action="store_true", help="never answer 429; the real API allows 8 requests a second"
     )
@@ -57,7 +57,7 @@ def _add_switches(group: argparse._ArgumentGroup) -> None:
     for field in attrs.fields(Switches):
         positions = (field.default, *field.metadata["others"])
         of_few: dict[str, Any] = {"type": type(field.default), "choices": positions}
-        of_many: dict[str, Any] = {"type": _whole, "metavar": "N"}
+        of_many: dict[str, Any] = {"type": whole, "metavar": "N"}
         what = field.metadata["what"].replace("`", "").removesuffix(".")
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -67,7 +67,8 @@ def _add_switches(group: argparse._ArgumentGroup) -> None:
         )
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A number as an option has it."""
     try:
         return int(text)
     except ValueError:
@@ -109,7 +110,7 @@ def _listening(options: argparse.Namespace) -> Sandbox:
         )
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"cannot listen on port {options.port}: {_reason(error)}; --port 0 takes any free one"
+            f"cannot listen on port {options.port}: {reason(error)}; --port 0 takes any free one"
         ) from None
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -123,12 +124,13 @@ def _faults(path: str | None) -> tuple[Fault, ...]:
     try:
         return faults.read(path)
     except OSError as error:
-        raise ConfigError(f"--faults {path}: {_reason(error)}; give a TOML file with [[fault]] tables") from None
+        raise ConfigError(f"--faults {path}: {reason(error)}; give a TOML file with [[fault]] tables") from None
     except ValueError as error:
         raise ConfigError(f"--faults: {error}") from None
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What the system says, without the number."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
