@@ -26,7 +26,7 @@ __all__ = ["folders", "heard", "key", "settings", "versions"]
 T = TypeVar("T")
 
 _PACKAGES = ("pandas", "requests", "urllib3", "brotli")
-_EXTRAS = ("matplotlib", "truststore", "keyring", "redis")
+_EXTRAS = ("matplotlib", "openpyxl", "polars", "prometheus-client", "truststore", "keyring", "redis")
 # What stands in examples, ours too, where the key is to be.
 _PLACEHOLDER = re.compile(
     r"[.*x]+|<.*>|(your|my|the)?[-_ ]?(trayport)?[-_ ]?(api[-_ ]?)?key([-_ ]?here)?|changeme", re.I
