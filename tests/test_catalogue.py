@@ -57,7 +57,7 @@ class Desk:
         cache = Cache(self.folder, clock=lambda: self.now)
         return Catalogue(self.send, cache, place, clock=lambda: self.now, **settings)
 
-    def send(self, request: Request, stop: threading.Event | None = None) -> bytes:
+    def send(self, request: Request, stop: threading.Event | None, request_id: str) -> bytes:
         self.sent.append(str(request))
         if self.trouble:
             return self.trouble(request)
@@ -504,7 +504,7 @@ class River:
         self.heeds_dates, self.page_order = True, 1
         self.sent: list[str] = []
 
-    def __call__(self, request: Request, stop: threading.Event | None = None) -> bytes:
+    def __call__(self, request: Request, stop: threading.Event | None, request_id: str) -> bytes:
         self.sent.append(str(request))
         assert len(self.sent) < 100, "asked for ever"
         if request.path.endswith("sequenceItems"):

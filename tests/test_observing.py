@@ -8,6 +8,7 @@ import pickle
 import re
 import shlex
 import threading
+from pathlib import Path
 
 import pytest
 from support.bench import ASK, Bench, MakeBench
@@ -102,6 +103,14 @@ class TestIds:
 
         assert [f"{caught.value.request_id}-1"] == [event.id for event in events if event.endpoint == "trades"]
         assert f"(X-Request-ID {caught.value.request_id})" in str(caught.value)
+
+    def test_reference_data_that_cannot_be_read_tell_whose_answer_they_are(self, tmp_path: Path) -> None:
+        with Wire(http(200, b"<html>log in</html>")) as wire:
+            config = Config(KEY, reference_url=wire.url, analytics_url=wire.url, limiter="off", cache_dir=tmp_path)
+            with Client(config=config) as client, pytest.raises(DecodeError, match="HTML page") as caught:
+                client.markets()
+
+        assert ids(wire) == [f"{caught.value.request_id}-1"]
 
 
 class TestEvents:

@@ -178,13 +178,13 @@ class Client(Queries[pd.DataFrame], References):
 
         return Diagnosis(tuple(examine(self)))
 
-    def _look_up(self, request: Request, stop: threading.Event | None) -> bytes:
+    def _look_up(self, request: Request, stop: threading.Event | None, request_id: str) -> bytes:
         session = self.session
         session.ready(request)
         if stop is not None:  # asked by a thread of ours
-            return session.send(request, stop)
+            return session.send(request, stop, request_id=request_id)
         with within(session.config.deadline):
-            return aside(lambda stop: session.send(request, stop))
+            return aside(lambda stop: session.send(request, stop, request_id=request_id))
 
     # --- its life ------------------------------------------------------------------------------------------------
 

@@ -22,12 +22,14 @@ from ..errors import (
     AmbiguousContract,
     BadRequest,
     ContractError,
+    DecodeError,
     NotFound,
     QueryError,
     TrayportError,
     TrayportWarning,
     UnknownContract,
 )
+from ..hooks import new_id
 from .cache import Cache
 from .models import Detail, Entry, Items, SequenceEntry, Specification, parse, read
 from .products import Products
@@ -37,7 +39,8 @@ __all__ = ["Catalogue"]
 
 T = TypeVar("T")
 
-Send = Callable[[Request, threading.Event | None], bytes]
+Send = Callable[[Request, threading.Event | None, str], bytes]
+"""Sends a request, which an event stops, under the name that errors are to tell."""
 
 # An unknown name is worth a new look once what is known is an hour old.
 _RECENT = 3_600.0
@@ -180,7 +183,7 @@ class Catalogue:
     def _page(self, sequence_id: int, start: datetime.date | None, size: int, stop: threading.Event | None) -> Any:
         dated = () if start is None else (("startDate", f"{start.isoformat()}T00:00:00Z"),)
         request = Request(REFERENCE["sequence items"], (*dated, ("count", str(size))), ids=(sequence_id,))
-        return parse(self.send(request, stop), request.endpoint.name)
+        return self._document(request, stop)
 
     def _warn_of_cap(self, sequence_id: int, count: int) -> None:
         warnings.warn(
@@ -316,8 +319,17 @@ class Catalogue:
     def _load(self, name: str, request: Request, kind: type[T]) -> T:
         endpoint = request.endpoint.name
         return self._store.load(
-            name, lambda: parse(self.send(request, None), endpoint), lambda document: read(document, kind, endpoint)
+            name, lambda: self._document(request, None), lambda document: read(document, kind, endpoint)
         )
+
+    def _document(self, request: Request, stop: threading.Event | None) -> Any:
+        """An answer's JSON document, as it came."""
+        request_id = new_id()
+        try:
+            return parse(self.send(request, stop, request_id), request.endpoint.name)
+        except DecodeError as error:
+            error.request_id = request_id
+            raise
 
 
 def _soonest(listing: Listing, at: datetime.date) -> SequenceItem:
