@@ -1,4 +1,4 @@
-"""Measures everything and prints it with the machine and the versions.
+"""Measures everything, prints it with the machine and the versions, and writes it to ``benchmarks/results.md``.
 
 But for the limits, which take a quarter of an hour: ``python -m benchmarks.limiter``.
 """
@@ -8,23 +8,35 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
-from . import decoding, imports, names, sandbox
+from . import decoding, imports, names, sandbox, wire
+
+RESULTS = Path(__file__).with_name("results.md")
+PACKAGES = ("pandas", "numpy", "pyarrow", "msgspec", "brotli", "requests", "attrs", "diskcache")
+
+
+def measured(*, quick: bool) -> Iterator[str]:
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    yield f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+    yield f"{packages}\n"
+    for measure in (imports.measure, names.measure, decoding.measure, wire.measure, sandbox.measure):
+        yield from measure(quick=quick)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions: only to see that it runs")
     quick = parser.parse_args().quick
-    packages = ", ".join(
-        f"{name} {version(name)}" for name in ("pandas", "numpy", "pyarrow", "msgspec", "attrs", "diskcache")
-    )
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
-    print(f"{machine}, Python {platform.python_version()}, {packages}\n")
-    for measure in (imports.measure, names.measure, decoding.measure, sandbox.measure):
-        for line in measure(quick=quick):
-            print(line)
+    lines = []
+    for line in measured(quick=quick):
+        print(line, flush=True)
+        lines.append(line)
+    if not quick:
+        text = "\n".join(lines)
+        RESULTS.write_text(f"# As measured by `python -m benchmarks`\n\n```\n{text}\n```\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

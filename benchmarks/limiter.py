@@ -1,9 +1,9 @@
 """How well one limit is shared: its use, its windows and the waits, by threads and processes, beside pyrate-limiter.
 
 Each thread takes a permit and tells a server, again and again. Windows are judged by the moments at which the permits
-are in hand, and by those at which the server hears of them. Each line is of three runs side by side, on a limit each:
-medians of use, fairness and waits, and the worst of the windows. ``python -m benchmarks.limiter`` takes a quarter of an
-hour; ``--quick`` some seconds.
+are in hand, and by those at which the server hears of them. Each line is of three runs on a limit each: medians of use,
+fairness and waits, and the worst of the windows. They are side by side, but for those of eight processes, which are
+enough for two cores. ``python -m benchmarks.limiter`` takes half an hour; ``--quick`` some seconds.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ HEAD = (
 
 def row(limiter: str, threads: int, processes: int, seconds: float, hog: int = 0, runs: int = 3) -> str:
     """One line of the table."""
-    with ThreadPoolExecutor(runs) as pool:
+    with ThreadPoolExecutor(runs if processes < 8 else 1) as pool:
         made = list(pool.map(lambda _: run(limiter, threads, processes, seconds, hog), range(runs)))
     who = f"{threads:2} x {processes}{' and a hog' if hog else ''}"
     mine = "/".join(str(max(most(each.permits, rate.seconds) for each in made)) for rate in RATES)
