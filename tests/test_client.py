@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -259,6 +260,16 @@ class TestConfigure:
             tp.configure(tzz="UTC")
 
         assert "Europe/Paris" == DEFAULT.config.tz
+
+    @pytest.mark.parametrize("hooks", [print, [print, None], "print"])
+    def test_hooks_that_cannot_be_called_are_refused_and_all_stays_as_it_was(self, hooks: Any) -> None:
+        before = DEFAULT.hooks, DEFAULT._config
+        with pytest.raises(ConfigError, match="must be a list of functions, such as"):
+            tp.configure(tz="Europe/Amsterdam", hooks=hooks)
+        with pytest.raises(ConfigError, match="must be a list of functions, such as"):
+            Client(hooks=hooks)
+
+        assert before == (DEFAULT.hooks, DEFAULT._config)
 
     def test_hooks_stay_until_others_are_given(self) -> None:
         events: list[RequestEvent] = []

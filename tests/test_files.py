@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import gc
 import itertools
 import json
+import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openpyxl
@@ -90,6 +94,22 @@ class TestExactly:
 
         pd.testing.assert_frame_equal(pd.concat([day, day], ignore_index=True), pd.read_parquet(path))
 
+    @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+    @pytest.mark.parametrize(
+        "index",
+        [
+            pytest.param(pd.Index([4, 1]), id="rows of a table, picked"),
+            pytest.param(pd.Index(["mean", "std"]), id="texts"),
+            pytest.param(pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]), id="two levels"),
+        ],
+    )
+    def test_an_index_without_a_name_comes_back_as_it_was(self, suffix: str, index: pd.Index, tmp_path: Path) -> None:
+        made = pd.DataFrame({"price": [1.5, 2.5]}, index=index)
+        path = tmp_path / f"it{suffix}"
+
+        assert 4 == tp.save([made, made], path)
+        pd.testing.assert_frame_equal(pd.concat([made, made]), back(path))
+
     def test_feather_opens_without_being_read(self, frame: pd.DataFrame, tmp_path: Path) -> None:
         path = tmp_path / "it.feather"
         tp.save(frame, path)
@@ -129,6 +149,29 @@ class TestExactly:
 
         assert '{"a":1,"b":null,"c":"x"}\n{"a":null,"b":0.5,"c":null}\n' == (tmp_path / "it.jsonl").read_text()
         assert "a,b,c\n1,,x\n,0.5,\n" == (tmp_path / "it.csv").read_text()
+
+    @pytest.mark.parametrize(
+        "values, told",
+        [
+            pytest.param(
+                pd.to_datetime(["2024-02-05T08:00:00.123456789", None]), "2024-02-05T08:00:00.123456789", id="no zone"
+            ),
+            pytest.param(
+                pd.Series(pd.to_datetime(["2024-02-05T08:00:00.123456789Z", None])).astype(
+                    pd.ArrowDtype(pa.timestamp("ns", "UTC"))
+                ),
+                "2024-02-05T08:00:00.123456789+00:00",
+                id="Arrow's",
+            ),
+            pytest.param(pd.to_timedelta(["1s", None]), "P0DT0H0M1S", id="durations"),
+        ],
+    )
+    def test_times_of_every_kind_are_text_in_json(self, values: object, told: str, tmp_path: Path) -> None:
+        tp.save(pd.DataFrame({"when": values}), tmp_path / "it.jsonl")
+
+        assert [{"when": told}, {"when": None}] == [
+            json.loads(line) for line in (tmp_path / "it.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
 
     def test_the_head_of_a_csv_stands_once(self, client: Client, tmp_path: Path) -> None:
         tp.save(client.stream.trades(*QUESTION), tmp_path / "pieces.csv")
@@ -216,6 +259,42 @@ class TestWholeOrNot:
             client.trades(*QUESTION), pd.concat([pd.read_parquet(kept), pd.read_parquet(rest)]), check_freq=False
         )
 
+    def test_the_part_of_what_a_link_leads_to_lies_beside_it(self, tmp_path: Path) -> None:
+        path, far = tmp_path / "it.csv", tmp_path / "another disk"
+        far.mkdir()
+        try:
+            path.symlink_to(far / "real.csv")
+        except OSError as error:  # Windows lets not everybody
+            pytest.skip(str(error))
+        made = pd.DataFrame({"price": [1.5]})
+
+        def pieces() -> Iterator[pd.DataFrame]:
+            yield made
+            raise PartialDataError(made, (), list)
+
+        with pytest.raises(PartialDataError) as caught:
+            tp.save(pieces(), path)
+        assert [far / "real.csv.partial"] == list(far.iterdir())
+        assert [f"The 1 rows that came before are in {far / 'real.csv.partial'}"] == caught.value.__notes__
+
+        assert 1 == tp.save(made, path)
+        assert path.is_symlink()
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such bits")
+    @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".xlsx"])
+    def test_who_might_not_read_it_may_not_afterwards(self, suffix: str, tmp_path: Path) -> None:
+        path = tmp_path / f"it{suffix}"
+        path.touch(mode=0o600)
+        seen: set[int] = set()
+
+        def pieces() -> Iterator[pd.DataFrame]:
+            for _ in range(2):
+                yield pd.DataFrame({"price": [1.5]})
+                seen.update(stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir())
+
+        tp.save(pieces(), path)
+        assert {0o600} == seen | {stat.S_IMODE(path.stat().st_mode)}
+
     def test_a_process_that_is_killed_leaves_what_stood_there(self, tmp_path: Path) -> None:
         path = tmp_path / "it.csv"
         path.write_text("yesterday's")
@@ -259,6 +338,49 @@ class TestWholeOrNot:
             tp.save(iter(()), tmp_path / "it.csv")
         with pytest.raises(QueryError, match="there is no frame to convert"):
             tp.to_arrow([])
+
+    @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl", ".feather", ".xlsx"])
+    @pytest.mark.parametrize(
+        "frames, reason",
+        [
+            pytest.param(None, "frames=None must be a DataFrame, or some of them", id="none"),
+            pytest.param(["a"], "frames must be DataFrames, and one is of type str", id="texts"),
+            pytest.param(pd.Series([1.5]), "frames must be DataFrames, and one is of type float", id="a column"),
+            pytest.param(
+                pd.DataFrame([[1, 2]], columns=["bid", "bid"]), "names of their own, .* with bid", id="a name twice"
+            ),
+            pytest.param(
+                pd.DataFrame({"text": pd.Series(["a", b"b", "\ud800", "\x00", object()], dtype=object)}),
+                r"cannot be in a \.\w+ file: ",
+                id="values that are none",
+            ),
+        ],
+    )
+    @pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
+    def test_what_no_file_can_hold_is_refused_in_a_sentence(
+        self, frames: Any, reason: str, suffix: str, tmp_path: Path
+    ) -> None:
+        path = tmp_path / f"it{suffix}"
+        path.write_text("yesterday's")
+        with pytest.raises(QueryError, match=reason):
+            tp.save(frames, path)
+        gc.collect()  # a file that was left open would be told of now
+
+        assert ("yesterday's", [path]) == (path.read_text(), list(tmp_path.iterdir()))
+
+    @pytest.mark.parametrize("path", [None, 3, b"it.csv", "it\0.csv"])
+    def test_what_names_no_file_is_refused_in_a_sentence(self, path: Any) -> None:
+        with pytest.raises(QueryError, match="path.*(must be the name of a file|cannot be written: embedded null)"):
+            tp.save(pd.DataFrame({"a": [1]}), path)
+
+    def test_a_link_to_itself_is_refused_in_a_sentence(self, tmp_path: Path) -> None:
+        path = tmp_path / "it.csv"
+        try:
+            path.symlink_to(path)
+        except OSError as error:  # Windows lets not everybody
+            pytest.skip(str(error))
+        with pytest.raises(QueryError, match="cannot be written"):
+            tp.save(pd.DataFrame({"a": [1]}), path)
 
     def test_types_that_change_on_the_way_are_refused(self, tmp_path: Path) -> None:
         frames = [pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1.5]})]

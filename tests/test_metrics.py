@@ -313,6 +313,10 @@ class TestRefused:
         with pytest.raises(ConfigError, match="must be a function such as trayport.status, without brackets"):
             Prometheus(status(), registry)  # type: ignore[arg-type]
 
+    def test_a_registry_that_is_none_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="registry='it' must be a CollectorRegistry of prometheus_client"):
+            Prometheus(status, "it")  # type: ignore[arg-type]
+
     def test_without_the_extra_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "prometheus_client", None)
 

@@ -7,6 +7,7 @@ import logging
 import pickle
 import re
 import shlex
+import socket
 import threading
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from support.wire import Answer, Wire, hang, http, reset
 import trayport as tp
 from conftest import MakeClient
 from trayport import Client, Config, ConfigError, DecodeError, RequestEvent, ServerError, TimedOut
+from trayport._parallel import Deadline, Stop, Stopped
 from trayport.config import Rate
 from trayport.endpoints import REFERENCE, TRADES, Request
 from trayport.errors import CircuitOpen, TransportError
@@ -84,6 +86,15 @@ class TestIds:
 
         assert ids(made.wire) == [caught.value.request_id]
 
+    def test_who_ends_while_it_waits_for_leave_has_sent_nothing(self, bench: MakeBench) -> None:
+        made = bench(http(200, b"[]"), limiter="memory", per_second=1)
+        made.session.wait = lambda stop, seconds: made.session.close()
+        made.send()
+        with pytest.raises(TransportError, match="the client was closed") as caught:
+            made.send()
+
+        assert ("", 0, 1) == (caught.value.request_id, caught.value.attempts, len(made.wire.heads))
+
     def test_what_was_not_sent_has_no_name(self, bench: MakeBench) -> None:
         made = bench(http(503), attempts=1)
         fail(made, 5)
@@ -134,6 +145,29 @@ class TestEvents:
         assert [(len(packed), 5002), (5002, 5002)] == [
             (event.bytes_received, event.bytes_decoded) for event in made.events
         ]
+
+    def test_an_attempt_that_nobody_waits_for_any_more_is_told_too(self, bench: MakeBench) -> None:
+        made = bench(hang(5))
+        with pytest.raises(TimedOut) as caught:
+            made.session.send(ASK, Stop(Deadline(0.3)))
+
+        assert ids(made.wire) == [caught.value.request_id] == [event.id for event in made.events]
+        assert [("TimedOut", None, 0)] == [(event.error, event.status, event.bytes_received) for event in made.events]
+        assert Counts(requests=1, attempts=1, failed=1) == made.session.status().counts
+
+    def test_an_answer_that_is_given_up_half_way_is_told_too(self, bench: MakeBench) -> None:
+        stop = threading.Event()
+
+        def slowly(connection: socket.socket, head: str) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[")
+            stop.set()
+            connection.sendall(b" " * 50)
+
+        made = bench(slowly)
+        with pytest.raises(Stopped):
+            made.session.send(ASK, stop)
+
+        assert [(ids(made.wire)[0], "TransportError")] == [(event.id, event.error) for event in made.events]
 
     def test_both_apis_are_told_apart(self, bench: MakeBench) -> None:
         made = bench(http(200, b"[]"))

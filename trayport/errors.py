@@ -27,7 +27,8 @@
     TrayportWarning (UserWarning)          nothing failed, but somebody should know
 
 Every error is a value: its facts are fields, it pickles, and it never holds the key or a header. ``request_id`` is
-the ``X-Request-ID`` of the last attempt, which logs and ``RequestEvent.id`` have, too; "" where nothing was sent.
+the ``X-Request-ID`` of the last attempt, which logs and ``RequestEvent.id`` have, too (of a ``DecodeError`` without
+the number of the attempt); "" where nothing was sent.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ class Client(Queries[pd.DataFrame], References):
         hooks: Sequence[Hook] = (),
         clock: Clock = utc_now,
     ) -> None:
-        self.hooks = tuple(hooks)
+        self.hooks = _observers(hooks)
         self.plan = Plans(self)
         self.stream = Streams(self)
         self._api_key = None if api_key is None else Config(api_key).api_key
@@ -261,6 +261,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_all_anew)
 
 
+def _observers(hooks: Sequence[Hook]) -> tuple[Hook, ...]:
+    if not isinstance(hooks, Iterable) or not all(map(callable, found := tuple(hooks))):
+        raise ConfigError(f"hooks={hooks!r} must be a list of functions, such as [print]")
+    return found
+
+
 def _revived(kind: type[Client], config: Config | None) -> Client:
     return kind(config=config)
 
@@ -328,12 +334,13 @@ class _DefaultClient(Client):
         """
         # Wrapped at once, so that the key stands in no frame and no table as it is.
         given = {**({"api_key": Config(api_key).api_key} if api_key is not None else {}), **settings}
+        observers = self.hooks if hooks is None else _observers(hooks)
         base = config or self._base
         merged = given if config is not None else {**self._settings, **given}
         made = Config.load(**merged) if base is None else base.having(**merged)
         with self._lock:
             self._base, self._settings, self._config = base, merged, made
-            self.hooks = self.hooks if hooks is None else tuple(hooks)
+            self.hooks = observers
             self._closed = False
             self._engine = None  # not closed: a question that is under way goes on with it
 

@@ -60,8 +60,7 @@ def schema(frame: pd.DataFrame) -> pa.Schema:
     import pyarrow as pa
 
     found = pa.Schema.from_pandas(frame, preserve_index=not _numbers_rows(frame))
-    names = [name for name in found.names if name not in frame.columns]
-    ordered = [found.field(name) for name in (*names, *frame.columns)]
+    ordered = [found.field(place) for place in _index_first(frame, len(found))]
     return pa.schema(ordered, metadata=found.metadata)
 
 
@@ -69,17 +68,24 @@ def table(frame: pd.DataFrame, layout: pa.Schema) -> pa.Table:
     """``frame`` as rows of ``layout``; ``QueryError`` if they are of another kind."""
     import pyarrow as pa
 
-    check(layout.names, flat(frame))
-    made = pa.Table.from_pandas(frame, preserve_index=not _numbers_rows(frame)).select(layout.names)
+    made = pa.Table.from_pandas(frame, preserve_index=not _numbers_rows(frame))
+    made = made.select(_index_first(frame, made.num_columns))
+    check(layout.names, made.column_names)
     if made.schema.types != layout.types:
         raise QueryError(f"a frame with the types {made.schema.types} does not follow one with {layout.types}")
     return made.replace_schema_metadata(layout.metadata)
 
 
-def check(names: Sequence[str], rows: pd.DataFrame) -> None:
+def check(names: Sequence[str], columns: Iterable[str]) -> None:
     """Raise ``QueryError`` for rows with other columns than those before."""
-    if list(rows.columns) != list(names):
-        raise QueryError(f"a frame with the columns {list(rows.columns)} does not follow one with {list(names)}")
+    if (found := list(columns)) != list(names):
+        raise QueryError(f"a frame with the columns {found} does not follow one with {list(names)}")
+
+
+def _index_first(frame: pd.DataFrame, width: int) -> list[int]:
+    """The places of the columns in our order: in Arrow's the index comes last, and has a name if it had none."""
+    first = len(frame.columns)
+    return [*range(first, width), *range(first)]
 
 
 def _numbers_rows(frame: pd.DataFrame) -> bool:

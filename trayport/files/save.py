@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
-from ..errors import Interrupted, PartialDataError, QueryError
+from ..errors import Interrupted, PartialDataError, QueryError, TrayportError
 from .writers import SUFFIXES, WRITERS, Writer, openpyxl
 
 __all__ = ["check_path", "partial", "save", "write"]
@@ -36,12 +37,16 @@ def save(frames: pd.DataFrame | Iterable[pd.DataFrame], path: str | os.PathLike[
         The file to write; its folder has to be there.
 
     Raises ``QueryError`` for a suffix that is none of these, a folder that is not there, frames with different columns,
-    no frame at all, and more rows than a sheet of Excel holds.
+    no frame at all, what such a file cannot hold, and more rows than a sheet of Excel has room for.
 
     >>> import trayport as tp
     >>> tp.save(tp.stream.trades("TTF Apr-24", "2024-02-05", "2024-02-07"), "ttf.parquet")
     863
     """
+    if not isinstance(path, str | os.PathLike):
+        raise QueryError(f"path={path!r} must be the name of a file")
+    if not isinstance(frames, Iterable):
+        raise QueryError(f"frames={frames!r} must be a DataFrame, or some of them")
     target = Path(path)
     check_path(target)
     return write([frames] if isinstance(frames, pd.DataFrame) else frames, target, target.suffix)
@@ -53,8 +58,9 @@ def write(frames: Iterable[pd.DataFrame], target: Path, suffix: str) -> int:
     with _finished(target) as unfinished:
         try:
             for frame in frames:
-                writer = writer or WRITERS[suffix.lower()](unfinished, frame)
-                writer.write(frame)
+                with _told(frame, suffix):
+                    writer = writer or WRITERS[suffix.lower()](unfinished, frame)
+                    writer.write(frame)
         except (PartialDataError, Interrupted) as error:
             if writer is not None and writer.rows:
                 writer.close()
@@ -69,6 +75,22 @@ def write(frames: Iterable[pd.DataFrame], target: Path, suffix: str) -> int:
     return writer.rows
 
 
+@contextmanager
+def _told(frame: object, suffix: str) -> Iterator[None]:
+    """Say which frame cannot be in such a file, whatever the package that writes it calls that."""
+    if not isinstance(frame, pd.DataFrame):
+        raise QueryError(f"frames must be DataFrames, and one is of type {type(frame).__name__}")
+    if not frame.columns.is_unique:
+        twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+        raise QueryError(f"columns must have names of their own, and there are several with {', '.join(twice)}")
+    try:
+        yield
+    except (TrayportError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise QueryError(f"a frame with these columns or values cannot be in a {suffix} file: {error}") from error
+
+
 def check_path(path: Path) -> None:
     """Refuse a file that cannot be written before anything is asked."""
     if path.suffix.lower() not in SUFFIXES:
@@ -78,19 +100,21 @@ def check_path(path: Path) -> None:
         raise QueryError(f"path {str(path)!r}: there is no folder {str(folder)!r}")
     if path.suffix.lower() == ".xlsx":
         openpyxl()
-    unfinished = _beside(path)
     try:
+        unfinished = _beside(path)
         unfinished.touch()
         unfinished.unlink()
         if path.exists():
             path.open("r+b").close()
-    except OSError as error:
-        raise QueryError(f"path {str(path)!r} cannot be written: {error.strerror}") from None
+    except (OSError, ValueError, RuntimeError) as error:  # no name of a file has a null, or is a link to itself
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise QueryError(f"path {str(path)!r} cannot be written: {reason}") from None
 
 
 def partial(path: Path) -> Path:
     """Where a part of what was to be at ``path`` is kept, under a name that no pattern such as ``*.csv`` fits."""
-    return path.with_name(f"{path.name}.partial")
+    real = path.resolve() if path.is_symlink() else path  # what a link leads to may be on another disk
+    return real.with_name(f"{real.name}.partial")
 
 
 def _beside(path: Path) -> Path:
@@ -104,6 +128,9 @@ def _finished(target: Path) -> Iterator[Path]:
     """A file to write to, which takes the place of ``target`` if nothing fails."""
     unfinished = _beside(target)
     try:
+        if target.exists():
+            unfinished.touch()
+            shutil.copymode(target, unfinished)  # what others may not read stays so
         yield unfinished
         _put(unfinished, target)
     finally:

@@ -47,14 +47,14 @@ class _Columns:
     def parquet(cls, path: Path, first: pd.DataFrame) -> _Columns:
         from pyarrow import parquet
 
-        file, layout = path.open("wb"), schema(first)
+        layout, file = schema(first), path.open("wb")  # what may be refused first, or it would stay open
         return cls(parquet.ParquetWriter(file, layout, compression="zstd"), layout, file)
 
     @classmethod
     def feather(cls, path: Path, first: pd.DataFrame) -> _Columns:
         import pyarrow as pa
 
-        file, layout = path.open("wb"), schema(first)
+        layout, file = schema(first), path.open("wb")
         return cls(pa.ipc.new_file(file, layout), layout, file)
 
     def write(self, frame: pd.DataFrame) -> None:
@@ -63,8 +63,8 @@ class _Columns:
 
     def close(self) -> None:
         if not self._file.closed:
-            self._writer.close()
-            self._file.close()
+            with closing(self._file):
+                self._writer.close()
 
 
 @define(eq=False)
@@ -80,15 +80,17 @@ class _Lines:
 
     @classmethod
     def csv(cls, path: Path, first: pd.DataFrame) -> _Lines:
-        return cls(path.open("w", encoding="utf-8", newline=""), list(flat(first).columns), _csv)
+        names = list(flat(first).columns)
+        return cls(path.open("w", encoding="utf-8", newline=""), names, _csv)
 
     @classmethod
     def json(cls, path: Path, first: pd.DataFrame) -> _Lines:
-        return cls(path.open("w", encoding="utf-8", newline=""), list(flat(first).columns), _json)
+        names = list(flat(first).columns)
+        return cls(path.open("w", encoding="utf-8", newline=""), names, _json)
 
     def write(self, frame: pd.DataFrame) -> None:
         rows = flat(frame)
-        check(self._names, rows)
+        check(self._names, rows.columns)
         self._told(rows, self._file, not self._begun)
         self._begun = True
         self.rows += len(frame)
@@ -111,10 +113,10 @@ def _json(rows: pd.DataFrame, file: IO[str], _: bool) -> None:
 
 
 def _plain(column: pd.Series[Any]) -> list[Any]:
-    """Cells that JSON knows: times in ISO 8601 with all of their digits, and null for a gap."""
+    """Cells that JSON knows: times and durations in ISO 8601 with all of their digits, and null for a gap."""
     gaps = column.isna()
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        column = column.map(pd.Timestamp.isoformat, na_action="ignore")
+    if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind in "mM":
+        column = column.astype(object).map(lambda moment: moment.isoformat(), na_action="ignore")
     return [None if gap else cell for cell, gap in zip(column.tolist(), gaps, strict=True)]
 
 
@@ -139,7 +141,7 @@ class _Sheet:
 
     def write(self, frame: pd.DataFrame) -> None:
         rows = flat(frame)
-        check(self._names, rows)
+        check(self._names, rows.columns)
         self.rows += len(rows)
         if self.rows >= _SHEET:
             raise QueryError(f"a sheet of Excel holds {_SHEET - 1:,} rows: write to a .parquet or a .csv")

@@ -47,8 +47,8 @@ class Prometheus:
     registry
         Where the metrics are collected from; prometheus_client's own unless given.
 
-    Raises ``ConfigError`` without prometheus-client, for a ``status`` that cannot be called, and where the folder that
-    ``PROMETHEUS_MULTIPROC_DIR`` names cannot be written.
+    Raises ``ConfigError`` without prometheus-client, for a ``status`` that cannot be called or a ``registry`` that is
+    none, and where the folder that ``PROMETHEUS_MULTIPROC_DIR`` names cannot be written.
 
     >>> import trayport as tp
     >>> from prometheus_client import CollectorRegistry
@@ -66,10 +66,12 @@ class Prometheus:
 
     def __attrs_post_init__(self) -> None:
         _require_library()
-        from prometheus_client import REGISTRY
+        from prometheus_client import REGISTRY, CollectorRegistry
 
         if self.status is not None and not callable(self.status):
             raise ConfigError(f"status={self.status!r} must be a function such as trayport.status, without brackets")
+        if self.registry is not None and not isinstance(self.registry, CollectorRegistry):
+            raise ConfigError(f"registry={self.registry!r} must be a CollectorRegistry of prometheus_client")
         self._counts = _counts_of(REGISTRY if self.registry is None else self.registry)
         if self.status is not None:
             self._counts.status = self.status

@@ -139,7 +139,6 @@ class Session:
         """
         stop = stop or Stop()
         trial = self._begun(stop)
-        trial.attempts = 1
         try:
             check(stop)
             answer = self._attempt(request, trial, stop, bulk=False)
@@ -186,7 +185,6 @@ class Session:
             check(stop)
             self._refuse_again(request)
             self._wait_for_leave(request, trial, stop)
-            trial.attempts += 1
             answer = self._attempt(request, trial, stop, bulk)
             if answer.error is None:
                 if is_forbidden(trial.error):  # waiting helped, so it was the limits that were meant
@@ -229,8 +227,9 @@ class Session:
     def _ended(self, request: Request, trial: Trial, stop: threading.Event) -> TransportError:
         """Why a request came to no end: nobody is to wait for it any more."""
         name = request.endpoint.name
-        if self._closed:
-            return TransportError(name, trial.attempts, "the client was closed", request_id=trial.attempt_id)
+        if self._closed or _left(stop) > 0:
+            why = "the client was closed" if self._closed else "nobody waits for the answer"
+            return TransportError(name, trial.attempts, why, request_id=trial.attempt_id)
         cause = trial.error or self.breakers[request.endpoint.api].cause
         last = f"; at last: {cause}" if cause else ""
         said = f"{getattr(stop, 'deadline', None)} are over{last}"
@@ -260,14 +259,18 @@ class Session:
         check(stop)
 
     def _attempt(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool) -> Answer:
-        breaker = self.breakers[request.endpoint.api]
+        breaker, before = self.breakers[request.endpoint.api], trial.attempts
         try:
             with self._slots.one(bulk, stop):
                 waited = self.gate.acquire(self.config.rates, stop, self.wait, bulk=bulk)
                 began = self.clock()
                 answer = self._wire(request, trial, stop)
-        except BaseException:
+        except BaseException as caught:
             breaker.gave_up()
+            if isinstance(caught, Stopped) and trial.attempts > before:  # the server has seen it
+                self._tell(
+                    request, trial, waited, self.clock() - began, Answer(error=self._ended(request, trial, stop))
+                )
             raise
         elapsed = self.clock() - began
         if answer.status is not None and answer.status < 500:
@@ -286,6 +289,7 @@ class Session:
         try:
             if self._closed:
                 raise Stopped
+            trial.attempts += 1
             return self._exchange(request, trial, stop)
         except (ConfigError, Stopped):
             raise
