@@ -333,6 +333,33 @@ class TestWholeOrNot:
 
         assert 1 == len(list(pieces))
 
+    def test_what_another_program_has_open_is_left_and_the_new_one_kept_beside(
+        self, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, kept = tmp_path / "it.parquet", tmp_path / "it.parquet.partial"
+        path.write_text("yesterday's")
+        replace = os.replace
+
+        def as_on_windows(source: Path, target: Path) -> None:
+            if target == path:
+                raise PermissionError(13, "Access is denied")
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", as_on_windows)
+        with pytest.raises(PermissionError, match="such as Excel, may have it open; all of the new one is in"):
+            tp.save(frame, path)
+
+        assert ("yesterday's", {path, kept}) == (path.read_text(), set(tmp_path.iterdir()))
+        assert len(frame) == len(pd.read_parquet(kept))
+
+    @pytest.mark.parametrize("suffix", [".jsonl", ".xlsx"])
+    def test_infinity_is_no_gap(self, suffix: str, tmp_path: Path) -> None:
+        ratios = pd.DataFrame({"number": [1, 2], "ratio": [1.5, -np.inf]})
+        with pytest.raises(QueryError, match="knows no infinity, and ratio holds one"):
+            tp.save(ratios, tmp_path / f"it{suffix}")
+
+        assert [] == list(tmp_path.iterdir())
+
     def test_nothing_at_all_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(QueryError, match="there is no frame to save"):
             tp.save(iter(()), tmp_path / "it.csv")

@@ -27,7 +27,8 @@ def save(frames: pd.DataFrame | Iterable[pd.DataFrame], path: str | os.PathLike[
 
     What stood at ``path`` is replaced at the end, by the whole answer; until then, and if anything fails, it stays.
     Where a stream breaks off, what came before is kept in ``<path>.partial``, the error says so, and its ``resume()``
-    gives the pieces that are missing.
+    gives the pieces that are missing. Where ``path`` cannot be replaced, since another program has it open, all of it
+    is there.
 
     Parameters
     ----------
@@ -37,7 +38,8 @@ def save(frames: pd.DataFrame | Iterable[pd.DataFrame], path: str | os.PathLike[
         The file to write; its folder has to be there.
 
     Raises ``QueryError`` for a suffix that is none of these, a folder that is not there, frames with different columns,
-    no frame at all, what such a file cannot hold, and more rows than a sheet of Excel has room for.
+    no frame at all, what such a file cannot hold, such as infinity in JSON and Excel, and more rows than a sheet has
+    room for; ``PermissionError`` for a file that cannot be replaced.
 
     >>> import trayport as tp
     >>> tp.save(tp.stream.trades("TTF Apr-24", "2024-02-05", "2024-02-07"), "ttf.parquet")
@@ -132,9 +134,19 @@ def _finished(target: Path) -> Iterator[Path]:
             unfinished.touch()
             shutil.copymode(target, unfinished)  # what others may not read stays so
         yield unfinished
-        _put(unfinished, target)
+        _replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _replace(unfinished: Path, target: Path) -> None:
+    """Let it be ``target``; where Windows does not allow that, since a program has that open, nothing is lost."""
+    try:
+        _put(unfinished, target)
+    except PermissionError as error:
+        _put(unfinished, partial(target))
+        why = f"another program, such as Excel, may have it open; all of the new one is in {partial(target)}"
+        raise PermissionError(error.errno, why, str(target)) from None
 
 
 def _put(unfinished: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pandas as pd
 from attrs import define, field
 
@@ -107,9 +108,17 @@ def _json(rows: pd.DataFrame, file: IO[str], _: bool) -> None:
     """Not by pandas, which rounds numbers to fifteen digits."""
     import msgspec
 
+    _refuse_infinity(rows, "JSON")
     columns = [_plain(rows[name]) for name in rows.columns]
     objects = [dict(zip(rows.columns, cells, strict=True)) for cells in zip(*columns, strict=True)]
     file.write(msgspec.json.Encoder().encode_lines(objects).decode())
+
+
+def _refuse_infinity(rows: pd.DataFrame, who: str) -> None:
+    """It would come back as a gap."""
+    for name, column in rows.items():
+        if column.dtype.kind == "f" and np.isinf(column.to_numpy(np.float64, na_value=np.nan)).any():
+            raise QueryError(f"{who} knows no infinity, and {name} holds one: write to a .parquet or a .csv")
 
 
 def _plain(column: pd.Series[Any]) -> list[Any]:
@@ -145,6 +154,7 @@ class _Sheet:
         self.rows += len(rows)
         if self.rows >= _SHEET:
             raise QueryError(f"a sheet of Excel holds {_SHEET - 1:,} rows: write to a .parquet or a .csv")
+        _refuse_infinity(rows, "Excel")
         for cells in zip(*(self._cells(rows[name]) for name in rows.columns), strict=True):
             self._sheet.append(cells)
 
