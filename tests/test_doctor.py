@@ -146,13 +146,17 @@ class TestHealth:
 class TestSettings:
     """Settings and key."""
 
-    def test_without_a_key_it_says_how_to_give_one_and_asks_nothing(self, home: Path) -> None:
-        found = look({})
+    def test_without_a_key_it_says_how_to_give_one_and_looks_whether_there_is_a_way(self, home: Path) -> None:
+        with simulated() as sandbox:
+            found = look({name: value for name, value in sandbox.settings.items() if name != "api_key"})
 
+            assert 2 == sandbox.answered
         assert ["key"] == failing(found)
+        assert ("ok", "ok") == (found["reference API"].verdict, found["analytics API"].verdict)
+        assert ("ok", "not checked: see key") == (found["clock"].verdict, found["limit"].finding)
         assert ("failure", "no API key") == told(found, "key")[:2]
         assert "TRAYPORT_API_KEY" in found["key"].remedy
-        assert "not checked: see key" == found["reference API"].finding
+        assert "not checked: see key" == found["access"].finding
         assert list(NAMES) == [*list(found)[:4], "limit folder", *list(found)[4:]]  # which this limiter needs none of
 
     @pytest.mark.parametrize(

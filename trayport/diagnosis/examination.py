@@ -24,6 +24,8 @@ __all__ = ["Patient", "examine"]
 
 # Seconds to connect, and to wait for each piece of an answer, at most: Config.timeout may say less.
 _CONNECT, _READ = 5.0, 10.0
+# A refusal of it is an answer, too.
+_NOBODYS = "no-key"
 
 
 class Patient(Protocol):
@@ -58,8 +60,8 @@ def examine(patient: Patient, patience: float = 25.0) -> Iterator[Check]:
     yield check
     check = way.proxy(config, trust) if trust else not_checked("proxy", "see certificates")
     yield check
-    if config.api_key is None or trust is None or check.verdict == "failure":
-        yield from _skipped_after("proxy", "key" if config.api_key is None else "proxy" if trust else "certificates")
+    if trust is None or check.verdict == "failure":
+        yield from _skipped_after("proxy", "proxy" if trust else "certificates")
         return
     yield from _asked(config, patient, patience)
 
@@ -69,9 +71,11 @@ def _skipped_after(name: str, cause: str) -> Iterator[Check]:
 
 
 def _asked(config: Config, patient: Patient, patience: float) -> Iterator[Check]:
-    """What needs the key, and the network."""
+    """What needs the network. Without a key, whether there is a way and what time it is can be seen all the same."""
     connect, read = config.timeout
     hasty = config.having(timeout=(min(connect, _CONNECT), min(read, _READ)))
+    if config.api_key is None:
+        hasty = hasty.having(api_key=_NOBODYS, limiter="memory")
     try:
         session = Session(hasty, patient.hooks, now=patient.clock)
     except ConfigError as error:
@@ -81,8 +85,8 @@ def _asked(config: Config, patient: Patient, patience: float) -> Iterator[Check]
         return
     with closing(session):
         standing, _ = machine.heard(lambda: session.gate.standing(config.rates))
-        yield way.limit(standing, config.limiter)
-        yield from _Talk(session, patience).checks()
+        yield way.limit(standing, config.limiter) if config.api_key else not_checked("limit", "see key")
+        yield from _Talk(session, patience, config.api_key is not None).checks()
 
 
 @define(eq=False)
@@ -91,6 +95,7 @@ class _Talk:
 
     session: Session
     patience: float
+    has_key: bool
     told: dict[str, Answer] = field(factory=dict, init=False)
     """The first answer of each API."""
     _ends: float = field(init=False)
@@ -105,6 +110,9 @@ class _Talk:
         self.told["analytics"] = self._ask(rights.private_trades(way.server_time(self.session.now(), self._answers)))
         yield way.host("analytics API", "analytics_url", config.analytics_url, self.told["analytics"])
         yield way.clock(self._answers)
+        if not self.has_key:
+            yield from _skipped_after("clock", "key")
+            return
         access = rights.access(self.told)
         yield access
         if why := self._in_the_way("analytics", access):
