@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trayport import DecodeError
-from trayport.decoding import STRING, Schema, decode
+from trayport.decoding import STRING, Limits, Naming, Rows, Schema, decode, read
 from trayport.decoding.slices import Text
 from trayport.endpoints import (
     ACTIVITY,
@@ -112,6 +114,10 @@ def pieces(text: bytes, size: int) -> Iterator[bytes]:
     return (text[at : at + size] for at in range(0, len(text), size))
 
 
+def rows_of(text: Iterator[bytes], schema: Schema, naming: Naming, **more: Any) -> Rows:
+    return read(text, schema, tells_apart=callable(naming), **more)
+
+
 # --- the naive way -------------------------------------------------------------------------------------------
 
 
@@ -182,7 +188,7 @@ def test_slices_of_any_size_read_as_the_naive_way_reads_the_whole(endpoint: Endp
     pd.testing.assert_frame_equal(expected, frame, check_exact=True)
     for column in expected.select_dtypes("float64"):  # -0.0 is equal to 0.0
         assert expected[column].to_numpy().tobytes() == frame[column].to_numpy().tobytes()
-    streamed = decode(pieces(text, data.draw(SIZES)), schema, naming, size=size)
+    streamed = rows_of(pieces(text, data.draw(SIZES)), schema, naming, size=size).frame(naming)
     pd.testing.assert_frame_equal(frame, streamed.drop(columns="public_copy", errors="ignore"), check_exact=True)
 
 
@@ -191,6 +197,43 @@ def test_a_frame_may_be_written_to_whatever_it_was_read_from() -> None:
     frame.loc[frame.index[0], "price"] = 5.0
 
     assert [5.0] == frame["price"].tolist()
+
+
+# --- in parts ------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.integers(0, 3), max_size=60),
+    st.integers(1, 20),
+    st.sampled_from([0, 60, 500, math.inf]),
+    st.sampled_from([1, 100, 400]),
+)
+def test_frames_of_some_rows_are_the_frame_of_all(steps: list[int], most: int, cells: float, size: int) -> None:
+    row = {"tradeId": "1", "venueCode": "x", "price": 1, "quantity": 1, "aggressorBuy": True}
+    times = list(itertools.accumulate(steps))
+    body = [
+        {**row, "dealDate": time, "contract": {"contractType": "SinglePeriod", "sequenceId": 1, "sequenceItemId": time}}
+        for time in times
+    ]
+    text, schema = json.dumps(body).encode(), schema_of(TRADES)
+    naming: Any = lambda ids: f"M{ids.item_id}"  # noqa: E731
+    rows = rows_of(pieces(text, 64), schema, naming, size=size, limits=Limits(most, cells))
+    frames = list(rows.frames(naming))
+
+    pd.testing.assert_frame_equal(decode(text, schema, naming), pd.concat(frames))
+    for before, after in itertools.pairwise(frames):
+        assert before.index[-1] < after.index[0]
+    slice_ = 2 + 2 * size // len(json.dumps(row))
+    same = max((times.count(time) for time in times), default=0)
+    assert all(len(frame) <= most + slice_ + same for frame in frames)
+
+
+def test_rows_that_are_in_no_order_come_in_one_frame_wherever_they_wait() -> None:
+    text = json.dumps([{"price": 1.5, "dealDate": 100 - number} for number in range(100)]).encode()
+    limits = Limits(rows=10, cells=100)
+    [frame] = rows_of(pieces(text, 64), Schema(LAST_TRADE), "X", size=100, limits=limits).frames("X")
+
+    pd.testing.assert_frame_equal(decode(text, Schema(LAST_TRADE), "X"), frame)
 
 
 # --- the cuts ------------------------------------------------------------------------------------------------
@@ -346,7 +389,7 @@ def test_a_table_and_nothing_at_all_may_come_in_pieces_too(size: int) -> None:
     table = b"\xef\xbb\xbf\r\ndealDate,price\r\n1,2\r\n".replace(b"\r\n", b"", 1)
     body = decode(table, Schema(LAST_TRADE), "X")
 
-    pd.testing.assert_frame_equal(body, decode(pieces(table, size), Schema(LAST_TRADE), "X"))
+    pd.testing.assert_frame_equal(body, rows_of(pieces(table, size), Schema(LAST_TRADE), "X").frame("X"))
     for nothing in (b"", b" ", b"\xef\xbb\xbf"):
         with pytest.raises(DecodeError):
-            decode(pieces(nothing, size), Schema(LAST_TRADE), "X")
+            rows_of(pieces(nothing, size), Schema(LAST_TRADE), "X")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
@@ -13,12 +14,12 @@ from .. import decoding
 from .._version import __version__
 from ..config import Config, Progress
 from ..contracts import Contract, Front, Instrument, Market, Product
-from ..decoding import Ids, Schema
+from ..decoding import Ids, Limits, Rows, Schema
 from ..errors import ContractError, DecodeError, Failure, NotFound
 from ..hooks import new_id
 from ..planner import Piece, Plan
 from ..queries import Query
-from .cuts import check, cut
+from .cuts import Check, cut
 from .verify import COUNTS, verified
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from ..transport import Session
 
 __all__ = ["Answers", "Owner"]
+
+# Rows in a frame of a stream, and bytes of all of its answers that wait in memory: what a laptop has to spare.
+_LONGEST = 2**16
+_WAITING = 2**25
 
 
 class Owner(Protocol):
@@ -67,11 +72,6 @@ class Answers:
         query = self.query
         return Schema(query.endpoint, query.fields, query.include_private, query.include_empty, query.tz)
 
-    @property
-    def ahead(self) -> int:
-        """How many pieces of a stream may be under way: few of books, whose pieces may be a million rows."""
-        return min(self.workers, 2) if self.schema.endpoint.sides else self.workers
-
     def ready(self, plan: Plan) -> None:
         """Raise ``ConfigError`` without a key, and ``CircuitOpen`` while the API is left alone."""
         if not len(plan):
@@ -81,21 +81,31 @@ class Answers:
 
     def fetch(self, piece: Piece, stop: threading.Event) -> pd.DataFrame:
         """The rows of one piece, by time and contract."""
-        session, _ = self._running()
-        request_id = new_id()
-        payload = session.send(piece.request, stop, bulk=self.bulk, request_id=request_id)
-        try:
-            return self._rows(piece, payload)
-        except DecodeError as error:
-            error.request_id = request_id
-            raise
+        with _told(new_id()) as request_id:
+            rows = self._rows(piece, stop, request_id, Limits())
+            return rows.frame("") if piece.verifies else self._joined(rows.frame(self._naming(piece)), piece)
 
-    def _rows(self, piece: Piece, payload: bytes) -> pd.DataFrame:
-        if piece.verifies:
-            return decoding.decode(payload, COUNTS, "")
-        frame = decoding.decode(
-            payload, self.schema, self._naming(piece), lambda times: check(times, piece, self.query)
-        )
+    def fetch_parts(self, piece: Piece, stop: threading.Event) -> Iterator[pd.DataFrame]:
+        """The same in frames that are not too long, made when they are taken: until then, their cells stay packed.
+
+        All of the answer is there, and sound, before the first.
+        """
+        with _told(new_id()) as request_id:
+            rows = self._rows(piece, stop, request_id, Limits(_LONGEST, _WAITING // self.workers))
+            return (self._joined(frame, piece) for frame in rows.frames(self._naming(piece)))
+
+    def _rows(self, piece: Piece, stop: threading.Event, request_id: str, limits: Limits) -> Rows:
+        """The answer as it is, read while it comes."""
+        session, _ = self._running()
+        schema = COUNTS if piece.verifies else self.schema
+
+        def read(pieces: Iterable[bytes]) -> Rows:
+            look = Check(piece, self.query)
+            return decoding.read(pieces, schema, tells_apart=self._tells_apart(piece), check=look, limits=limits)
+
+        return session.send(piece.request, stop, bulk=self.bulk, request_id=request_id, read=read)
+
+    def _joined(self, frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
         rows = [cut(frame, piece), *self._unanswered(frame, piece)]
         return decoding.join(rows, self.schema, self._order())
 
@@ -123,8 +133,11 @@ class Answers:
         moment = frame.index[0] if len(frame) else piece.window.start
         return [decoding.blank(silent, moment, self.schema)] if silent else []
 
+    def _tells_apart(self, piece: Piece) -> bool:
+        return not piece.verifies and (piece.tells_apart or bool(self.schema.endpoint.rows_at))
+
     def _naming(self, piece: Piece) -> str | Callable[[Ids], str]:
-        if not piece.tells_apart and not self.schema.endpoint.rows_at:
+        if not self._tells_apart(piece):
             return piece.names[0]
         if not piece.contracts:  # which it is about, only the answer knows
             return lambda ids: self._named(piece, ids)
@@ -164,6 +177,16 @@ class Answers:
         self.query, self.workers = state["query"], state["workers"]
         self.progress, self.deadline = state["progress"], state["deadline"]
         self.bulk, self._met = state["bulk"], state["met"]
+
+
+@contextmanager
+def _told(request_id: str) -> Iterator[str]:
+    """A name for a request, which errors in its answer bear."""
+    try:
+        yield request_id
+    except DecodeError as error:
+        error.request_id = request_id
+        raise
 
 
 def _product(ids: Ids) -> Product:

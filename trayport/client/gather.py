@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import pandas as pd
 from attrs import define, evolve, field
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Gathering", "Source"]
 
+T = TypeVar("T")
+
 
 class Source(Protocol):
     """What answers pieces, and makes frames of the answers."""
@@ -45,16 +47,15 @@ class Source(Protocol):
     deadline: float | None
     """Seconds for the whole question, and again for each resumption."""
 
-    @property
-    def ahead(self) -> int:
-        """How many pieces of a stream may be under way or waiting to be taken."""
-        ...
-
     def ready(self, plan: Plan) -> None:
         """Raise what keeps the question from being asked at all."""
 
     def fetch(self, piece: Piece, stop: threading.Event) -> pd.DataFrame:
         """The rows of one piece."""
+        ...
+
+    def fetch_parts(self, piece: Piece, stop: threading.Event) -> Iterable[pd.DataFrame]:
+        """The rows of one piece in frames that are not too long, in order; none twice at one time."""
         ...
 
     def whole(
@@ -106,31 +107,49 @@ class Gathering:
             raise PartialDataError(self._whole(failures), failures, self.frame)
         return self._whole(())
 
-    def frames(self, first: int = 0) -> Iterator[pd.DataFrame]:
-        """The pieces from ``first`` on, one frame each, in order.
+    def frames(self, first: int = 0, after: pd.Timestamp | None = None) -> Iterator[pd.DataFrame]:
+        """The pieces from ``first`` on, one frame each, or several where that would be too long, in order.
 
-        Never more of them are under way or waiting to be taken than ``Source.ahead`` says. A piece that fails for
+        Of the first, only what is later than ``after``.
+
+        Never more of them are under way or waiting to be taken than ``Source.workers`` says. A piece that fails for
         good raises ``PartialDataError`` in its place, whose ``resume()`` goes on from there. Of the deadline only the
         time counts that is waited here: what a reader does between two pieces takes as long as it likes.
         """
         refused = self._refused() if first < len(self.plan) else None
+        rest, interrupted = _From(self, first, after), False
         if refused:
-            raise self._broken_off(first, refused)
-        expected, interrupted = first, False
+            raise self._broken_off(rest, refused)
         try:
             with self._progress(first) as advance, closing(self._in_order(first)) as outcomes:
                 for number, outcome in outcomes:
                     if isinstance(outcome, Exception):
-                        raise self._broken_off(number, outcome)
+                        raise self._broken_off(rest, outcome)
                     advance(number)
-                    frame = self.source.whole([(self.plan.pieces[number], outcome)], self._part(number), ())
-                    expected = number + 1
-                    yield frame
+                    for frame in self._parts(rest, outcome):
+                        rest = rest.behind(frame)
+                        yield frame
+                    rest = _From(self, number + 1)
         except KeyboardInterrupt:
             interrupted = True
         if interrupted:
-            failures = self._failures(dict.fromkeys(range(expected, len(self.plan))))
-            raise Interrupted(self.source.whole([], self.plan, failures), failures, _From(self, expected))
+            failures = self._failures(dict.fromkeys(range(rest.number, len(self.plan))))
+            raise Interrupted(self.source.whole([], self.plan, failures), failures, rest)
+
+    def _parts(self, rest: _From, outcome: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """The frames of one piece that ``rest`` has not."""
+        piece, plan = self.plan.pieces[rest.number], self._part(rest.number)
+        frames = iter(outcome)
+        while True:
+            try:
+                rows = next(frames, None)
+                if rows is None:
+                    return
+                kept = rows if rest.after is None else rows[rows.index > rest.after]
+                frame = self.source.whole([(piece, kept)], plan, ())
+            except Exception as error:  # what waited on disk cannot be read
+                raise self._broken_off(rest, error) from None
+            yield frame
 
     def _refused(self) -> TrayportError | None:
         """What keeps the whole question from being asked now; a missing key is said as it is."""
@@ -142,11 +161,11 @@ class Gathering:
             return error
         return None
 
-    def _broken_off(self, number: int, error: Exception) -> Exception:
+    def _broken_off(self, rest: _From, error: Exception) -> Exception:
         if len(self.plan) == 1:
             return error
-        failures = self._failures({number: error})
-        return PartialDataError(self.source.whole([], self.plan, failures), failures, _From(self, number))
+        failures = self._failures({rest.number: error})
+        return PartialDataError(self.source.whole([], self.plan, failures), failures, rest)
 
     def _outcomes(self, numbers: list[int]) -> Generator[tuple[int, _Outcome]]:
         """Every piece, as it comes; those that would meet the same refusal are not asked any more."""
@@ -154,7 +173,7 @@ class Gathering:
             return
         stop = Stop()
         with pool(min(self.source.workers, len(numbers)), stop) as threads:
-            futures = {threads.submit(self._outcome, number, stop): number for number in numbers}
+            futures = {threads.submit(self._outcome, self.source.fetch, number, stop): number for number in numbers}
             pending = set(futures)
             refused: dict[int, _Outcome] = {}
             while pending:
@@ -180,21 +199,21 @@ class Gathering:
         pieces = self.plan.pieces
         return outcome.status == 401 or pieces[number].product == pieces[other].product
 
-    def _in_order(self, first: int) -> Generator[tuple[int, _Outcome]]:
+    def _in_order(self, first: int) -> Generator[tuple[int, Iterable[pd.DataFrame] | Exception]]:
         """The pieces from ``first`` on in their order, with the next ones under way."""
         numbers = range(first, len(self.plan))
         if not numbers:
             return
         deadline = Deadline(self.source.deadline) if self.source.deadline else None
         stop, process = Stop(deadline), os.getpid()
-        with pool(min(self.source.ahead, len(numbers)), stop) as threads:
-            ahead: deque[Future[_Outcome]] = deque()
+        with pool(min(self.source.workers, len(numbers)), stop) as threads:
+            ahead: deque[Future[Any]] = deque()
             following = iter(numbers)
             for number in numbers:
                 if os.getpid() != process:
                     raise QueryError("a stream cannot be continued in a forked process: ask for it there")
-                while len(ahead) < self.source.ahead and (new := next(following, None)) is not None:
-                    ahead.append(threads.submit(self._outcome, new, stop))
+                while len(ahead) < self.source.workers and (new := next(following, None)) is not None:
+                    ahead.append(threads.submit(self._outcome, self.source.fetch_parts, new, stop))
                 arrived = ended([ahead[0]], stop)
                 outcome = ahead.popleft().result() if arrived else self._late(stop)
                 if deadline:
@@ -207,10 +226,12 @@ class Gathering:
         """What a piece is whose thread has not even said that it is late."""
         return TimedOut(self.plan.query.endpoint.name, 0, f"{stop.deadline} are over")
 
-    def _outcome(self, number: int, stop: threading.Event) -> _Outcome:
+    def _outcome(
+        self, fetch: Callable[[Piece, threading.Event], T], number: int, stop: threading.Event
+    ) -> T | Exception:
         """The rows of a piece, or what went wrong with it; only a missing setting ends the whole question."""
         try:
-            return self.source.fetch(self.plan.pieces[number], stop)
+            return fetch(self.plan.pieces[number], stop)
         except (ConfigError, Stopped):
             raise
         except Exception as error:
@@ -273,9 +294,15 @@ class _From:
 
     gathering: Gathering
     number: int
+    after: pd.Timestamp | None = None
+    """The last time of that piece which was handed over already."""
+
+    def behind(self, frame: pd.DataFrame) -> _From:
+        """What is left after ``frame``."""
+        return evolve(self, after=frame.index[-1]) if len(frame) else self
 
     def __call__(self) -> Iterator[pd.DataFrame]:
-        return self.gathering.frames(self.number)
+        return self.gathering.frames(self.number, self.after)
 
 
 def _wanted(progress: Progress) -> bool:

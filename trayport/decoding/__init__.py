@@ -3,56 +3,67 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from . import csv, json
 from .cells import STRING
-from .frames import blank, empty, framed, join
-from .schema import Ids, Naming, Schema
+from .frames import blank, empty, join
+from .rows import Limits, Rows
+from .schema import Check, Ids, Naming, Schema
 from .slices import SIZE, pieces_of
 
-__all__ = ["STRING", "Ids", "Naming", "Schema", "blank", "decode", "empty", "join"]
+__all__ = [
+    "STRING",
+    "Check",
+    "Ids",
+    "Limits",
+    "Naming",
+    "Rows",
+    "Schema",
+    "blank",
+    "decode",
+    "empty",
+    "join",
+    "read",
+]
 
 
-def decode(
-    payload: bytes | Iterable[bytes],
+def decode(payload: bytes, schema: Schema, naming: Naming, size: int = SIZE) -> pd.DataFrame:
+    """The rows of ``payload``, JSON or CSV, in its order, as a frame of ``schema``; see ``read``."""
+    return read(pieces_of(payload, size), schema, tells_apart=callable(naming), size=size).frame(naming)
+
+
+def read(
+    pieces: Iterable[bytes | memoryview],
     schema: Schema,
-    naming: Naming,
-    check: Callable[[npt.NDArray[np.int64]], None] | None = None,
+    *,
+    tells_apart: bool,
+    check: Check = lambda times: None,
+    limits: Limits | None = None,
     size: int = SIZE,
-) -> pd.DataFrame:
-    """The rows of ``payload``, JSON or CSV, in its order, as a frame of ``schema``.
+) -> Rows:
+    """The rows of an answer, JSON or CSV, while its ``pieces`` come.
 
-    JSON is read in slices of about ``size`` bytes; of a payload that comes in pieces, no more than that is held. No
-    other thread waits longer than one slice takes. ``check`` is shown the times of the answer's elements, in
-    nanoseconds since 1970, those without a row too. Raises ``DecodeError`` with the place that is not what the guide
-    promises.
+    JSON is read in slices of about ``size`` bytes, and no more of it than two of them is held. No other thread waits
+    longer than one slice takes. ``tells_apart`` asks which contract each row says that it is of. ``check`` is shown the
+    times of the answer's elements, those without a row too. Raises ``DecodeError`` with the place that is not what the
+    guide promises.
     """
-    head, pieces = (payload, pieces_of(payload, size)) if isinstance(payload, bytes) else _begun(iter(payload))
+    rows = Rows(schema, limits or Limits())
+    head, whole = _begun(iter(pieces))
     if csv.looks_like(head):
-        table = csv.read(payload if isinstance(payload, bytes) else b"".join(pieces), schema)
+        csv.read(b"".join(whole), rows, check)
     else:
-        table = json.read(pieces, schema, with_contract=callable(naming), size=size)
-    times = table.times
-    frame = framed(table, schema, naming)
-    if check is not None:
-        check(_moments(frame) if times is None else times)
-    return frame
+        json.read(whole, rows, check, tells_apart=tells_apart, size=size)
+    return rows
 
 
-def _begun(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+def _begun(pieces: Iterator[bytes | memoryview]) -> tuple[bytes, Iterator[bytes | memoryview]]:
     """So much of the beginning that its format shows, and all of it."""
     head = b""
     while len(head.strip()) <= len(codecs.BOM_UTF8) and (piece := next(pieces, None)) is not None:
         head += piece
     return head, chain([head], pieces)
-
-
-def _moments(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """The times of the rows; none, where they have none."""
-    return frame.index.asi8 if isinstance(frame.index, pd.DatetimeIndex) else np.empty(0, dtype=np.int64)

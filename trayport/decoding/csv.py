@@ -14,10 +14,14 @@ import pyarrow as pa
 
 from ..endpoints import Column, DType
 from ..errors import DecodeError, TrayportWarning
-from .cells import Misfit, pack
-from .schema import Schema, Table
+from .cells import Misfit, integers, pack
+from .rows import Rows
+from .schema import Check, Schema
 
 __all__ = ["looks_like", "read"]
+
+# Lines that are handed on at once: about as many as a slice of JSON holds.
+_TOGETHER = 8192
 
 
 def looks_like(payload: bytes) -> bool:
@@ -28,25 +32,30 @@ def looks_like(payload: bytes) -> bool:
 _TABLE = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+[^\[{<]")
 
 
-def read(payload: bytes, schema: Schema) -> Table:
-    """The rows of ``payload``, in its order; empty cells are gaps (guide p. 8), of text too, which JSON has as "".
+def read(payload: bytes, rows: Rows, check: Check) -> None:
+    """Add ``payload`` to ``rows``, in its order; empty cells are gaps (guide p. 8), of text too, which JSON has as "".
 
     A column that the table of endpoints does not know is left out, with a ``TrayportWarning``.
     """
-    name = schema.endpoint.name
+    schema = rows.schema
     try:
-        header, *rows = csv.reader(io.StringIO(payload.decode("utf-8-sig"), newline=""), strict=True)
+        header, *lines = csv.reader(io.StringIO(payload.decode("utf-8-sig"), newline=""), strict=True)
     except (csv.Error, ValueError) as error:
-        raise DecodeError(name, "$", f"no CSV: {error}") from None
+        raise DecodeError(schema.endpoint.name, "$", f"no CSV: {error}") from None
     places = {title.strip().casefold(): place for place, title in enumerate(header)}
-    _check(places, rows, schema)
+    _check(places, lines, schema)
     cells = {
-        column.name: [_packed(_cells(rows, places[column.wire.casefold()], column, schema), column, schema)]
+        column.name: _packed(_cells(lines, places[column.wire.casefold()], column, schema), column, schema)
         for column in schema.columns
         if column.wire.casefold() in places
     }
-    own = [pack([True] * len(rows), "boolean")] if schema.include_private else ()
-    return Table(len(rows), cells, own=own)
+    for column in schema.columns:
+        if column.dtype == "time":
+            check(integers([cells[column.name]]))
+    own = pack([True] * len(lines), "boolean") if schema.include_private else None
+    for at in range(0, max(len(lines), 1), _TOGETHER):
+        some = {name: column[at : at + _TOGETHER] for name, column in cells.items()}
+        rows.add(some, own=None if own is None else own[at : at + _TOGETHER])
 
 
 def _check(places: dict[str, int], rows: Sequence[Sequence[str]], schema: Schema) -> None:

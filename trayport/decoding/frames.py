@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..contracts.contract import kind_of
-from ..endpoints import Column, DType, Endpoint
-from ..errors import ContractError, DecodeError
+from ..endpoints import Column, DType
 from .cells import STRING, integers, pack, repeated, unpack
-from .schema import Contracts, Ids, Naming, Schema, Table
+from .schema import Schema, Table
 from .twins import public_copies
 
 __all__ = ["blank", "empty", "framed", "join"]
 
 
-def framed(table: Table, schema: Schema, naming: Naming) -> pd.DataFrame:
-    """The rows of ``table``, in its order, as a frame of ``schema``; its cells are used up, column by column."""
+def framed(table: Table, schema: Schema, names: str | Sequence[str]) -> pd.DataFrame:
+    """The rows of ``table``, in its order, as a frame of ``schema``; its cells are used up, column by column.
+
+    ``names`` are what each row is named, or those of the contracts that the table's numbers mean.
+    """
     endpoint = schema.endpoint
     index = _index(table, schema)
     data: dict[str, Any] = {}
     if endpoint.named:
+        named = not isinstance(names, str) and len(names)
         data["contract"] = (
-            repeated(naming, table.length) if isinstance(naming, str) else _contracts(table.contracts, naming, endpoint)
+            _strings(names).take(integers(table.numbers)) if named else repeated(str(names or ""), table.length)
         )
     if endpoint.sides:
         data["side"] = _taken("side", "string", table)
@@ -126,46 +128,8 @@ def _times(table: Table, column: Column, schema: Schema) -> pd.DatetimeIndex:
 def _array(table: Table, column: Column, schema: Schema) -> Any:
     if column.dtype == "moment":
         return _times(table, column, schema)
-    if column.dtype == "int64":
-        _refuse_gaps(table, column, schema)
     return _taken(column.name, column.dtype, table)
-
-
-def _refuse_gaps(table: Table, column: Column, schema: Schema) -> None:
-    """A count that is missing is not none at all."""
-    rows = 0
-    for chunk in table.cells.get(column.name, ()):
-        if chunk.null_count:
-            row = rows + chunk.is_null().index(True).as_py()
-            raise DecodeError(schema.endpoint.name, f"$[{row}].{column.wire}", "a count is missing")
-        rows += len(chunk)
 
 
 def _strings(values: Sequence[str | None]) -> pd.api.extensions.ExtensionArray:
     return pd.array(list(values), dtype=STRING)
-
-
-# --- names ---------------------------------------------------------------------------------------------------
-
-
-def _contracts(
-    contracts: Contracts, naming: Callable[[Ids], str], endpoint: Endpoint
-) -> pd.api.extensions.ExtensionArray:
-    """Each row's contract by name: the ids are named once each, then taken by position."""
-    numbers = integers(contracts.numbers)
-    known: dict[Ids, str] = {}
-    names = []
-    for number, contract in enumerate(contracts.distinct):
-        try:
-            ids = _ids(contract)
-            names.append(known.get(ids) or known.setdefault(ids, naming(ids)))
-        except ContractError as error:
-            list_, row = f"$.{endpoint.rows_at}" if endpoint.rows_at else "$", (numbers == number).argmax()
-            raise DecodeError(endpoint.name, f"{list_}[{row}].contract", str(error)) from None
-    return _strings(names).take(numbers) if names else repeated("", 0)
-
-
-def _ids(contract: Any) -> Ids:
-    kind = kind_of(contract.contractType)
-    second = None if kind == "single" else contract.secondSequenceItemId
-    return Ids(contract.sequenceId, contract.sequenceItemId, second, kind, contract.marketId, contract.instrumentId)

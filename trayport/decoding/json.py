@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from attrs import define, evolve, field, frozen
 from ..endpoints import Column, DType, Endpoint
 from ..errors import DecodeError
 from .cells import Misfit, integers, pack, pack_quickly
-from .schema import Contracts, Schema, Table
+from .rows import Rows
+from .schema import Check, Schema
 from .shapes import Shape, shape_of
 from .slices import SIZE, Text
 
@@ -40,15 +41,19 @@ _READ_AS: dict[DType, Any] = {
 }
 
 
-def read(pieces: Iterable[bytes | memoryview], schema: Schema, *, with_contract: bool, size: int = SIZE) -> Table:
-    """The rows of the answer in ``pieces``, in its order, read in slices of about ``size`` bytes.
+def read(
+    pieces: Iterable[bytes | memoryview], rows: Rows, check: Check, *, tells_apart: bool, size: int = SIZE
+) -> None:
+    """Add the answer in ``pieces`` to ``rows``, in its order, read in slices of about ``size`` bytes.
 
-    Raises ``DecodeError`` with the path of the place that is not what the guide promises.
+    ``check`` is shown the times of each slice's elements. Raises ``DecodeError`` with the path of the place that is not
+    what the guide promises.
     """
     import msgspec
 
-    reader = _reader(schema, with_contract)
-    harvest = _Harvest(schema.endpoint, reader)
+    schema = rows.schema
+    reader = _reader(schema, tells_apart)
+    harvest = _Harvest(schema.endpoint, reader, rows, check)
     text = Text.of(pieces, size)
     try:
         text.each(lambda text: harvest.take(reader.decoder.decode(text)))
@@ -60,7 +65,6 @@ def read(pieces: Iterable[bytes | memoryview], schema: Schema, *, with_contract:
         hint = "; it is an HTML page" if text.held.lstrip().startswith(b"<") else ""
         raise DecodeError(schema.endpoint.name, "$", f"{_counted(error, text.gone)}{hint}") from None
     harvest.refuse_missing_columns(sparse=schema.sparse)
-    return harvest.table
 
 
 def _placed(error: Exception) -> tuple[str, str]:
@@ -188,32 +192,17 @@ class _Codes(dict[bytes, int]):
 
 @define(eq=False)
 class _Harvest:
-    """The packed cells of all slices so far."""
+    """Packs the cells of a slice, and adds them to the rows."""
 
     endpoint: Endpoint
     reader: _Reader
+    rows: Rows
+    check: Check
     elements: int = 0
-    _length: int = 0
-    _cells: dict[str, list[pa.Array]] = field(factory=lambda: defaultdict(list))
-    _own: list[pa.Array] = field(factory=list)
-    _stamps: list[pa.Array] = field(factory=list)
     _absent: Counter[str] = field(factory=Counter)
     """In how many rows a field was left out."""
     _codes: _Codes = field(factory=_Codes)
     """Of the texts of contracts: few are many rows', and to read a text again takes longer than to know it again."""
-    _numbers: list[pa.Array] = field(factory=list)
-    _contracts: list[Any] = field(factory=list)
-
-    @property
-    def table(self) -> Table:
-        """All that was taken."""
-        return Table(
-            self._length,
-            self._cells,
-            Contracts(self._numbers, self._contracts),
-            self._own,
-            None if self.reader.shape.timed else integers(self._stamps),
-        )
 
     def take(self, part: Any) -> None:
         """The rows of one slice; ``DecodeError`` for what no column can hold."""
@@ -222,19 +211,21 @@ class _Harvest:
         def place(row: int) -> str:
             return shape.row_at(part, self.elements, row)
 
-        stamps = shape.stamps(part)
-        self._stamps.append(self._packed(stamps, "time", lambda row: f"{shape.stamp_at(self.elements, row)}.timestamp"))
-        columns = shape.shared(part, integers(self._stamps[-1:]))
+        stamps = self._packed(shape.stamps(part), "time", lambda row: f"{shape.stamp_at(self.elements, row)}.timestamp")
+        cells = shape.shared(part, integers([stamps]))
         for column, take in self.reader.columns:
-            columns[column.name] = self._column(take(rows), column, place)
-        for name, packed in columns.items():
-            self._cells[name].append(packed)
-        if self.reader.contracts:
-            self._take_contracts(self.reader.contracts(rows), place)
-        if self.reader.own:
-            self._own.append(pack(self.reader.own(rows), "boolean"))
-        self._length += len(rows)
-        self.elements += len(stamps) if stamps else len(rows)
+            cells[column.name] = self._column(take(rows), column, place)
+        times = self._times(cells) if shape.timed else stamps
+        self.check(integers([times]))
+        numbers = self._numbers(self.reader.contracts(rows), place) if self.reader.contracts else None
+        own = pack(self.reader.own(rows), "boolean") if self.reader.own else None
+        self.rows.add(cells, numbers, own)
+        self.elements += len(rows) if shape.timed else len(stamps)
+
+    def _times(self, cells: Mapping[str, pa.Array]) -> pa.Array:
+        """Of rows that have a time each; none where they have none."""
+        times = (cells[column.name] for column, _ in self.reader.columns if column.dtype == "time")
+        return next(times, pa.array([], pa.int64()))
 
     def _column(self, cells: list[Any], column: Column, place: Callable[[int], str]) -> pa.Array:
         packed = pack_quickly(cells, column.dtype)
@@ -252,21 +243,24 @@ class _Harvest:
         except Misfit as misfit:
             raise DecodeError(self.endpoint.name, path(misfit.row), misfit.why) from None
 
-    def _take_contracts(self, texts: list[bytes], place: Callable[[int], str]) -> None:
+    def _numbers(self, texts: list[bytes], place: Callable[[int], str]) -> pa.Array:
+        """Which contract each row is of."""
         import msgspec
 
-        self._numbers.append(pa.array([self._codes[text] for text in texts], pa.int64()))
-        new = len(self._codes) - len(self._contracts)
-        for text in reversed(list(islice(reversed(self._codes), new))):
+        known = len(self._codes)
+        numbers = [self._codes[text] for text in texts]
+        for text in reversed(list(islice(reversed(self._codes), len(self._codes) - known))):
+            path = place(texts.index(text))
             try:
-                self._contracts.append(_contract_decoder().decode(text))
+                self.rows.meet(_contract_decoder().decode(text), path)
             except (msgspec.ValidationError, UnicodeDecodeError) as error:
-                detail, path = _placed(error)
-                at = f"{place(texts.index(text))}.contract{path.removeprefix('$')}"
+                detail, below = _placed(error)
+                at = f"{path}.contract{below.removeprefix('$')}"
                 raise DecodeError(self.endpoint.name, at, detail) from None
+        return pa.array(numbers, pa.int64())
 
     def refuse_missing_columns(self, *, sparse: bool) -> None:
         """A column that no row has at all is no gap but another API, unless rows may say nothing."""
-        missing = [wire for wire, rows in self._absent.items() if rows == self._length]
+        missing = [wire for wire, rows in self._absent.items() if rows == self.rows.length]
         if missing and not sparse:
             raise DecodeError(self.endpoint.name, self.reader.shape.first, f"no row has the field `{missing[0]}`")

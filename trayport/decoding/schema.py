@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from attrs import field, frozen
+from attrs import frozen
 
 from ..contracts.contract import Kind
 from ..endpoints import Column, Endpoint
 
-__all__ = ["Contracts", "Ids", "Naming", "Schema", "Table"]
+__all__ = ["Check", "Ids", "Naming", "Schema", "Table"]
 
 
 @frozen
@@ -30,6 +30,9 @@ class Ids:
 
 Naming: TypeAlias = str | Callable[[Ids], str]
 """The name of every row's contract, or what makes names of the ids in the rows."""
+
+Check: TypeAlias = Callable[[npt.NDArray[np.int64]], None]
+"""Is shown the times of an answer's elements, in nanoseconds since 1970, one slice after another."""
 
 
 @frozen
@@ -51,24 +54,13 @@ class Schema:
 
 
 @frozen(eq=False)
-class Contracts:
-    """What rows say of their contracts."""
-
-    numbers: Sequence[pa.Array] = ()
-    """For each row, which of ``distinct`` it says."""
-    distinct: Sequence[Any] = ()
-
-
-@frozen(eq=False)
 class Table:
-    """The rows of an answer by column, each packed in as many arrays as there were slices."""
+    """Rows by column, each packed in some arrays."""
 
     length: int
     cells: dict[str, list[pa.Array]]
     """By the name of the frame's column; one that is not there is all gaps."""
-    contracts: Contracts = field(factory=Contracts)
-    """What each row says of its contract, where that was asked for."""
+    numbers: Sequence[pa.Array] = ()
+    """Which of several contracts each row is of, where that was asked for."""
     own: Sequence[pa.Array] = ()
     """Which rows are of the key's owner, where that was asked for."""
-    times: npt.NDArray[np.int64] | None = None
-    """The times of the answer's elements, where those are not its rows."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -11,12 +13,26 @@ from attrs import define, field
 
 __all__ = ["SIZE", "Text", "pieces_of"]
 
-SIZE = 1 << 20
-"""Bytes of a slice: with fewer the work around each shows, with more the caches are too small for what it becomes."""
+SIZE = 1 << 19
+"""Bytes of a slice: with fewer the work around each shows, with more so does the memory of what it becomes."""
 
 # Arrow, which packs the cells, lets go of the interpreter so often and for so short that a thread which waits for it
 # neither gets it nor comes to demand it (130 ms were measured); so each slice leaves it the time to wake up.
 _MOMENT = 1e-6
+
+# One slice of all answers at a time: the interpreter reads no two at once anyway, and what becomes of one takes several
+# times its bytes.
+_turn = threading.Lock()
+
+
+def _begin_anew() -> None:
+    """In a forked child: whose turn it was at the fork, there is no such thread."""
+    global _turn
+    _turn = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 _OPENING = re.compile(rb'\s*+\[\s*+\{\s*+("[^"\\]++")\s*+:')
 
@@ -67,11 +83,13 @@ class Text:
             if cut is None or not self._is_read(cut, read):
                 least *= 2
                 continue
-            time.sleep(_MOMENT)
+            if threading.active_count() > 1:
+                time.sleep(_MOMENT)
             self._drop(cut)
             self.held[:1] = b"["
             least = self.size
-        read(bytes(self.held))
+        with _turn:
+            read(bytes(self.held))
 
     def _fill(self, size: int) -> None:
         """Hold so many bytes, or all that are left."""
@@ -101,7 +119,8 @@ class Text:
         with memoryview(self.held) as view:
             closed = b"".join((view[:cut], b"]"))
         try:
-            read(closed)
+            with _turn:
+                read(closed)
         except msgspec.ValidationError:  # it comes of the bytes before the bracket
             raise
         except msgspec.DecodeError:

@@ -21,6 +21,8 @@ __all__ = ["SUFFIXES", "WRITERS", "Writer", "openpyxl"]
 
 # What a sheet of Excel holds, its head included.
 _SHEET = 1_048_576
+# Rows that show what the others are like.
+_ENOUGH = 2**14
 _TIME = "yyyy-mm-dd hh:mm:ss.000"
 
 
@@ -48,8 +50,10 @@ class _Columns:
     def parquet(cls, path: Path, first: pd.DataFrame) -> _Columns:
         from pyarrow import parquet
 
-        layout, file = schema(first), path.open("wb")  # what may be refused first, or it would stay open
-        return cls(parquet.ParquetWriter(file, layout, compression="zstd"), layout, file)
+        layout, repeated = schema(first), _repeated(first)
+        file = path.open("wb")  # what may be refused first, or it would stay open
+        writer = parquet.ParquetWriter(file, layout, compression="zstd", use_dictionary=repeated or False)
+        return cls(writer, layout, file)
 
     @classmethod
     def feather(cls, path: Path, first: pd.DataFrame) -> _Columns:
@@ -66,6 +70,16 @@ class _Columns:
         if not self._file.closed:
             with closing(self._file):
                 self._writer.close()
+
+
+def _repeated(frame: pd.DataFrame) -> list[str]:
+    """The columns whose values are worth a dictionary; one of ids and times makes the file larger, and takes memory."""
+    rows = flat(frame.head(_ENOUGH))
+    return [
+        str(name)
+        for name, column in rows.items()
+        if column.dtype == object or column.nunique() <= len(column) // 2  # objects need not know what is equal
+    ]
 
 
 @define(eq=False)

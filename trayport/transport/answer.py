@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from attrs import frozen
 
@@ -12,14 +14,22 @@ __all__ = ["Answer"]
 
 @frozen
 class Answer:
-    """The body, or the error and the server's own wish for a wait; and what its head says of the time."""
+    """What was made of the body, or the error and the server's own wish for a wait; and what its head says of the time.
+
+    ``body`` is the bytes themselves, unless whoever asked made something else of them.
+    """
 
     status: int | None = None
-    body: bytes = b""
+    body: Any = b""
     error: APIError | TransportError | None = None
     retry_after: str | None = None
     received: int = 0
     """The bytes of the body as they came."""
+    unpacked: int = 0
+    misread: Exception | None = None
+    """Why nothing could be made of a body that came whole."""
+    away: float = 0.0
+    """Seconds that were spent on making something of it."""
     date: str | None = None
     """The server's own clock, as its Date header tells it."""
     heard: pd.Timestamp | None = None

@@ -6,8 +6,8 @@ import logging
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar, overload
 from weakref import WeakSet
 
 import requests
@@ -30,7 +30,7 @@ from ..errors import (
 )
 from ..hooks import Counts, Hook, RequestEvent, Status, new_id
 from .answer import Answer
-from .bodies import TooLarge, body_of
+from .bodies import Body, TooLarge
 from .breaker import Breaker
 from .connections import Connections
 from .faults import check_proxy, sort_out
@@ -43,6 +43,9 @@ from .trust import trusted
 __all__ = ["Session"]
 
 logger = _redact.logger(__name__)
+
+T = TypeVar("T")
+_Read: TypeAlias = Callable[[Iterable[bytes]], Any]
 
 # A wait longer than this is told, so that nobody takes it for a hang.
 _LONG_WAIT = 10.0
@@ -108,20 +111,34 @@ class Session:
         if seconds > 0:
             raise CircuitOpen(request.endpoint.name, 0, breaker.cause, retry_in=seconds)
 
+    @overload
     def send(
-        self, request: Request, stop: threading.Event | None = None, *, bulk: bool = False, request_id: str = ""
-    ) -> bytes:
-        """The body of the answer to ``request``, decompressed; one of a ``bulk`` load lets questions go first.
+        self, request: Request, stop: threading.Event | None = ..., *, bulk: bool = ..., request_id: str = ...
+    ) -> bytes: ...
+    @overload
+    def send(
+        self, request: Request, stop: threading.Event | None = ..., *, bulk: bool = ..., request_id: str = ...,
+        read: Callable[[Iterable[bytes]], T],
+    ) -> T: ...  # fmt: skip
+    def send(
+        self, request: Request, stop: threading.Event | None = None, *, bulk: bool = False, request_id: str = "",
+        read: _Read = b"".join,
+    ) -> Any:  # fmt: skip
+        """What ``read`` makes of the answer to ``request``: of its pieces, unpacked, while they come; by default bytes.
 
-        ``request_id`` names it, with a dash and a number for each attempt, to the server, to hooks, in logs and in
-        errors; unless given, one is made. Setting ``stop`` ends every wait at once with ``Stopped``, and its deadline
-        with ``TimedOut``. Raises one of ``errors`` when the last attempt has failed.
+        It is called anew for each attempt whose answer begins to come, and what it raises is raised at the end, unless
+        the answer turns out to be cut or spoiled: then the request is made again.
+
+        One of a ``bulk`` load lets questions go first. ``request_id`` names the request, with a dash and a number for
+        each attempt, to the server, to hooks, in logs and in errors; unless given, one is made. Setting ``stop`` ends
+        every wait at once with ``Stopped``, and its deadline with ``TimedOut``. Raises one of ``errors`` when the last
+        attempt has failed.
         """
         stop = stop or Stop()
         trial = self._begun(stop, request_id)
         ended = False
         try:
-            return self._sent(request, trial, stop, bulk)
+            return self._sent(request, trial, stop, bulk, read)
         except Stopped:
             ended = self._closed or _left(stop) <= 0
             if not ended:
@@ -141,7 +158,7 @@ class Session:
         trial = self._begun(stop)
         try:
             check(stop)
-            answer = self._attempt(request, trial, stop, bulk=False)
+            answer = self._attempt(request, trial, stop, False, b"".join)
         except Stopped:
             if not self._closed and _left(stop) > 0:
                 raise
@@ -180,15 +197,17 @@ class Session:
             self._counts = evolve(self._counts, requests=self._counts.requests + 1)
         return trial
 
-    def _sent(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool) -> bytes:
+    def _sent(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool, read: _Read) -> Any:
         while True:
             check(stop)
             self._refuse_again(request)
             self._wait_for_leave(request, trial, stop)
-            answer = self._attempt(request, trial, stop, bulk)
+            answer = self._attempt(request, trial, stop, bulk, read)
             if answer.error is None:
                 if is_forbidden(trial.error):  # waiting helped, so it was the limits that were meant
                     self.gate.slow()
+                if answer.misread is not None:
+                    raise answer.misread
                 return answer.body
             trial.error = answer.error
             if answer.status == 429:
@@ -258,13 +277,13 @@ class Session:
         self.wait(stop, seconds)
         check(stop)
 
-    def _attempt(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool) -> Answer:
+    def _attempt(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool, read: _Read) -> Answer:
         breaker, before = self.breakers[request.endpoint.api], trial.attempts
         try:
             with self._slots.one(bulk, stop):
                 waited = self.gate.acquire(self.config.rates, stop, self.wait, bulk=bulk)
                 began = self.clock()
-                answer = self._wire(request, trial, stop)
+                answer = self._wire(request, trial, stop, read)
         except BaseException as caught:
             breaker.gave_up()
             if isinstance(caught, Stopped) and trial.attempts > before:  # the server has seen it
@@ -272,7 +291,7 @@ class Session:
                     request, trial, waited, self.clock() - began, Answer(error=self._ended(request, trial, stop))
                 )
             raise
-        elapsed = self.clock() - began
+        elapsed = self.clock() - began - answer.away
         if answer.status is not None and answer.status < 500:
             breaker.succeeded()
         elif answer.error is not None and answer.error.transient and breaker.failed(request, str(answer.error)):
@@ -284,13 +303,13 @@ class Session:
         self._tell(request, trial, waited, elapsed, answer)
         return answer
 
-    def _wire(self, request: Request, trial: Trial, stop: threading.Event) -> Answer:
+    def _wire(self, request: Request, trial: Trial, stop: threading.Event, read: _Read) -> Answer:
         name = request.endpoint.name
         try:
             if self._closed:
                 raise Stopped
             trial.attempts += 1
-            return self._exchange(request, trial, stop)
+            return self._exchange(request, trial, stop, read)
         except (ConfigError, Stopped):
             raise
         except Exception as caught:
@@ -300,7 +319,7 @@ class Session:
         # Made outside the handler: requests' exceptions hold the request, and that holds the key.
         return Answer(error=kind(name, trial.attempts, self._reader.redacted(reason)[:MOST_OF_A_REASON]))
 
-    def _exchange(self, request: Request, trial: Trial, stop: threading.Event) -> Answer:
+    def _exchange(self, request: Request, trial: Trial, stop: threading.Event, read: _Read) -> Answer:
         base = self.config.analytics_url if request.endpoint.api == "analytics" else self.config.reference_url
         prepared = self._http.prepare_request(
             requests.Request(
@@ -316,27 +335,34 @@ class Session:
         )
         settings = self._http.settings_for(base)
         check_proxy(requests.utils.select_proxy(base, settings["proxies"]))
-        connect, read = (min(seconds, _left(stop)) or 1e-3 for seconds in self.config.timeout)
-        response = self._http.send(prepared, timeout=(connect, read), allow_redirects=False, **settings)
+        connect, silence = (min(seconds, _left(stop)) or 1e-3 for seconds in self.config.timeout)
+        response = self._http.send(prepared, timeout=(connect, silence), allow_redirects=False, **settings)
         heard, took = self.now(), response.elapsed.total_seconds()
         try:
-            answer = self._read(request, response, trial, stop)
+            answer = self._read(request, response, trial, stop, read)
             return evolve(answer, date=response.headers.get("Date"), heard=heard, took=took)
         finally:
             response.close()
             if self._closed:
                 self._http.close()  # a connection that was opened meanwhile
 
-    def _read(self, request: Request, response: requests.Response, trial: Trial, stop: threading.Event) -> Answer:
+    def _read(
+        self, request: Request, response: requests.Response, trial: Trial, stop: threading.Event, read: _Read
+    ) -> Answer:
         raw: Any = response.raw
         if response.status_code != 200:
             error, said = self._reader.error(request, response, self.now().floor("D"))
-            return Answer(response.status_code, said, error, response.headers.get("Retry-After"), raw.tell())
+            asked = response.headers.get("Retry-After")
+            return Answer(response.status_code, said, error, asked, raw.tell(), len(said))
+        body = Body(response, request.csv, self.config.max_body, stop, self.clock)
+        began = self.clock()
         try:
-            return Answer(200, body_of(response, request.csv, self.config.max_body, stop), received=raw.tell())
+            made, misread = _made(body, read)
         except TooLarge as large:
             too_large = TransportError(request.endpoint.name, trial.attempts, str(large))
             return Answer(200, error=too_large, received=raw.tell())
+        away = self.clock() - began - body.seconds
+        return Answer(200, made, received=raw.tell(), unpacked=body.size, misread=misread, away=away)
 
     def _tell(self, request: Request, trial: Trial, waited: float, elapsed: float, answer: Answer) -> None:
         event = RequestEvent(
@@ -348,7 +374,7 @@ class Session:
             elapsed=elapsed,
             status=answer.status,
             bytes_received=answer.received,
-            bytes_decoded=len(answer.body),
+            bytes_decoded=answer.unpacked,
             error=type(answer.error).__name__ if answer.error else None,
             retry_reason=trial.reason,
             breaker=self.breakers[request.endpoint.api].state,
@@ -370,3 +396,18 @@ class Session:
                 failed=counts.failed + (event.error is not None),
                 retries=counts.retries + (event.attempt > 1),
             )
+
+
+def _made(body: Body, read: _Read) -> tuple[Any, Exception | None]:
+    """What ``read`` makes of the body, or why it cannot; raises what kept the body itself from coming whole."""
+    made, misread = None, None
+    try:
+        made = read(body)
+    except Exception as error:
+        # Without this frame and those above: they hold the request, and that holds the key.
+        misread = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+    if body.fault is None:
+        body.drain()
+    if body.fault is not None:
+        raise body.fault
+    return made, misread

@@ -1,0 +1,168 @@
+"""The packed rows of an answer on their way to frames: in memory, and beyond so many bytes in a file of their own."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any
+from weakref import finalize
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from attrs import define, field, frozen
+
+from ..contracts.contract import kind_of
+from ..errors import ContractError, DecodeError
+from .cells import POOL, integers
+from .frames import framed
+from .schema import Ids, Naming, Schema, Table
+
+__all__ = ["Limits", "Rows"]
+
+# The columns of a batch that are none of the frame: which contract a row says, and whether it is one's own.
+_NUMBER, _OWN = "#contract", "#own"
+
+
+@frozen
+class Limits:
+    """How much of an answer is in memory at once."""
+
+    rows: float = math.inf
+    """Of a frame, but for those of one time, which are not parted."""
+    cells: float = math.inf
+    """Bytes of packed cells that wait to be frames; what is more waits on disk."""
+
+
+@define(eq=False)
+class Rows:
+    """All rows of one answer, in its order."""
+
+    schema: Schema
+    limits: Limits = field(factory=Limits)
+    length: int = field(default=0, init=False)
+    _ordered: bool = field(default=True, init=False)
+    _latest: int | None = field(default=None, init=False)
+    _distinct: list[tuple[Any, str]] = field(factory=list, init=False)
+    """Each contract that is told, and the path of the first row that tells it."""
+    _batches: list[pa.RecordBatch] = field(factory=list, init=False)
+    _bytes: int = field(default=0, init=False)
+    _file: IO[bytes] | None = field(default=None, init=False)
+    _writer: Any = field(default=None, init=False)
+
+    def add(self, cells: Mapping[str, pa.Array], numbers: pa.Array | None = None, own: pa.Array | None = None) -> None:
+        """Rows by column; ``numbers`` says which of the contracts each of them is of, in the order of ``meet``."""
+        extra = {name: column for name, column in ((_NUMBER, numbers), (_OWN, own)) if column is not None}
+        columns = {**cells, **extra}
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        self._look_at(cells)
+        self.length += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._bytes <= self.limits.cells:
+            self._batches.append(batch)
+        else:
+            self._written(batch)
+
+    def meet(self, contract: Any, path: str) -> None:
+        """Another contract, as the row at ``path`` tells it."""
+        self._distinct.append((contract, path))
+
+    def frame(self, naming: Naming) -> pd.DataFrame:
+        """All of them; only once, since what they were packed in is used up."""
+        names = self._names(naming)
+        return framed(self._table(list(self._stored())), self.schema, names)
+
+    def frames(self, naming: Naming) -> Iterator[pd.DataFrame]:
+        """The same in frames of so many rows as the limits allow, cut between two times.
+
+        Rows that are in no order come in one. Whatever may be wrong with them is raised before the first.
+        """
+        names = self._names(naming)
+        return (framed(self._table(batches), self.schema, names) for batches in self._parts())
+
+    # --- where they wait -----------------------------------------------------------------------------------------
+
+    def _written(self, batch: pa.RecordBatch) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with these rows; nobody else can open it
+            finalize(self, self._file.close)
+            self._writer = pa.ipc.new_stream(self._file, batch.schema)
+        self._writer.write_batch(batch)
+
+    def _stored(self) -> Iterator[pa.RecordBatch]:
+        """What waits, each batch once."""
+        batches, self._batches = self._batches[::-1], []
+        while batches:
+            yield batches.pop()
+        if self._file is not None:
+            self._writer.close()
+            self._file.seek(0)
+            with self._file, pa.ipc.open_stream(self._file, memory_pool=POOL) as stream:
+                yield from stream
+
+    def _parts(self) -> Iterator[list[pa.RecordBatch]]:
+        """Neighbours, as many as a frame may hold."""
+        if not self._ordered or self.length <= self.limits.rows:
+            yield list(self._stored())
+            return
+        part: list[pa.RecordBatch] = []
+        count, latest = 0, None
+        for batch in filter(len, self._stored()):
+            times = self._times({self._time: batch.column(self._time)})
+            cut = int(np.searchsorted(times, times[-1]))  # others of the last time may follow
+            part.append(batch)
+            count += batch.num_rows
+            if count >= self.limits.rows and (cut or latest not in (None, times[0])):
+                part[-1] = batch.slice(0, cut)
+                yield part
+                part, count = [batch.slice(cut)], batch.num_rows - cut
+            latest = times[-1]
+        yield part
+
+    # --- what they are -------------------------------------------------------------------------------------------
+
+    @property
+    def _time(self) -> str:
+        return next((column.name for column in self.schema.columns if column.dtype == "time"), "")
+
+    def _times(self, cells: Mapping[str, pa.Array]) -> Any:
+        return integers([cells[self._time]])
+
+    def _look_at(self, cells: Mapping[str, pa.Array]) -> None:
+        """Are they in the order of time, as far as is seen?"""
+        if self._time not in cells:
+            self._ordered = False
+            return
+        times = self._times(cells)
+        if len(times):
+            later = self._latest is None or self._latest <= times[0]
+            self._ordered = self._ordered and bool(later and (times[1:] >= times[:-1]).all())
+            self._latest = int(times[-1])
+
+    def _table(self, batches: list[pa.RecordBatch]) -> Table:
+        """The batches by column, of which nothing else is kept: a column is let go of when it is in the frame."""
+        columns = {name: [batch.column(name) for batch in batches] for name in batches[0].schema.names if batches}
+        length = sum(batch.num_rows for batch in batches)
+        batches.clear()
+        return Table(length, columns, columns.pop(_NUMBER, ()), columns.pop(_OWN, ()))
+
+    def _names(self, naming: Naming) -> str | Sequence[str]:
+        """What each row is named: the same, or by the number of its contract."""
+        if isinstance(naming, str):
+            return naming
+        known: dict[Ids, str] = {}
+        return [self._name(contract, path, naming, known) for contract, path in self._distinct]
+
+    def _name(self, contract: Any, path: str, naming: Callable[[Ids], str], known: dict[Ids, str]) -> str:
+        try:
+            ids = _ids(contract)
+            return known.get(ids) or known.setdefault(ids, naming(ids))
+        except ContractError as error:
+            raise DecodeError(self.schema.endpoint.name, f"{path}.contract", str(error)) from None
+
+
+def _ids(contract: Any) -> Ids:
+    kind = kind_of(contract.contractType)
+    second = None if kind == "single" else contract.secondSequenceItemId
+    return Ids(contract.sequenceId, contract.sequenceItemId, second, kind, contract.marketId, contract.instrumentId)
