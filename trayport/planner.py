@@ -5,17 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import TypeAlias
 
 import pandas as pd
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ._time import Window, wire
 from .config import Rate
 from .contracts import Contract, Front, Product
-from .endpoints import ACTIVITY, Request
+from .endpoints import ACTIVITY, Endpoint, Request
 from .queries import Query
 
 __all__ = ["COUNTED", "Piece", "Plan", "plan"]
+
+Pair: TypeAlias = tuple[str, str]
+Params: TypeAlias = tuple[Pair, ...]
 
 
 @frozen
@@ -73,13 +77,15 @@ class Plan:
         count = "1 request" if len(self) == 1 else f"{len(self)} requests"
         why = f"at least {self.seconds:g} s at the limit" if self.pieces else f"the window {self.query.window} is empty"
         head = f"Plan: {self.query.endpoint.name}, {count}, {why}"
-        shown = [
-            f"  {number:>4}  {piece.window}  {piece.label}{'  as CSV' if piece.request.csv else ''}"
-            for number, piece in enumerate(self.pieces, 1)
-        ]
-        if len(shown) > _SHOWN:
-            shown[_SHOWN // 2 : -_SHOWN // 2] = [f"   ...  ({len(shown) - _SHOWN} more)"]
-        return "\n".join([head, *shown])
+        if len(self) <= _SHOWN:
+            return "\n".join([head, *self._lines(0, len(self))])
+        more = f"   ...  ({len(self) - _SHOWN} more)"
+        half = _SHOWN // 2
+        return "\n".join([head, *self._lines(0, half), more, *self._lines(len(self) - half, len(self))])
+
+    def _lines(self, first: int, end: int) -> Iterator[str]:
+        for number, piece in enumerate(self.pieces[first:end], first + 1):
+            yield f"  {number:>4}  {piece.window}  {piece.label}{'  as CSV' if piece.request.csv else ''}"
 
 
 _SHOWN = 20  # a plan of thousands still prints on one screen
@@ -95,11 +101,13 @@ def plan(
     last. An empty window makes no request.
     """
     if isinstance(contracts, Front):
-        months = [query.window] if query.endpoint.instant else _months(query.window)
-        pieces = [_front_piece(query, ask, contracts, csv) for month in months for ask in _cut(query, month)]
+        windows = [query.window] if query.endpoint.instant else list(_months(query.window))
+        subjects = [_front(query, contracts, csv)]
     else:
-        groups = _groups(contracts, query.endpoint.batch) if contracts else [()]
-        pieces = [_piece(query, ask, group, csv) for ask in _cut(query, query.window) for group in groups]
+        windows = [query.window]
+        subjects = _subjects(query, contracts, csv)
+    asks = [ask for window in windows for ask in _cut(query, window)]
+    pieces = [_piece(query.endpoint, ask, subject) for ask in asks for subject in subjects]
     checks = _checks(query) if query.verify else ()
     return Plan(query, (*pieces, *checks), rates)
 
@@ -123,28 +131,31 @@ def _groups(contracts: Sequence[Contract], batch: int) -> list[tuple[Contract, .
 
 @frozen
 class _Ask:
-    """The window whose rows a request answers for, and how far it reaches to get them all."""
+    """The window whose rows a request answers for, how far it reaches to get them all, and how that is said."""
 
     window: Window
     until: pd.Timestamp
+    times: Params
 
 
 def _cut(query: Query, window: Window) -> Iterator[_Ask]:
     """``window`` in consecutive pieces, none longer than one request may ask for, in elapsed time."""
     if query.endpoint.instant:
-        yield _Ask(window, window.end)
+        yield _Ask(window, window.end, () if query.at is None else (("at", wire(query.at)),))
         return
     start = window.start
     while start < window.end:
         end = min(_reach(query, start), window.end)
-        # A point on a seam is the end of its interval: whether a server shows it when the next begins is not known.
-        further = query.interval.length if _is_seam(query, end, window) and query.interval else pd.Timedelta(0)
-        yield _Ask(Window(start, end), end + further)
+        until = _beyond_seam(query, end) if end < window.end else end
+        yield _Ask(Window(start, end), until, (("from", wire(start)), ("until", wire(until))))
         start = end
 
 
-def _is_seam(query: Query, end: pd.Timestamp, window: Window) -> bool:
-    return query.endpoint.windows == "points" and end < window.end
+def _beyond_seam(query: Query, end: pd.Timestamp) -> pd.Timestamp:
+    # A point on a seam is the end of its interval: whether a server shows it when the next begins is not known.
+    if query.endpoint.windows == "points" and query.interval is not None:
+        return end + query.interval.length
+    return end
 
 
 def _reach(query: Query, start: pd.Timestamp) -> pd.Timestamp:
@@ -173,10 +184,32 @@ def _months(window: Window) -> Iterator[Window]:
 # --- pieces ----------------------------------------------------------------------------------------------------
 
 
-def _piece(query: Query, ask: _Ask, group: tuple[Contract, ...], csv: bool) -> Piece:
-    if not group:
-        request = _request(query, ask, [], csv, tell_apart=query.endpoint.named)
-        return Piece(request, ask.window, None, (), ("all contracts",))
+@frozen
+class _Subject:
+    """What a request is about, and all that it says beside its times: the same in every window."""
+
+    names: tuple[str, ...]
+    params: Params
+    csv: bool
+    product: Product | None = None
+    contracts: tuple[Contract, ...] = ()
+    verifies: bool = False
+
+
+def _piece(endpoint: Endpoint, ask: _Ask, subject: _Subject) -> Piece:
+    # What anybody may see is no reason to speak of rights.
+    until = None if endpoint.today else ask.until
+    request = Request(endpoint, ask.times + subject.params, until=until, csv=subject.csv)
+    return Piece(request, ask.window, subject.product, subject.contracts, subject.names, subject.verifies)
+
+
+def _subjects(query: Query, contracts: Sequence[Contract], csv: bool) -> list[_Subject]:
+    if not contracts:
+        return [_subject(query, ("all contracts",), [], csv, tell_apart=query.endpoint.named)]
+    return [_several(query, group, csv) for group in _groups(contracts, query.endpoint.batch)]
+
+
+def _several(query: Query, group: tuple[Contract, ...], csv: bool) -> _Subject:
     first = group[0]
     # The parameters of one contract, with the item's repeated for each of the others.
     named = [
@@ -187,11 +220,11 @@ def _piece(query: Query, ask: _Ask, group: tuple[Contract, ...], csv: bool) -> P
         )
     ]
     names = tuple(contract.label for contract in group)
-    request = _request(query, ask, named, csv, tell_apart=len(group) > 1)
-    return Piece(request, ask.window, first.product, group, names)
+    subject = _subject(query, names, named, csv, tell_apart=len(group) > 1)
+    return evolve(subject, product=first.product, contracts=group)
 
 
-def _front_piece(query: Query, ask: _Ask, front: Front, csv: bool) -> Piece:
+def _front(query: Query, front: Front, csv: bool) -> _Subject:
     product = front.product
     if isinstance(product, str):
         raise TypeError(f"{front} is to be resolved before it is planned")
@@ -201,7 +234,14 @@ def _front_piece(query: Query, ask: _Ask, front: Front, csv: bool) -> Piece:
         ("tradingItems", str(front.count)),
         ("contractType", "SinglePeriod"),
     ]
-    return Piece(_request(query, ask, named, csv, tell_apart=True), ask.window, product, (), (front.label,))
+    return evolve(_subject(query, (front.label,), named, csv, tell_apart=True), product=product)
+
+
+def _subject(query: Query, names: tuple[str, ...], named: list[Pair], csv: bool, *, tell_apart: bool) -> _Subject:
+    endpoint = query.endpoint
+    params = (*_width(query), *named, *_options(query), *_fields(query, tell_apart=tell_apart))
+    nested = tell_apart or (query.include_private and any("." in column.wire for column in endpoint.of("private")))
+    return _Subject(names, params, csv and endpoint.flat and not nested)
 
 
 COUNTED = (ACTIVITY.column("delete_count"),)
@@ -213,31 +253,21 @@ def _checks(query: Query) -> Iterator[Piece]:
     start, end = query.window.start.ceil(ACTIVITY.grain), query.window.end.floor(ACTIVITY.grain)
     start = max(start, ACTIVITY.since or start)
     counts = Query(ACTIVITY, (), Window(start, max(start, end)), query.tz, COUNTED, routes=query.routes)
-    for ask in _cut(counts, counts.window):
-        yield Piece(_request(counts, ask, [], False, tell_apart=False), ask.window, None, (), ("counts",), True)
+    subject = evolve(_subject(counts, ("counts",), [], False, tell_apart=False), verifies=True)
+    return (_piece(ACTIVITY, ask, subject) for ask in _cut(counts, counts.window))
 
 
-def _request(query: Query, ask: _Ask, named: list[tuple[str, str]], csv: bool, *, tell_apart: bool) -> Request:
-    endpoint = query.endpoint
-    asked = [*_times(query, ask), *named, *_options(query), *_fields(query, tell_apart=tell_apart)]
-    nested = tell_apart or (query.include_private and any("." in column.wire for column in endpoint.of("private")))
-    # What anybody may see is no reason to speak of rights.
-    until = None if endpoint.today else ask.until
-    return Request(endpoint, tuple(asked), until=until, csv=csv and endpoint.flat and not nested)
+# --- what a request says ---------------------------------------------------------------------------------------
 
 
-def _times(query: Query, ask: _Ask) -> list[tuple[str, str]]:
-    if query.endpoint.instant:
-        return [] if query.at is None else [("at", wire(query.at))]
-    times = [("from", wire(ask.window.start)), ("until", wire(ask.until))]
-    if query.interval is not None:
-        times += [("interval", str(query.interval.count)), ("intervalUnit", query.interval.unit)]
-    return times
+def _width(query: Query) -> list[Pair]:
+    interval = query.interval
+    return [] if interval is None else [("interval", str(interval.count)), ("intervalUnit", interval.unit)]
 
 
-def _options(query: Query) -> list[tuple[str, str]]:
+def _options(query: Query) -> list[Pair]:
     """What differs from the API's own defaults."""
-    options: list[tuple[str, str]] = []
+    options: list[Pair] = []
     if query.depth is not None:
         options.append(("depth", str(query.depth)))
     if query.max_spread is not None:
@@ -252,7 +282,7 @@ def _options(query: Query) -> list[tuple[str, str]]:
     return options
 
 
-def _fields(query: Query, *, tell_apart: bool) -> list[tuple[str, str]]:
+def _fields(query: Query, *, tell_apart: bool) -> list[Pair]:
     # With routes the server adds the column `route` by itself (guide p. 31).
     columns = [column for column in query.fields if not (column.name == "route" and query.routes)]
     names = dict.fromkeys((*query.endpoint.always_asked, *(column.asked_as for column in columns)))

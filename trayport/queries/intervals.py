@@ -6,7 +6,7 @@ import re
 from typing import Literal, TypeAlias
 
 import pandas as pd
-from attrs import frozen
+from attrs import field, frozen
 
 from ..errors import QueryError
 
@@ -30,10 +30,11 @@ class Interval:
     count: int
     unit: Unit
     text: str
+    length: pd.Timedelta = field(init=False, eq=False, repr=False)
+    """How long it lasts in elapsed time; of a month, the shortest."""
 
-    @property
-    def length(self) -> pd.Timedelta:
-        """How long it lasts in elapsed time; of a month, the shortest."""
+    @length.default
+    def _lasting(self) -> pd.Timedelta:
         seconds = 28 * 86_400 if self.unit == "month" else _SECONDS[self.unit]
         return pd.Timedelta(seconds=self.count * seconds)
 
@@ -57,8 +58,8 @@ class Interval:
     def within(self, span: pd.Timedelta, moment: pd.Timestamp) -> int:
         """How many whole intervals from ``moment`` on last no longer than ``span``; at least one."""
         count = max(1, span // self.length)
-        while count > 1 and self.after(moment, count) - moment > span:
-            count -= 1
+        while self.unit == "month" and count > 1 and self.after(moment, count) - moment > span:
+            count -= 1  # counted in the shortest of months
         return count
 
     def __str__(self) -> str:
