@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from . import decoding, imports, names, planning, sandbox, wire
+from . import decoding, imports, loader, names, planning, sandbox, wire
 
 RESULTS = Path(__file__).with_name("results.md")
 PACKAGES = ("pandas", "numpy", "pyarrow", "msgspec", "brotli", "requests", "attrs", "diskcache")
@@ -22,8 +22,8 @@ def measured(*, quick: bool) -> Iterator[str]:
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     yield f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
     yield f"{packages}\n"
-    for measure in (imports.measure, names.measure, planning.measure, decoding.measure, wire.measure, sandbox.measure):
-        yield from measure(quick=quick)
+    for module in (imports, names, planning, decoding, wire, sandbox, loader):
+        yield from module.measure(quick=quick)
 
 
 def main() -> None:
