@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from ..contracts import Instrument, Market, Product
 from ..contracts.listing import normal
@@ -37,46 +37,59 @@ class _Entry:
 
 
 @define(eq=False)
+class _Shelf:
+    """What the catalogue lists of one kind, by id and by name. Products are made of it one by one, when asked for."""
+
+    kind: type[Instrument] | type[Market]
+    by_id: dict[int, Entry]
+    by_name: dict[str, Entry]
+    namesakes: dict[str, list[Entry]]
+    """All that share a name, for the names that are shared."""
+
+    @classmethod
+    def of(cls, kind: type[Instrument] | type[Market], entries: Sequence[Entry]) -> _Shelf:
+        """A product without a name can be had by its id alone."""
+        by_name: dict[str, Entry] = {}
+        namesakes: dict[str, list[Entry]] = {}
+        for entry in entries:
+            name = normal(_plain(kind, entry.name))
+            if name and by_name.setdefault(name, entry) is not entry:
+                namesakes.setdefault(name, [by_name[name]]).append(entry)
+        return cls(kind, {entry.id: entry for entry in entries}, by_name, namesakes)
+
+    def called(self, name: str) -> list[Entry]:
+        """Whatever has this name."""
+        return self.namesakes.get(name) or [self.by_name[name]] if name in self.by_name else []
+
+
+@define(eq=False)
 class Products:
     """Products by name. A market comes before an instrument of the same name."""
 
     source: tuple[Sequence[Entry], Sequence[Entry]]
     """The lists of instruments and markets that it was made from."""
-    _by_name: dict[str, list[Product]]
-    _by_id: dict[tuple[str, int], Product]
+    _shelves: dict[str, _Shelf]
     _aliases: dict[str, str]
-    _sorted: list[str] = field(init=False, repr=False)
+    _sorted: list[str] | None = field(default=None, init=False, repr=False)
     _words: dict[str, list[_Entry]] | None = field(default=None, init=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._sorted = sorted(self._by_name)
-        self._spell()
 
     @classmethod
     def of(cls, instruments: Sequence[Entry], markets: Sequence[Entry], aliases: Mapping[str, str]) -> Products:
-        """The index of these lists; a caller's alias wins over everything, a built-in one only over prefixes.
-
-        A product without a name can be had by its id alone.
-        """
-        products: list[Product] = [Market(entry.id, _starless(entry.name) or None) for entry in markets]
-        products += [Instrument(entry.id, entry.name.strip() or None) for entry in instruments]
-        by_name: dict[str, list[Product]] = defaultdict(list)
-        for product in products:
-            if product.name:
-                by_name[normal(product.name)].append(product)
+        """The index of these lists; a caller's alias wins over everything, a built-in one only over prefixes."""
         return cls(
             (instruments, markets),
-            dict(by_name),
-            {(product.kind, product.id): product for product in products},
+            {"market": _Shelf.of(Market, markets), "instrument": _Shelf.of(Instrument, instruments)},
             {_kind(normal(name))[1]: target for name, target in aliases.items()},
         )
 
     def __iter__(self) -> Iterator[Product]:
-        return iter(self._by_id.values())
+        for shelf in self._shelves.values():
+            for entry in shelf.by_id.values():
+                yield self._product(shelf, entry)
 
     def by_id(self, product: Product) -> Product | None:
         """The product of the same kind and id, with its name."""
-        return self._by_id.get((product.kind, product.id))
+        return self._with_id(product.kind, product.id)
 
     def exactly(self, text: str) -> Product | None:
         """The product that goes by just this name, id or alias.
@@ -103,38 +116,49 @@ class Products:
         own_kind, wanted = _kind(normal(text))
         kind = kind or own_kind
         if kind and wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
-            return self._by_id.get((kind, int(wanted)))
-        if wanted not in self._by_name and wanted in _BUILT_IN:
+            return self._with_id(kind, int(wanted))
+        called = self._called(wanted)
+        if not called and wanted in _BUILT_IN:
             return self._plainly(_BUILT_IN[wanted], kind)
-        return self._only(text, _of_kind(self._by_name.get(wanted, ()), kind))
+        return self._only(text, _of_kind(called, kind))
 
     def _beginning(self, text: str, kind: str | None = None) -> Product | None:
         """The only product whose name begins so."""
         own_kind, wanted = _kind(normal(text))
         found: list[Product] = []
-        for position in range(bisect_left(self._sorted, wanted) if wanted else len(self._sorted), len(self._sorted)):
-            name = self._sorted[position]
+        names = self._names()
+        for position in range(bisect_left(names, wanted) if wanted else len(names), len(names)):
+            name = names[position]
             if not name.startswith(wanted):
                 break
-            found += _of_kind(self._by_name[name], kind or own_kind)
+            found += _of_kind(self._called(name), kind or own_kind)
         found.sort(key=lambda product: (len(product.name or ""), product.name or "", product.id))
         return self._only(text, found)
 
-    def _spell(self) -> None:
-        """Make canonical names exact: an instrument's that a market has too, and those that lead elsewhere."""
-        for name, products in self._by_name.items():
-            kinds = [product.kind for product in products]
-            for product in list(products):
-                if kinds.count(product.kind) > 1 or name in self._aliases or _reads_otherwise(name, product.kind):
-                    self._respell(product, f"{product.kind}:{product.id}")
-                elif product.kind == "instrument" and "market" in kinds:
-                    self._respell(product, f"instrument:{product.name}")
+    def _called(self, name: str) -> list[Product]:
+        return [self._product(shelf, entry) for shelf in self._shelves.values() for entry in shelf.called(name)]
 
-    def _respell(self, product: Product, spelling: str) -> None:
-        spelled = evolve(product, spelling=spelling)
-        self._by_id[product.kind, product.id] = spelled
-        named = self._by_name[normal(product.name or "")]
-        named[named.index(product)] = spelled
+    def _with_id(self, kind: str, number: int) -> Product | None:
+        shelf = self._shelves[kind]
+        entry = shelf.by_id.get(number)
+        return self._product(shelf, entry) if entry else None
+
+    def _product(self, shelf: _Shelf, entry: Entry) -> Product:
+        name = _plain(shelf.kind, entry.name)
+        return shelf.kind(entry.id, name or None, spelling=self._spelling(shelf, entry.id, name) if name else None)
+
+    def _spelling(self, shelf: _Shelf, number: int, name: str) -> str | None:
+        """What makes a canonical name exact: an instrument's that a market has too, or one that leads elsewhere."""
+        kind, known = shelf.kind.kind, normal(name)
+        if known in shelf.namesakes or known in self._aliases or _reads_otherwise(known, kind):
+            return f"{kind}:{number}"
+        return f"instrument:{name}" if kind == "instrument" and known in self._shelves["market"].by_name else None
+
+    def _names(self) -> list[str]:
+        """All names in alphabetical order."""
+        if self._sorted is None:
+            self._sorted = sorted({name for shelf in self._shelves.values() for name in shelf.by_name})
+        return self._sorted
 
     def search(self, text: str, limit: int) -> list[tuple[float, Product]]:
         """The products nearest to ``text`` with a score up to 1, best first.
@@ -177,7 +201,7 @@ class Products:
                 best[entry] = max(fit, best.get(entry, 0.0))
         return best
 
-    def _called(self, alias: str) -> Product | None:
+    def _behind(self, alias: str) -> Product | None:
         try:
             return self.exactly(alias)
         except ContractError:  # an alias that points nowhere is told to whoever uses it
@@ -186,8 +210,8 @@ class Products:
     def _vocabulary(self) -> dict[str, list[_Entry]]:
         """Every word of a name or an alias, with what it is a word of."""
         if self._words is None:
-            named = [(name, product) for name, products in self._by_name.items() for product in products]
-            called = [(alias, found) for alias in (*_BUILT_IN, *self._aliases) if (found := self._called(alias))]
+            named = [(name, product) for name in self._names() for product in self._called(name)]
+            called = [(alias, found) for alias in (*_BUILT_IN, *self._aliases) if (found := self._behind(alias))]
             words: dict[str, list[_Entry]] = defaultdict(list)
             for name, product in (*named, *called):
                 parts = set(name.replace("/", " ").split())
@@ -198,8 +222,9 @@ class Products:
         return self._words
 
 
-def _starless(name: str) -> str:
-    return name.rstrip("* ")
+def _plain(kind: type[Instrument] | type[Market], name: str) -> str:
+    """A name as it is listed, without what surrounds it: a market's without its star."""
+    return name.rstrip("* ") if kind is Market else name.strip()
 
 
 def _kind(text: str) -> tuple[str | None, str]:
