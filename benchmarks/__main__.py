@@ -8,22 +8,31 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
-from . import decoding, imports, loader, names, planning, sandbox, wire
+from . import alternatives, decoding, encodings, growth, imports, loader, names, planning, sandbox, wire
 
 RESULTS = Path(__file__).with_name("results.md")
-PACKAGES = ("pandas", "numpy", "pyarrow", "msgspec", "brotli", "requests", "attrs", "diskcache")
+PACKAGES = ("pandas", "numpy", "pyarrow", "msgspec", "brotli", "urllib3", "requests", "attrs", "diskcache")
+COMPARED = ("orjson", "polars", "duckdb")
+
+
+def versions(packages: Iterable[str]) -> str:
+    return ", ".join(f"{name} {version(name)}" for name in packages)
 
 
 def measured(*, quick: bool) -> Iterator[str]:
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     yield f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    yield f"{packages}\n"
-    for module in (imports, names, planning, decoding, wire, sandbox, loader):
-        yield from module.measure(quick=quick)
+    yield versions(PACKAGES)
+    yield f"{versions(name for name in COMPARED if find_spec(name))}
+"
+    for part in (
+        imports, names, planning, decoding, alternatives, encodings, wire, growth, sandbox, loader,
+    ):  # fmt: skip
+        yield from part.measure(quick=quick)
 
 
 def main() -> None:
