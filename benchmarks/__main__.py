@@ -27,8 +27,7 @@ def versions(packages: Iterable[str]) -> str:
 def measured(*, quick: bool) -> Iterator[str]:
     yield f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
     yield versions(PACKAGES)
-    yield f"{versions(name for name in COMPARED if find_spec(name))}
-"
+    yield f"{versions(name for name in COMPARED if find_spec(name))}\n"
     for part in (
         imports, names, planning, decoding, alternatives, encodings, wire, growth, sandbox, loader,
     ):  # fmt: skip

@@ -25,7 +25,7 @@ from support.bench import ASK, MakeBench
 from support.canary import KEY
 from support.programs import environment, printed
 from support.relay import Relay, slow
-from support.wire import hang, http
+from support.wire import Wire, hang, http
 
 from conftest import MakeClient
 from trayport import (
@@ -433,3 +433,19 @@ def test_while_it_is_left_alone_what_is_known_of_names_keeps_answering(
         assert before == sandbox.answered
         frame = names.trades(TTF, "2024-02-05", "2024-02-06")  # the other API is another matter
         assert len(frame) > 0
+
+
+WITHOUT_BROTLI = """
+import sys
+sys.modules["brotli"] = sys.modules["brotlicffi"] = None
+import trayport as tp
+print(len(tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06")))
+"""
+
+
+def test_without_a_decoder_for_brotli_gzip_is_asked_for(sandbox: Sandbox, tmp_path: Path) -> None:
+    with Wire(http(200, gzip.compress(b"[]"), Content_Encoding="gzip")) as wire:
+        settings = environment(sandbox, tmp_path, analytics_url=wire.url, limiter="off")
+
+        assert "0\n" == printed(WITHOUT_BROTLI, tmp_path, settings)
+        assert "Accept-Encoding: gzip, deflate\r\n" in f"{wire.heads[0]}\r\n"

@@ -36,9 +36,17 @@ from trayport import (
     TrayportError,
     TrayportWarning,
 )
+from trayport.client.answers import Answers
+from trayport.client.gather import Gathering
+from trayport.planner import Piece
 from trayport.sandbox import Fault, Sandbox
 
 QUESTION: dict[str, Any] = {"contract": ["TTF Apr-24", "EUA Dec-24"], "start": "2023-11-01", "end": "2024-03-01"}
+
+# Two answers of some hundred thousand rows.
+BOOKS: dict[str, Any] = {
+    "contract": "TTF Apr-24", "start": "2024-02-05T06:00", "end": "2024-02-06T18:00", "interval": "1s", "depth": 2,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -284,6 +292,23 @@ def default(client: Client) -> Iterator[None]:
         yield
 
 
+class Failing:
+    """Answers, of whose second the second frame cannot be read the first time."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers, self._failed = answers, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answers, name)
+
+    def fetch_parts(self, piece: Piece, stop: threading.Event) -> Iterator[pd.DataFrame]:
+        for number, frame in enumerate(self._answers.fetch_parts(piece, stop)):
+            if number == 1 and not self._failed and piece.window.start > pd.Timestamp("2024-02-06", tz="UTC"):
+                self._failed = True
+                raise OSError("the disk is gone")
+            yield frame
+
+
 class TestStreams:
     """A stream that breaks off."""
 
@@ -313,13 +338,26 @@ class TestStreams:
         assert len(relay.trades()) <= 1 + 4
         stream.close()  # type: ignore[attr-defined]
 
-    def test_books_are_read_only_two_pieces_ahead(self, relay: Relay, weak_client: Client) -> None:
-        stream = weak_client.stream.order_book("TTF Apr-24", "2024-02-05", "2024-02-12", "1s", depth=1)
-        next(stream)
-        time.sleep(0.5)
+    def test_a_long_answer_comes_in_several_frames_cut_between_two_times(self, client: Client) -> None:
+        frames = list(client.stream.order_book(**BOOKS))
 
-        assert sum("/orders/book" in line for line in relay.asked) <= 1 + 2
-        stream.close()  # type: ignore[attr-defined]
+        assert 2 == len(client.plan.order_book(**BOOKS)) < len(frames)
+        assert all(before.index[-1] < after.index[0] for before, after in itertools.pairwise(frames))
+        assert max(map(len, frames)) < 2**17
+        pd.testing.assert_frame_equal(client.order_book(**BOOKS), pd.concat(frames))
+
+    def test_a_stream_that_breaks_off_within_a_long_answer_resumes_behind_what_was_handed_over(
+        self, client: Client
+    ) -> None:
+        plan = client.plan.order_book(**BOOKS)
+        stream = Gathering(plan, Failing(Answers.of(plan, client))).frames()
+        before: list[pd.DataFrame] = []
+        with pytest.raises(PartialDataError, match="the disk is gone") as caught:
+            before.extend(stream)
+        rest = list(caught.value.resume())
+
+        whole = client.order_book(**BOOKS)
+        pd.testing.assert_frame_equal(whole, pd.concat(before + rest))
 
     def test_a_stream_that_is_dropped_leaves_no_thread_behind(self, relay: Relay, weak_client: Client) -> None:
         stream = weak_client.stream.trades("TTF Apr-24", "2022-01-01", "2024-03-01")

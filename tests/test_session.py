@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import logging
 import pickle
+import random
 import socket
 import threading
 import time
+import traceback
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import brotli
 import pandas as pd
 import pytest
+import requests
 import responses
 from attrs import evolve
 from support.bench import ASK, NOW, Bench, MakeBench
@@ -32,6 +35,7 @@ from trayport import (
     CircuitOpen,
     Config,
     ConnectionFailed,
+    DecodeError,
     IntradayNotAllowed,
     NotAllowed,
     NotFound,
@@ -84,6 +88,90 @@ def test_every_encoding_is_decoded(bench: MakeBench, name: str, squeeze: Callabl
     body = b'[{"tradeId":"%d"}]' % 1 * 5000
 
     assert body == bench(http(200, squeeze(body), Content_Encoding=name)).send()
+
+
+# What packs no smaller comes in several pieces, and that its checksum is wrong shows only at the end.
+SPOILED = gzip.compress(random.Random(7).randbytes(1 << 20))[:-8] + bytes(8)
+
+
+class TestReading:
+    """An answer that is read while it comes."""
+
+    def test_it_is_handed_over_in_pieces_before_all_of_it_is_there(self, bench: MakeBench) -> None:
+        seen = threading.Event()
+
+        def halting(connection: socket.socket, head: str) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n[1,")
+            assert seen.wait(5)
+            connection.sendall(b"22]")
+
+        def read(pieces: Iterable[bytes]) -> list[bytes]:
+            return [seen.set() or piece for piece in pieces]
+
+        assert [b"[1,", b"22]"] == bench(halting).session.send(ASK, read=read)
+
+    @pytest.mark.parametrize(
+        "trouble",
+        [cut(), http(200, SPOILED, Content_Encoding="gzip")],
+        ids=["cut", "corrupt"],
+    )
+    def test_what_was_made_of_a_part_is_dropped_when_the_rest_does_not_come(
+        self, bench: MakeBench, trouble: Answer
+    ) -> None:
+        made = bench(trouble, http(200, b"[12345]"))
+        read: list[bytes] = []
+
+        assert b"[12345]" == made.session.send(ASK, read=lambda pieces: b"".join(tee(pieces, read)))
+        assert len(read) > 1
+
+    def test_what_cannot_be_read_may_be_the_lines_fault_and_is_asked_for_again(self, bench: MakeBench) -> None:
+        made = bench(http(200, gzip.compress(b"[x]" * 9)[:-8] + bytes(8), Content_Encoding="gzip"), http(200, b"[1]"))
+
+        def read(pieces: Iterable[bytes]) -> bytes:
+            first = next(iter(pieces))
+            if b"x" in first:
+                raise DecodeError("trades", "$", "no JSON")
+            return first
+
+        assert b"[1]" == made.session.send(ASK, read=read)
+        assert [(200, None), (None, "ConnectionFailed")] == [
+            (event.status, event.error) for event in reversed(made.events)
+        ]
+
+    def test_what_cannot_be_read_is_raised_once_it_is_there_and_its_connection_is_kept(self, bench: MakeBench) -> None:
+        made = bench(http(200, b"[" + b" " * 3_000_000 + b"]"), http(200, b"[1]"))
+
+        def read(pieces: Iterable[bytes]) -> None:
+            next(iter(pieces))
+            raise DecodeError("trades", "$", "no JSON")
+
+        with pytest.raises(DecodeError, match="no JSON") as caught:
+            made.session.send(ASK, read=read)
+        made.send()
+
+        assert [(3_000_002, None), (3, None)] == [(event.bytes_decoded, event.error) for event in made.events]
+        assert (2, 1) == (len(made.wire.heads), made.wire.connections)
+        told = [frame.f_locals for frame, _ in traceback.walk_tb(caught.tb)]
+        assert not [each for each in told if KEY in repr({**each, "caught": None, "self": None, "made": None})]
+        held = [value for each in told for value in each.values()]
+        assert not [value for value in held if isinstance(value, requests.PreparedRequest | requests.Response)]
+
+    def test_the_time_that_it_takes_to_read_is_not_the_answers(self, bench: MakeBench) -> None:
+        made = bench(http(200, b"[1]"))
+
+        def read(pieces: Iterable[bytes]) -> None:
+            for _ in pieces:
+                made.clock.now += 5.0
+
+        made.session.send(ASK, read=read)
+
+        assert [0.0] == [event.elapsed for event in made.events]
+
+
+def tee(pieces: Iterable[bytes], seen: list[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        seen.append(piece)
+        yield piece
 
 
 def chunked(rest: bytes) -> Answer:

@@ -126,7 +126,8 @@ class Gathering:
                     if isinstance(outcome, Exception):
                         raise self._broken_off(rest, outcome)
                     advance(number)
-                    for frame in self._parts(rest, outcome):
+                    parts = iter(outcome)
+                    while (frame := self._next(parts, rest)) is not None:
                         rest = rest.behind(frame)
                         yield frame
                     rest = _From(self, number + 1)
@@ -136,20 +137,18 @@ class Gathering:
             failures = self._failures(dict.fromkeys(range(rest.number, len(self.plan))))
             raise Interrupted(self.source.whole([], self.plan, failures), failures, rest)
 
-    def _parts(self, rest: _From, outcome: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        """The frames of one piece that ``rest`` has not."""
-        piece, plan = self.plan.pieces[rest.number], self._part(rest.number)
-        frames = iter(outcome)
-        while True:
-            try:
-                rows = next(frames, None)
-                if rows is None:
-                    return
-                kept = rows if rest.after is None else rows[rows.index > rest.after]
-                frame = self.source.whole([(piece, kept)], plan, ())
-            except Exception as error:  # what waited on disk cannot be read
-                raise self._broken_off(rest, error) from None
-            yield frame
+    def _next(self, parts: Iterator[pd.DataFrame], rest: _From) -> pd.DataFrame | None:
+        """The next frame of a piece, without what was handed over before; None behind the last."""
+        try:
+            rows = next(parts, None)
+            if rows is None:
+                return None
+            if rest.after is not None and not (later := rows.index > rest.after).all():
+                rows = rows[later]
+            return self.source.whole([(self.plan.pieces[rest.number], rows)], self._part(rest.number), ())
+        except Exception as error:  # what waited on disk cannot be read
+            broken = self._broken_off(rest, error)
+        raise broken
 
     def _refused(self) -> TrayportError | None:
         """What keeps the whole question from being asked now; a missing key is said as it is."""
@@ -172,25 +171,38 @@ class Gathering:
         if not numbers:
             return
         stop = Stop()
-        with pool(min(self.source.workers, len(numbers)), stop) as threads:
-            futures = {threads.submit(self._outcome, self.source.fetch, number, stop): number for number in numbers}
-            pending = set(futures)
-            refused: dict[int, _Outcome] = {}
-            while pending:
+        workers = min(self.source.workers, len(numbers))
+        with pool(workers, stop) as threads:
+            waiting = deque(numbers)
+            pending: dict[Future[_Outcome], int] = {}
+            while waiting or pending:
+                while waiting and len(pending) < 2 * workers:  # as many again, so that no thread waits for this one
+                    new = waiting.popleft()
+                    pending[threads.submit(self._outcome, self.source.fetch, new, stop)] = new
                 done = ended(pending, stop)
                 if not done:
-                    yield from ((futures[future], self._late(stop)) for future in pending)
+                    yield from ((number, self._late(stop)) for number in (*pending.values(), *waiting))
                     return
-                pending -= done
                 for future in done:
-                    number = futures[future]
-                    outcome = refused[number] if future.cancelled() else future.result()
+                    if (number := pending.pop(future, None)) is None:
+                        continue  # it would have met a refusal, and was told with that
+                    outcome = future.result()
                     yield number, outcome
-                    for other in pending:
-                        if self._shares(number, outcome, futures[other]) and other.cancel():
-                            refused[futures[other]] = outcome
+                    if isinstance(outcome, Exception):
+                        yield from ((other, outcome) for other in self._sharing(number, outcome, pending, waiting))
 
-    def _shares(self, number: int, outcome: _Outcome, other: int) -> bool:
+    def _sharing(
+        self, number: int, refusal: Exception, pending: dict[Future[_Outcome], int], waiting: deque[int]
+    ) -> list[int]:
+        """Those that are not asked any more, since they would meet the same refusal."""
+        alike = [future for future, other in pending.items() if self._shares(number, refusal, other)]
+        spared = [pending.pop(future) for future in alike if future.cancel()]
+        for _ in range(len(waiting)):
+            other = waiting.popleft()
+            (spared if self._shares(number, refusal, other) else waiting).append(other)
+        return spared
+
+    def _shares(self, number: int, outcome: Exception, other: int) -> bool:
         """Would the other piece meet the same answer? Then asking would only draw attention to the key."""
         if isinstance(outcome, CircuitOpen):
             return True  # waited for as long as a piece may wait

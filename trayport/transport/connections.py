@@ -24,8 +24,10 @@ from .trust import Trust
 __all__ = ["Connections"]
 
 USER_AGENT = f"trayport/{__version__} python/{platform.python_version()} requests/{requests.__version__}"
-# What is decoded here, the API's default first; without the header it would send Brotli unasked (guide p. 38).
-ACCEPT_ENCODING = "br, gzip, deflate"
+# What is decoded here, the API's default first; without the header it would send Brotli unasked (guide p. 38). Where
+# Brotli cannot be imported, urllib3 has no decoder for it, and gzip is asked for first: see docs/performance.md.
+_BROTLI = "br" in urllib3.util.request.ACCEPT_ENCODING.split(",")
+ACCEPT_ENCODING = "br, gzip, deflate" if _BROTLI else "gzip, deflate"
 
 # A firewall forgets a connection that is silent for long, and tells neither side: so the system asks now and then
 # whether the other side is there, and a dead connection shows before it is used. macOS has a name of its own.
