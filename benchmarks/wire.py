@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,7 +34,7 @@ from trayport.sandbox import Sandbox
 from . import verdict
 from .decoding import most, seconds, trades
 
-ONE, FOUR, OVERLAP, SAVE_MB, SAVE_SPEED = 3, 5, 1.15, 200, 100
+ONE, FOUR, OVERLAP, SAVE_MB, SAVE_SPEED, RESIDENT_MB = 3, 5, 1.15, 200, 100, 200
 KEY = "sandbox-key"
 CONTRACT = "TTF Apr-24"
 # Any question for so many windows from here on is one request each; answers are of one window, moved to the others.
@@ -122,7 +122,7 @@ class Server:
         """A client of it, which knows the contract's name already."""
         config = Config(
             KEY, analytics_url=self.url, reference_url=self.reference, limiter="off", cache_dir=folder,
-            progress=False, workers=6,
+            progress=False,
         )  # fmt: skip
         client = Client(config=config)
         client.resolve(CONTRACT, at=FIRST)
@@ -182,6 +182,11 @@ def frames(rows: int, threads: int, rounds: int, target: float) -> str:
     )
 
 
+def size(pieces: Iterable[bytes]) -> int:
+    """How many bytes come; none of them is kept."""
+    return sum(map(len, pieces))
+
+
 def overlap(rows: int, rounds: int) -> Iterator[str]:
     """Six pieces in flight: is the whole as quick as its slower half alone?"""
     with Server(rows // 6, 6) as server, tempfile.TemporaryDirectory() as folder, server.client(folder) as client:
@@ -191,7 +196,7 @@ def overlap(rows: int, rounds: int) -> Iterator[str]:
         schema = Schema(TRADES)
         ways = {
             "whole": lambda: client.trades(CONTRACT, *ends(0, 6)),
-            "wire": lambda: at_once(lambda number: session.send(plan.requests[number]), 6),
+            "wire": lambda: at_once(lambda number: session.send(plan.requests[number], read=size), 6),
             "decoding": lambda: at_once(lambda number: decoding.decode(payloads[number], schema, CONTRACT), 6),
         }
         found = alternating(ways, rounds)
@@ -236,6 +241,32 @@ def to_file(rows: int, windows: int, rounds: int) -> Iterator[str]:
     )
 
 
+LARGE = """
+import sys, trayport as tp
+url, reference, folder, contract, start, end = sys.argv[1:]
+tp.configure("sandbox-key", analytics_url=url, reference_url=reference, limiter="off", cache_dir=folder, progress=False)
+rows = tp.save(tp.stream.trades(contract, start, end), folder + "/trades.parquet")
+status = open("/proc/self/status").read() if sys.platform == "linux" else ""
+print(rows, *(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+"""
+
+
+def one_answer(rows: int, rounds: int) -> Iterator[str]:
+    """A single answer of so many rows into Parquet, by a script that has nothing but us: what the process takes."""
+    with Server(rows, 1) as server, tempfile.TemporaryDirectory() as folder, server.client(folder):
+        asked = [server.url, server.reference, folder, CONTRACT, *(str(moment) for moment in ends(0))]
+        runs = [
+            subprocess.run([sys.executable, "-c", LARGE, *asked], capture_output=True, text=True, check=True).stdout
+            for _ in range(rounds)
+        ]
+    peaks = [int(peak) / 1000 for _, *known in map(str.split, runs) for peak in known]
+    told = "only Linux tells its memory"
+    if peaks:
+        peak = statistics.median(peaks)
+        told = f"{peak:.0f} MB resident, the import included ({verdict(peak < RESIDENT_MB)}: below {RESIDENT_MB})"
+    yield f"  save(stream), {rows:,} trades in one answer of {server.size / 1e6:.0f} MB, to Parquet: {told}"
+
+
 def measure(*, quick: bool) -> Iterator[str]:
     rounds, rows = (1, 6_000) if quick else (5, 1_000_000)
     yield f"\nfrom the wire (Brotli, loopback) to a frame, medians of {rounds}; naive is requests and pd.DataFrame"
@@ -243,6 +274,7 @@ def measure(*, quick: bool) -> Iterator[str]:
     yield frames(rows, 4, rounds, FOUR)
     yield from overlap(rows, rounds)
     yield from to_file(10 * rows, 100 if not quick else 4, rounds if quick else 3)
+    yield from one_answer(rows if quick else 7_770_000, rounds if quick else 3)
 
 
 def main() -> None:

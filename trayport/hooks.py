@@ -29,7 +29,7 @@ class RequestEvent:
     attempt
         1 for the first.
     waited, elapsed
-        Seconds: for leave to ask, and for the answer.
+        Seconds: for leave to ask, and for the answer to come and be unpacked; not for what becomes of it.
     status
         The HTTP status; None where no answer came.
     bytes_received, bytes_decoded

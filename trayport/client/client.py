@@ -66,7 +66,7 @@ class Client(Queries[pd.DataFrame], References):
     plan
         The same questions, answered with the ``Plan`` of requests that they would make.
     stream
-        The same questions, answered piece by piece with an iterator of DataFrames.
+        The same questions, answered piece by piece with an iterator of DataFrames, of about 65,000 rows at most.
     """
 
     def __init__(
@@ -288,8 +288,10 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
     """The questions, answered a piece at a time, in bounded memory.
 
     A piece is one planned request's rows: window by window, and within each by group of contracts, as ``plan`` shows
-    them. One without rows comes too. The question is checked and planned at once; requests begin with the first
-    piece that is taken.
+    them. One without rows comes too; one of more than about 65,000 comes in several frames, cut between two times, or
+    in one if the server sent it in no order of time. What waits to be taken is packed, up to 32 MB of it in memory and
+    the rest in a temporary file. The question is checked and planned at once; requests begin with the first frame that
+    is taken.
     """
 
     def __init__(self, client: Client) -> None:

@@ -1,4 +1,7 @@
-"""From an answer's bytes to a frame with exactly the endpoint's dtypes. Pure: no network, no look-ups."""
+"""From an answer's bytes to a frame with exactly the endpoint's dtypes.
+
+No network and no look-ups; only what is too long for memory waits in a temporary file.
+"""
 
 from __future__ import annotations
 
