@@ -176,6 +176,21 @@ class TestExactly:
             json.loads(line) for line in (tmp_path / "it.jsonl").read_text(encoding="utf-8").splitlines()
         ]
 
+    def test_a_parquet_file_has_dictionaries_for_what_repeats_itself_only(self, client: Client, tmp_path: Path) -> None:
+        tp.save(client.stream.trades(*QUESTION), tmp_path / "it.parquet")
+        group = pa.parquet.ParquetFile(tmp_path / "it.parquet").metadata.row_group(0)
+        columns = [group.column(number) for number in range(group.num_columns)]
+
+        named = [each.path_in_schema for each in columns if each.has_dictionary_page]
+        assert {"contract", "venue_code"} <= set(named)
+        assert {"timestamp", "trade_id"}.isdisjoint(named)
+
+    def test_cells_that_cannot_be_compared_are_saved_too(self, tmp_path: Path) -> None:
+        lists = pd.array([[1], [2, 3]], dtype=pd.ArrowDtype(pa.list_(pa.int64())))
+        tp.save(pd.DataFrame({"a": lists, "b": [{"c": 1}, {"c": 2}]}), tmp_path / "it.parquet")
+
+        assert [[1], [2, 3]] == pa.parquet.read_table(tmp_path / "it.parquet")["a"].to_pylist()
+
     def test_the_head_of_a_csv_stands_once(self, client: Client, tmp_path: Path) -> None:
         tp.save(client.stream.trades(*QUESTION), tmp_path / "pieces.csv")
         tp.save(client.trades(*QUESTION), tmp_path / "whole.csv")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -393,3 +397,64 @@ def test_a_table_and_nothing_at_all_may_come_in_pieces_too(size: int) -> None:
     for nothing in (b"", b" ", b"\xef\xbb\xbf"):
         with pytest.raises(DecodeError):
             rows_of(pieces(nothing, size), Schema(LAST_TRADE), "X")
+
+
+FORKED = """
+import os, sys
+import pyarrow as pa
+from trayport import QueryError
+from trayport.decoding import Limits, Schema, read
+from trayport.endpoints import LAST_TRADE
+
+text = b"[" + b",".join(b'{"price":1.5,"dealDate":%d}' % number for number in range(500)) + b"]"
+
+def forking():
+    for at in range(0, len(text), 100):
+        if at == 5000 and os.fork() == 0:
+            sys.exit()  # as a child does that leaves the parent's answers alone
+        yield text[at : at + 100]
+
+rows = read(forking(), Schema(LAST_TRADE), tells_apart=False, limits=Limits(50, 0), size=500)
+frames = rows.frames("X")
+count = len(next(frames))
+child = os.fork()
+if child == 0:
+    try:
+        next(frames)
+    except QueryError as error:
+        print(error, flush=True)
+    sys.exit()
+os.waitpid(child, 0)
+print(count + sum(map(len, frames)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on Windows")
+def test_what_a_forked_child_does_changes_nothing_of_what_waits_on_disk() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
+
+    told = "a stream cannot be continued in a forked process: ask for it there"
+    assert [told, "500"] == done.stdout.splitlines(), done.stderr
+
+
+FULL = """
+import resource
+from trayport.decoding import Limits, Schema, read
+from trayport.endpoints import LAST_TRADE
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+text = b"[" + b",".join(b'{"price":1.5,"dealDate":%d}' % number for number in range(5000)) + b"]"
+try:
+    read([text], Schema(LAST_TRADE), tells_apart=False, limits=Limits(50, 0), size=500)
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows bounds no files")
+def test_a_disk_without_room_is_told_with_its_folder_and_what_waits_there() -> None:
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, timeout=60)
+
+    assert "a long answer waits here; make room, or set TMPDIR" in done.stdout
+    assert tempfile.gettempdir() in done.stdout
+    assert "" == done.stderr

@@ -57,10 +57,14 @@ def read(
     """
     rows = Rows(schema, limits or Limits())
     head, whole = _begun(iter(pieces))
-    if csv.looks_like(head):
-        csv.read(b"".join(whole), rows, check)
-    else:
-        json.read(whole, rows, check, tells_apart=tells_apart, size=size)
+    try:
+        if csv.looks_like(head):
+            csv.read(b"".join(whole), rows, check)
+        else:
+            json.read(whole, rows, check, tells_apart=tells_apart, size=size)
+    except BaseException:
+        rows.close()  # an error may be kept for long
+        raise
     return rows
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any
+from contextlib import contextmanager
+from typing import Any
 from weakref import finalize
 
 import numpy as np
@@ -14,8 +17,8 @@ import pyarrow as pa
 from attrs import define, field, frozen
 
 from ..contracts.contract import kind_of
-from ..errors import ContractError, DecodeError
-from .cells import POOL, integers
+from ..errors import ContractError, DecodeError, QueryError
+from .cells import integers
 from .frames import framed
 from .schema import Ids, Naming, Schema, Table
 
@@ -48,8 +51,7 @@ class Rows:
     """Each contract that is told, and the path of the first row that tells it."""
     _batches: list[pa.RecordBatch] = field(factory=list, init=False)
     _bytes: int = field(default=0, init=False)
-    _file: IO[bytes] | None = field(default=None, init=False)
-    _writer: Any = field(default=None, init=False)
+    _file: _File | None = field(default=None, init=False)
 
     def add(self, cells: Mapping[str, pa.Array], numbers: pa.Array | None = None, own: pa.Array | None = None) -> None:
         """Rows by column; ``numbers`` says which of the contracts each of them is of, in the order of ``meet``."""
@@ -61,8 +63,9 @@ class Rows:
         self._bytes += batch.nbytes
         if self._bytes <= self.limits.cells:
             self._batches.append(batch)
-        else:
-            self._written(batch)
+            return
+        self._file = self._file or _File()
+        self._file.write(batch)
 
     def meet(self, contract: Any, path: str) -> None:
         """Another contract, as the row at ``path`` tells it."""
@@ -83,12 +86,11 @@ class Rows:
 
     # --- where they wait -----------------------------------------------------------------------------------------
 
-    def _written(self, batch: pa.RecordBatch) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with these rows; nobody else can open it
-            finalize(self, self._file.close)
-            self._writer = pa.ipc.new_stream(self._file, batch.schema)
-        self._writer.write_batch(batch)
+    def close(self) -> None:
+        """Let go of what waits."""
+        self._batches.clear()
+        if self._file is not None:
+            self._file.close()
 
     def _stored(self) -> Iterator[pa.RecordBatch]:
         """What waits, each batch once."""
@@ -96,10 +98,8 @@ class Rows:
         while batches:
             yield batches.pop()
         if self._file is not None:
-            self._writer.close()
-            self._file.seek(0)
-            with self._file, pa.ipc.open_stream(self._file, memory_pool=POOL) as stream:
-                yield from stream
+            yield from self._file.read()
+            self._file.close()
 
     def _parts(self) -> Iterator[list[pa.RecordBatch]]:
         """Neighbours, as many as a frame may hold."""
@@ -160,6 +160,66 @@ class Rows:
             return known.get(ids) or known.setdefault(ids, naming(ids))
         except ContractError as error:
             raise DecodeError(self.schema.endpoint.name, f"{path}.contract", str(error)) from None
+
+
+@define(eq=False)
+class _File:
+    """Batches in a temporary file, which is gone with its process.
+
+    Nothing is buffered and each batch has its place: what a forked child does with its copy changes nothing here.
+    """
+
+    _raw: Any = field(init=False)
+    _process: int = field(factory=os.getpid, init=False)
+    _schema: pa.Schema | None = field(default=None, init=False)
+    _sizes: list[int] = field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        with _told():
+            self._raw = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # open for as long as these rows
+        finalize(self, self._raw.close).atexit = False
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._schema, packed = batch.schema, batch.serialize()
+        self._sizes.append(packed.size)
+        left = memoryview(packed)
+        with _told():
+            while left:
+                left = left[self._raw.write(left) :]
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        at = 0
+        for size in self._sizes:
+            if os.getpid() != self._process:
+                raise QueryError("a stream cannot be continued in a forked process: ask for it there")
+            with _told():
+                packed = self._read(at, size)
+            yield pa.ipc.read_record_batch(pa.py_buffer(packed), self._schema)
+            at += size
+
+    def _read(self, at: int, size: int) -> bytearray:
+        self._raw.seek(at)
+        packed, have = bytearray(size), 0
+        while have < size:
+            more = self._raw.readinto(memoryview(packed)[have:])
+            if not more:
+                raise OSError(errno.EIO, "it is shorter than what was written")
+            have += more
+        return packed
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say what the file is for, where it fails."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{error.strerror}: a long answer waits here; make room, or set TMPDIR (Windows: TEMP) to another folder"
+        folder = tempfile.gettempdir()
+        raise OSError(error.errno, why, folder) from None
 
 
 def _ids(contract: Any) -> Ids:

@@ -74,12 +74,16 @@ class _Columns:
 
 def _repeated(frame: pd.DataFrame) -> list[str]:
     """The columns whose values are worth a dictionary; one of ids and times makes the file larger, and takes memory."""
-    rows = flat(frame.head(_ENOUGH))
-    return [
-        str(name)
-        for name, column in rows.items()
-        if column.dtype == object or column.nunique() <= len(column) // 2  # objects need not know what is equal
-    ]
+    return [str(name) for name, column in flat(frame.head(_ENOUGH)).items() if _is_repeated(column)]
+
+
+def _is_repeated(column: pd.Series[Any]) -> bool:
+    try:
+        return bool(column.nunique() <= len(column) // 2)
+    except (
+        Exception
+    ):  # cells that cannot be compared, such as lists: pyarrow and objects have each an error of their own
+        return True
 
 
 @define(eq=False)

@@ -12,7 +12,7 @@ from urllib3.exceptions import ProtocolError
 
 from .limits import check
 
-__all__ = ["Body", "TooLarge"]
+__all__ = ["Body", "TooLarge", "is_framed"]
 
 # What urllib3 unpacks at once; of larger pieces each needs memory that the system has to clear first.
 _CHUNK = 1 << 18
@@ -34,7 +34,10 @@ class Body:
     or spoiled on its way: what ends has come whole.
     """
 
-    response: requests.Response
+    raw: Any
+    """urllib3's response; of requests' nothing is kept, since that holds the request, and that the key."""
+    framed: bool
+    """Does HTTP itself say where the answer ends? Without, the end of the connection does, and may come too early."""
     csv: bool
     most: int
     stop: threading.Event
@@ -69,7 +72,7 @@ class Body:
             self.seconds += self.clock() - began
 
     def _taken(self) -> bytes:
-        raw: Any = self.response.raw
+        raw = self.raw
         piece: bytes = raw.read1(_CHUNK, decode_content=True)  # as much as there is, so that `stop` is heard
         if not piece:
             self._check_end(raw)
@@ -87,7 +90,7 @@ class Body:
             raise ProtocolError("the answer's encoding breaks off")
         if not self.size:  # no answer is empty; an encoded one that was cut to nothing looks so
             raise ProtocolError("the answer was empty")
-        if not _framed(self.response) and not self._is_closed():
+        if not self.framed and not self._is_closed():
             raise ProtocolError("the answer breaks off")
 
     def _is_closed(self) -> bool:
@@ -121,6 +124,6 @@ def _unfinished(raw: Any) -> bool:
     return not getattr(decoder, "eof", True)
 
 
-def _framed(response: requests.Response) -> bool:
-    """Does HTTP itself say where the answer ends? Without, the end of the connection does, and may come too early."""
+def is_framed(response: requests.Response) -> bool:
+    """Does HTTP itself say where the answer ends?"""
     return "Content-Length" in response.headers or "chunked" in response.headers.get("Transfer-Encoding", "").lower()

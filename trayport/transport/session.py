@@ -30,7 +30,7 @@ from ..errors import (
 )
 from ..hooks import Counts, Hook, RequestEvent, Status, new_id
 from .answer import Answer
-from .bodies import Body, TooLarge
+from .bodies import Body, TooLarge, is_framed
 from .breaker import Breaker
 from .connections import Connections
 from .faults import check_proxy, sort_out
@@ -354,7 +354,7 @@ class Session:
             error, said = self._reader.error(request, response, self.now().floor("D"))
             asked = response.headers.get("Retry-After")
             return Answer(response.status_code, said, error, asked, raw.tell(), len(said))
-        body = Body(response, request.csv, self.config.max_body, stop, self.clock)
+        body = Body(raw, is_framed(response), request.csv, self.config.max_body, stop, self.clock)
         began = self.clock()
         try:
             made, misread = _made(body, read)
