@@ -18,7 +18,7 @@ from attrs import define, evolve, field, frozen
 
 from ..endpoints import Column, DType, Endpoint
 from ..errors import DecodeError
-from .cells import Misfit, integers, pack, pack_quickly
+from .cells import Misfit, pack, pack_quickly
 from .rows import Rows
 from .schema import Check, Schema
 from .shapes import Shape, shape_of
@@ -212,11 +212,11 @@ class _Harvest:
             return shape.row_at(part, self.elements, row)
 
         stamps = self._packed(shape.stamps(part), "time", lambda row: f"{shape.stamp_at(self.elements, row)}.timestamp")
-        cells = shape.shared(part, integers([stamps]))
+        cells = shape.shared(part, stamps.to_numpy())
         for column, take in self.reader.columns:
             cells[column.name] = self._column(take(rows), column, place)
         times = self._times(cells) if shape.timed else stamps
-        self.check(integers([times]))
+        self.check(times.to_numpy())
         numbers = self._numbers(self.reader.contracts(rows), place) if self.reader.contracts else None
         own = pack(self.reader.own(rows), "boolean") if self.reader.own else None
         self.rows.add(cells, numbers, own)

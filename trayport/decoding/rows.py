@@ -18,7 +18,6 @@ from attrs import define, field, frozen
 
 from ..contracts.contract import kind_of
 from ..errors import ContractError, DecodeError, QueryError
-from .cells import integers
 from .frames import framed
 from .schema import Ids, Naming, Schema, Table
 
@@ -109,7 +108,7 @@ class Rows:
         part: list[pa.RecordBatch] = []
         count, latest = 0, None
         for batch in filter(len, self._stored()):
-            times = self._times({self._time: batch.column(self._time)})
+            times = batch.column(self._time).to_numpy()
             cut = int(np.searchsorted(times, times[-1]))  # others of the last time may follow
             part.append(batch)
             count += batch.num_rows
@@ -126,15 +125,12 @@ class Rows:
     def _time(self) -> str:
         return next((column.name for column in self.schema.columns if column.dtype == "time"), "")
 
-    def _times(self, cells: Mapping[str, pa.Array]) -> Any:
-        return integers([cells[self._time]])
-
     def _look_at(self, cells: Mapping[str, pa.Array]) -> None:
         """Are they in the order of time, as far as is seen?"""
         if self._time not in cells:
             self._ordered = False
             return
-        times = self._times(cells)
+        times = cells[self._time].to_numpy()
         if len(times):
             later = self._latest is None or self._latest <= times[0]
             self._ordered = self._ordered and bool(later and (times[1:] >= times[:-1]).all())
