@@ -30,7 +30,7 @@ __all__ = ["Answers", "Owner"]
 
 # Rows in a frame of a stream, and bytes of all of its answers that wait in memory: what a laptop has to spare.
 _LONGEST = 2**16
-_WAITING = 2**25
+_WAITING = 2**24
 
 
 class Owner(Protocol):

@@ -289,7 +289,7 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
 
     A piece is one planned request's rows: window by window, and within each by group of contracts, as ``plan`` shows
     them. One without rows comes too; one of more than about 65,000 comes in several frames, cut between two times, or
-    in one if the server sent it in no order of time. What waits to be taken is packed, up to 32 MB of it in memory and
+    in one if the server sent it in no order of time. What waits to be taken is packed, up to 16 MB of it in memory and
     the rest in a temporary file. The question is checked and planned at once; requests begin with the first frame that
     is taken.
     """

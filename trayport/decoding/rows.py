@@ -138,7 +138,7 @@ class Rows:
 
     def _table(self, batches: list[pa.RecordBatch]) -> Table:
         """The batches by column, of which nothing else is kept: a column is let go of when it is in the frame."""
-        columns = {name: [batch.column(name) for batch in batches] for name in batches[0].schema.names if batches}
+        columns = {name: [batch.column(name) for batch in batches] for name in batches[0].schema.names}
         length = sum(batch.num_rows for batch in batches)
         batches.clear()
         return Table(length, columns, columns.pop(_NUMBER, ()), columns.pop(_OWN, ()))
