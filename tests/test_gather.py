@@ -338,25 +338,31 @@ class TestStreams:
         assert len(relay.trades()) <= 1 + 4
         stream.close()  # type: ignore[attr-defined]
 
-    def test_a_long_answer_comes_in_several_frames_cut_between_two_times(self, client: Client) -> None:
-        frames = list(client.stream.order_book(**BOOKS))
+    @pytest.fixture
+    def in_order(self, make_client: MakeClient) -> Iterator[Client]:
+        """A client of a sandbox whose rows come by time: others come in one frame."""
+        with Sandbox(limits=False) as sandbox:
+            yield make_client(sandbox)
 
-        assert 2 == len(client.plan.order_book(**BOOKS)) < len(frames)
+    def test_a_long_answer_comes_in_several_frames_cut_between_two_times(self, in_order: Client) -> None:
+        frames = list(in_order.stream.order_book(**BOOKS))
+
+        assert 2 == len(in_order.plan.order_book(**BOOKS)) < len(frames)
         assert all(before.index[-1] < after.index[0] for before, after in itertools.pairwise(frames))
         assert max(map(len, frames)) < 2**17
-        pd.testing.assert_frame_equal(client.order_book(**BOOKS), pd.concat(frames))
+        pd.testing.assert_frame_equal(in_order.order_book(**BOOKS), pd.concat(frames))
 
     def test_a_stream_that_breaks_off_within_a_long_answer_resumes_behind_what_was_handed_over(
-        self, client: Client
+        self, in_order: Client
     ) -> None:
-        plan = client.plan.order_book(**BOOKS)
-        stream = Gathering(plan, Failing(Answers.of(plan, client))).frames()
+        plan = in_order.plan.order_book(**BOOKS)
+        stream = Gathering(plan, Failing(Answers.of(plan, in_order))).frames()
         before: list[pd.DataFrame] = []
         with pytest.raises(PartialDataError, match="the disk is gone") as caught:
             before.extend(stream)
         rest = list(caught.value.resume())
 
-        whole = client.order_book(**BOOKS)
+        whole = in_order.order_book(**BOOKS)
         pd.testing.assert_frame_equal(whole, pd.concat(before + rest))
 
     def test_a_stream_that_is_dropped_leaves_no_thread_behind(self, relay: Relay, weak_client: Client) -> None:

@@ -23,7 +23,7 @@ def save(frames: pd.DataFrame | Iterable[pd.DataFrame], path: str | os.PathLike[
     The suffix says how: ``.parquet`` (zstd), ``.csv``, ``.jsonl`` or ``.ndjson`` (an object a line), ``.feather`` or
     ``.arrow`` (not packed, so that it opens memory-mapped), ``.xlsx``. All but Excel, which has neither, keep exact
     nanoseconds and the zone of times: there they are the zone's wall clock to the millisecond, and the zone stands in
-    the head of the column. Of a stream one piece at a time is in memory.
+    the head of the column. Of a stream one frame at a time is in memory.
 
     What stood at ``path`` is replaced at the end, by the whole answer; until then, and if anything fails, it stays.
     Where a stream breaks off, what came before is kept in ``<path>.partial``, the error says so, and its ``resume()``
