@@ -34,7 +34,7 @@ from . import verdict
 
 FRONTS, LISTS, SHARE = 170, 240, 0.97
 A_SECOND = 6
-WHOLE, SHORT = ("2020-01-01", "2026-08-01"), ("2026-04-01", "2026-08-01")
+WHOLE, SHORT = ("2020-01-01", "2026-08-01"), ("2026-06-01", "2026-08-01")
 
 # It tells, whenever it is asked to, what it was asked since it was last.
 SERVER = """
