@@ -17,11 +17,11 @@ from support import canary
 from trayport import configure, testing
 from trayport.client import DEFAULT
 from trayport.config import Config, settings_file
+from trayport.limits.file import ledger_file
 from trayport.refdata import Cache
 from trayport.sandbox import Rights, Sandbox
 from trayport.sandbox.rights import KEYS
 from trayport.sandbox.switches import OTHERS
-from trayport.transport.file import ledger_file
 
 _ITS_KEY: dict[str, Any] = {"key": canary.KEY, "keys": {**KEYS, canary.KEY: Rights()}}
 

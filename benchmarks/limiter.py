@@ -77,8 +77,8 @@ def acquirer(limiter: str, place: str, processes: int, stop: threading.Event, en
         return lambda: bool(limited.try_acquire("key", timeout=max(0.001, end - time.perf_counter())))
 
     from trayport._parallel import Stopped
-    from trayport.transport.file import FileStore
-    from trayport.transport.limits import Gate
+    from trayport.limits.file import FileStore
+    from trayport.limits.gates import Gate
 
     gate = Gate(store=FileStore(Path(place)))
 

@@ -28,9 +28,9 @@ from trayport.cli import main
 from trayport.config import settings_file
 from trayport.diagnosis import examine
 from trayport.diagnosis.checks import NAMES
+from trayport.limits.file import limits_folder
 from trayport.sandbox import Fault, Rights, Sandbox
 from trayport.testing import sandboxed
-from trayport.transport.file import limits_folder
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX' own")
 not_root = pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="root may write anywhere")

@@ -21,7 +21,7 @@ from support.fake import Clock
 
 from trayport import BadRequest, Client, Config, Contract, Front, Instrument, Market, TrayportWarning
 from trayport._time import instant, wire
-from trayport.transport.limits import Gate
+from trayport.limits.gates import Gate
 
 DATA = Path(__file__).parent / "data"
 EXAMPLES = {e["id"]: e for e in json.loads((DATA / "examples.json").read_text(encoding="utf-8"))["examples"]}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from trayport import Config
 from trayport.config import Rate
-from trayport.transport.ledger import MOST_IN_A_ROW, Ledger
-from trayport.transport.windows import due
+from trayport.limits.state import MOST_IN_A_ROW, Ledger
+from trayport.limits.windows import due
 
 RATES = Config().rates
 

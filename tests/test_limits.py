@@ -16,9 +16,9 @@ from support.fake import Clock
 from trayport import Config
 from trayport._parallel import Stopped
 from trayport.config import Rate
-from trayport.hooks import Standing
-from trayport.transport.limits import Gate, gate
-from trayport.transport.stores import Memory
+from trayport.limits.gates import Gate, gate
+from trayport.limits.stores import Memory
+from trayport.status import Standing
 
 RATES = Config().rates
 

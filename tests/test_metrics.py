@@ -26,9 +26,10 @@ from support import canary
 from trayport import Client, Config, ConfigError, RequestEvent, ServerError, Status
 from trayport.cli import main
 from trayport.config import Rate
-from trayport.hooks import BreakerState, Counts, Pool, Standing
 from trayport.metrics import Prometheus
 from trayport.sandbox import Fault, Sandbox
+from trayport.status import Counts, Pool, Standing
+from trayport.typing import BreakerState
 
 ROOT = Path(__file__).parent.parent
 DAYS = ("TTF Apr-24", "2024-02-05", "2024-02-06")

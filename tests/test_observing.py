@@ -24,8 +24,8 @@ from trayport._parallel import Deadline, Stop, Stopped
 from trayport.config import Rate
 from trayport.endpoints import REFERENCE, TRADES, Request
 from trayport.errors import CircuitOpen, TransportError
-from trayport.hooks import Counts, Pool, Standing, Status
 from trayport.sandbox import Sandbox
+from trayport.status import Counts, Pool, Standing, Status
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(left alone|to try again):trayport.TrayportWarning")
 

@@ -21,10 +21,10 @@ import redis
 
 from trayport import Config, ConfigError, TrayportWarning
 from trayport.config import Rate
-from trayport.transport.ledger import Ledger
-from trayport.transport.limits import Gate, gate
-from trayport.transport.redis import RedisStore, connect
-from trayport.transport.stores import Sturdy, Unfit
+from trayport.limits.gates import Gate, gate
+from trayport.limits.redis import RedisStore, connect
+from trayport.limits.state import Ledger
+from trayport.limits.stores import Sturdy, Unfit
 
 RATES = Config().rates
 
@@ -158,7 +158,7 @@ def real(tmp_path: Path) -> Iterator[str]:
 WORKER = """
 import sys, threading, time
 from trayport import Config
-from trayport.transport.limits import gate
+from trayport.limits.gates import gate
 config = Config("key", limiter=sys.argv[1])
 mine, stop, count, until = gate(config), threading.Event(), 0, time.monotonic() + 4.0
 while time.monotonic() < until:

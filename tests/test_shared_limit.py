@@ -23,11 +23,11 @@ from trayport import Config, TrayportWarning
 from trayport._parallel import Stopped
 from trayport.config import Rate
 from trayport.endpoints import REFERENCE, TRADES, Request
+from trayport.limits.file import FileStore, ledger_file
+from trayport.limits.gates import Gate, gate
+from trayport.limits.state import Ledger
+from trayport.limits.stores import Sturdy
 from trayport.transport import Session
-from trayport.transport.file import FileStore, ledger_file
-from trayport.transport.ledger import Ledger
-from trayport.transport.limits import Gate, gate
-from trayport.transport.stores import Sturdy
 
 RATES = Config().rates
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
@@ -274,9 +274,9 @@ LOAD = """
 import json, os, random, signal, sys, threading, time, warnings
 from pathlib import Path
 from trayport import Config
-from trayport.transport.file import FileStore
-from trayport.transport.limits import Gate
-from trayport.transport.stores import Sturdy
+from trayport.limits.file import FileStore
+from trayport.limits.gates import Gate
+from trayport.limits.stores import Sturdy
 warnings.simplefilter("error")
 path, rates, stop = Path(sys.argv[1]), Config().rates, threading.Event()
 ear, mouth = os.pipe()
@@ -399,8 +399,8 @@ def test_a_forked_child_has_a_ticket_of_its_own(path: Path) -> None:
     took = script(
         """
 key = Config("a", analytics_url="http://127.0.0.1:1/api", reference_url="http://127.0.0.1:1")
-from trayport.transport import limits
-import trayport.transport.file as file
+from trayport.limits import gates as limits
+import trayport.limits.file as file
 file.ledger_file = lambda config: path
 parent = limits.gate(key)
 for _ in range(4):
@@ -429,8 +429,8 @@ def test_a_process_that_was_spawned_shares_it_too(path: Path) -> None:
 import sys, threading
 from pathlib import Path
 from trayport import Config
-from trayport.transport.file import FileStore
-from trayport.transport.limits import Gate
+from trayport.limits.file import FileStore
+from trayport.limits.gates import Gate
 gate = Gate(store=FileStore(Path(sys.argv[1])))
 for _ in range(3): gate.acquire(Config().rates, threading.Event())
 print(gate.standing(Config().rates).used)
@@ -461,7 +461,7 @@ def test_threads_of_one_process_share_it_with_nobody_starving(path: Path) -> Non
 
 @pytest.fixture(autouse=True)
 def _no_gate_outlives_its_test() -> Iterator[None]:
-    from trayport.transport import limits
+    from trayport.limits import gates as limits
 
     yield
     limits._gates.clear()

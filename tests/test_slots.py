@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from trayport._parallel import Stopped
-from trayport.transport.slots import Slots
+from trayport.limits.concurrency import Slots
 
 
 def has_room(slots: Slots, bulk: bool) -> bool:

@@ -65,8 +65,9 @@ from .errors import (
     UnknownContract,
 )
 from .files import save, to_arrow, to_polars
-from .hooks import Hook, RequestEvent, Status
+from .hooks import Hook, RequestEvent
 from .planner import Plan
+from .status import Status
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -12,13 +12,19 @@ from typing import Any, NoReturn, TypeVar
 
 from .errors import TimedOut
 
-__all__ = ["Deadline", "Stop", "Stopped", "aside", "ended", "held", "pool", "side_by_side", "within"]
+__all__ = ["Deadline", "Stop", "Stopped", "aside", "check", "ended", "held", "pool", "side_by_side", "within"]
 
 T = TypeVar("T")
 
 
 class Stopped(Exception):
     """The caller gave up while this thread worked for it; never seen outside."""
+
+
+def check(stop: threading.Event) -> None:
+    """Raise ``Stopped`` if the caller gave up."""
+    if stop.is_set():
+        raise Stopped
 
 
 class Deadline:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import pandas as pd
 
@@ -13,4 +13,7 @@ When: TypeAlias = str | datetime.date | datetime.datetime | pd.Timestamp
 Interval: TypeAlias = str
 """Candles: "1min" "5min" "15min" "30min" "1h" "4h" "1d" "7d" "1mo"; books: any number of them, as in "15s" or "2h"."""
 
-__all__ = ["Interval", "When"]
+BreakerState: TypeAlias = Literal["closed", "half-open", "open"]
+"""State of a circuit breaker: requests pass, one trial request may pass, or none passes."""
+
+__all__ = ["BreakerState", "Interval", "When"]

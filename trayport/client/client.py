@@ -19,9 +19,10 @@ from ..config import Config
 from ..contracts import Front
 from ..endpoints import Request
 from ..errors import ConfigError, QueryError
-from ..hooks import Hook, Status
+from ..hooks import Hook
 from ..planner import Plan, plan
 from ..queries import Queries, Query, Scene
+from ..status import Status
 from .answers import Answers
 from .gather import Gathering
 from .reference import References

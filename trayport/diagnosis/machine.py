@@ -17,8 +17,8 @@ from .._version import __version__
 from ..config import Config, origin, settings_file, variables
 from ..config.permissions import is_anothers, is_open, remedy
 from ..errors import ConfigError, TrayportError, TrayportWarning
+from ..limits import limits_folder
 from ..refdata import Cache
-from ..transport.file import limits_folder
 from .checks import Check
 
 __all__ = ["folders", "heard", "key", "settings", "versions"]

@@ -14,11 +14,11 @@ import pandas as pd
 from ..config import Config
 from ..config.checks import without_password
 from ..errors import ConfigError, TransportError
-from ..hooks import Standing
+from ..limits import limits_folder
+from ..status import Standing
 from ..transport.answer import Answer
 from ..transport.connections import Connections
 from ..transport.faults import check_proxy, parted
-from ..transport.file import limits_folder
 from ..transport.trust import Trust, trusted
 from .checks import Check, not_checked
 

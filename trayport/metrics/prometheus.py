@@ -12,7 +12,9 @@ from attrs import define, field
 
 from .. import _redact
 from ..errors import ConfigError, TrayportWarning
-from ..hooks import BreakerState, RequestEvent, Standing, Status
+from ..hooks import RequestEvent
+from ..status import Standing, Status
+from ..typing import BreakerState
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric

@@ -10,7 +10,7 @@ import requests
 from attrs import define, field
 from urllib3.exceptions import ProtocolError
 
-from .limits import check
+from .._parallel import check
 
 __all__ = ["Body", "TooLarge", "is_framed"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from ..hooks import BreakerState
+from ..typing import BreakerState
 
 
 @define

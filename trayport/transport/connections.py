@@ -18,7 +18,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .._version import __version__
 from ..config import is_loopback
-from ..hooks import Pool
+from ..status import Pool
 from .trust import Trust
 
 __all__ = ["Connections"]

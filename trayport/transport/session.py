@@ -14,7 +14,7 @@ import requests
 from attrs import define, evolve, field
 
 from .. import _redact
-from .._parallel import Stop, Stopped
+from .._parallel import Stop, Stopped, check
 from .._time import Clock, utc_now
 from ..config import Config, Secret
 from ..endpoints import Request
@@ -28,16 +28,16 @@ from ..errors import (
     TrayportError,
     TrayportWarning,
 )
-from ..hooks import Counts, Hook, RequestEvent, Status, new_id
+from ..hooks import Hook, RequestEvent, new_id
+from ..limits import Gate, Slots, Wait, gate
+from ..status import Counts, Status
 from .answer import Answer
 from .bodies import Body, TooLarge, is_framed
 from .breaker import Breaker
 from .connections import Connections
 from .faults import check_proxy, sort_out
-from .limits import Gate, Wait, check, gate
 from .refusals import MOST_OF_A_REASON, Reader, subject
 from .retries import Trial, is_forbidden, policy
-from .slots import Slots
 from .trust import trusted
 
 __all__ = ["Session"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from attrs import define, field
 
-from .limits import check
+from .._parallel import check
 
 __all__ = ["Slots"]
 

@@ -19,13 +19,13 @@ from typing import TypeAlias
 
 from attrs import define, field
 
-from .._parallel import Stopped
+from .._parallel import check
 from ..config import Config, Rate
-from ..hooks import Standing
-from .ledger import Ledger, first
+from ..status import Standing
+from .state import Ledger, first
 from .stores import Memory, Store, Sturdy
 
-__all__ = ["Gate", "Wait", "check", "gate"]
+__all__ = ["Gate", "Wait", "gate"]
 
 Wait: TypeAlias = Callable[[threading.Event, float], object]
 """Waits so many seconds, or until the event is set; ``threading.Event.wait`` is one."""
@@ -198,12 +198,6 @@ class Gate:
     def _go(self, ledger: Ledger, _: int) -> None:
         self._settle(ledger)
         ledger.leave(self._holder)
-
-
-def check(stop: threading.Event) -> None:
-    """Raise ``Stopped`` if the caller gave up."""
-    if stop.is_set():
-        raise Stopped
 
 
 _gates: dict[tuple[object, ...], Gate] = {}

@@ -26,7 +26,7 @@ from attrs import define, field
 from ..config import Config
 from ..config.permissions import private_folder
 from ..errors import TrayportWarning
-from .ledger import Ledger
+from .state import Ledger
 from .stores import Unfit
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define, field
 
 from ..errors import ConfigError
-from .ledger import Ledger
+from .state import Ledger
 from .stores import Unfit
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from attrs import define, field
 
 from ..errors import TrayportWarning
-from .ledger import Ledger
+from .state import Ledger
 
 __all__ = ["Memory", "Store", "Sturdy", "Unfit"]
 
