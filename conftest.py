@@ -15,7 +15,7 @@ from diskcache.core import DEFAULT_SETTINGS
 from support import canary
 
 from trayport import configure, testing
-from trayport.client import DEFAULT
+from trayport.api import DEFAULT
 from trayport.config import Config, settings_file
 from trayport.limits.file import ledger_file
 from trayport.refdata import Cache
@@ -110,7 +110,7 @@ def _of_all_docstrings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
 def _docstrings_run_in_a_sandbox(request: pytest.FixtureRequest) -> Iterator[None]:
     if isinstance(request.node, pytest.DoctestItem):
         config, folder = request.getfixturevalue("_of_all_docstrings")
-        with DEFAULT.lent(), contextlib.chdir(folder):
+        with DEFAULT.temporarily_configured(), contextlib.chdir(folder):
             configure(config=config)
             yield
     else:

@@ -22,9 +22,9 @@ from support.programs import environment
 import trayport
 import trayport as tp
 from trayport import Config, NotAllowed, PartialDataError, QueryError, TrayportError, UnknownContract
+from trayport.api import DEFAULT
 from trayport.cli import exit_code, main
 from trayport.cli.demo import daily_vwap
-from trayport.client import DEFAULT
 from trayport.sandbox import Sandbox
 from trayport.testing import sandboxed
 

@@ -19,7 +19,7 @@ from support.programs import environment, printed
 import trayport as tp
 from conftest import MakeClient
 from trayport import Client, Config, ConfigError, QueryError, RequestEvent
-from trayport.client import DEFAULT
+from trayport.api import DEFAULT
 from trayport.sandbox import Sandbox
 
 
@@ -182,7 +182,7 @@ class TestConfigure:
 
     @pytest.fixture(autouse=True)
     def _lent(self) -> object:
-        with DEFAULT.lent():
+        with DEFAULT.temporarily_configured():
             yield
 
     def test_what_is_given_is_added_to_what_was_given_before(self) -> None:
@@ -210,7 +210,7 @@ class TestConfigure:
 
     def test_a_question_goes_on_as_it_began(self, sandbox: Sandbox, cache_dir: Path) -> None:
         settings = {"limiter": "off", "cache_dir": cache_dir, "workers": 1, "progress": False}
-        tp.configure(config=Config().having(**sandbox.settings, **settings))
+        tp.configure(config=Config().replace(**sandbox.settings, **settings))
         whole = tp.trades("TTF Apr-24", "2023-11-01", "2024-03-01")
         pieces = tp.stream.trades("TTF Apr-24", "2023-11-01", "2024-03-01")
         first = next(pieces)
@@ -246,7 +246,10 @@ class TestConfigure:
 
     def test_a_sandbox_for_the_flat_functions_is_one_threads_alone(self) -> None:
         def borrow() -> None:
-            with pytest.raises(ConfigError, match="another thread has the flat functions"), DEFAULT.lent():
+            with (
+                pytest.raises(ConfigError, match="another thread has the flat functions"),
+                DEFAULT.temporarily_configured(),
+            ):
                 raise AssertionError
 
         with ThreadPoolExecutor(1) as pool:

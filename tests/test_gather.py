@@ -285,9 +285,9 @@ def test_an_error_travels_and_resumes_on_the_default_client(relay: Relay, weak_c
 @contextmanager
 def default(client: Client) -> Iterator[None]:
     """The default client with another's settings, for a while."""
-    from trayport.client import DEFAULT
+    from trayport.api import DEFAULT
 
-    with DEFAULT.lent():
+    with DEFAULT.temporarily_configured():
         tp.configure(config=client.config)
         yield
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import trayport as tp
-from trayport.client import DEFAULT
+from trayport.api import DEFAULT
 
 QUESTIONS = [
     "trades",

@@ -16,7 +16,7 @@ import pytest
 
 import trayport as tp
 from trayport import Config
-from trayport.client import DEFAULT
+from trayport.api import DEFAULT
 from trayport.sandbox import Sandbox, Switches
 from trayport.testing import sandboxed
 
@@ -34,7 +34,7 @@ def test_the_flat_functions_ask_a_fresh_sandbox_within_the_block() -> None:
 
 
 def test_afterwards_all_is_as_it_was() -> None:
-    with DEFAULT.lent():
+    with DEFAULT.temporarily_configured():
         tp.configure(api_key="mine", tz="Europe/Paris")
         with sandboxed(tz="Europe/London"):
             assert "Europe/London" == DEFAULT.config.tz
@@ -42,7 +42,7 @@ def test_afterwards_all_is_as_it_was() -> None:
 
 
 def test_afterwards_all_is_as_it_was_even_if_the_block_fails() -> None:
-    with DEFAULT.lent():
+    with DEFAULT.temporarily_configured():
         tp.configure(tz="Europe/Paris")
         with pytest.raises(ZeroDivisionError), sandboxed():
             _ = 1 / 0
@@ -105,7 +105,7 @@ class TestSandbox:
             assert not client.trades(*DAY).equals(other.trades(*DAY))
 
     def test_the_flat_functions_stay_as_they_are(self) -> None:
-        with DEFAULT.lent():
+        with DEFAULT.temporarily_configured():
             tp.configure(api_key="mine")
             with tp.sandbox():
                 assert "mine" == DEFAULT.config.require_key().reveal()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .client import DEFAULT
+from .client import DefaultClient
 
 __all__ = [
+    "DEFAULT",
     "activity",
     "configure",
     "doctor",
@@ -28,6 +29,9 @@ __all__ = [
     "trades",
     "venues",
 ]
+
+DEFAULT = DefaultClient()
+"""The client behind the flat functions."""
 
 configure = DEFAULT.configure
 plan = DEFAULT.plan

@@ -12,8 +12,8 @@ import attrs
 import pandas as pd
 
 from ._time import Clock, utc_now
-from .api import configure
-from .client import DEFAULT, Client
+from .api import DEFAULT, configure
+from .client import Client
 from .config import Config
 from .errors import ConfigError
 from .sandbox import Sandbox, Switches
@@ -53,7 +53,7 @@ def sandboxed(**given: Any) -> Iterator[Sandbox]:
     ...     [request.path for request in sandbox.asked][-1]
     '/trades'
     """
-    with _served(given) as (server, config), DEFAULT.lent(_clock_of(server)):
+    with _served(given) as (server, config), DEFAULT.temporarily_configured(_clock_of(server)):
         configure(config=config)
         yield server
 
@@ -67,7 +67,7 @@ def _served(given: Mapping[str, Any]) -> Iterator[tuple[Sandbox, Config]]:
     arguments = {"limits": False, **arguments}
     with Sandbox(**arguments) as server, tempfile.TemporaryDirectory(prefix="trayport-") as folder:
         limiter = "memory" if arguments["limits"] else "off"
-        yield server, Config().having(**{**server.settings, "limiter": limiter, "cache_dir": folder, **settings})
+        yield server, Config().replace(**{**server.settings, "limiter": limiter, "cache_dir": folder, **settings})
 
 
 _SETTINGS = tuple(field.name for field in attrs.fields(Config))

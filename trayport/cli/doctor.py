@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..client import DEFAULT
+from ..api import DEFAULT
 from ..diagnosis import Check, examine
 
 NAME = "doctor"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..client import DEFAULT
+from ..api import DEFAULT
 from .output import table, write
 
 __all__ = ["add_commands"]

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from attrs import define
 
-from ..client import DEFAULT
+from ..api import DEFAULT
 from ..errors import Interrupted, PartialDataError, QueryError, TrayportWarning
 from ..files import SUFFIXES, check_path, partial
 from ..queries import Queries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .client import DEFAULT, Client, Plans, Streams
+from .client import Client, Plans, Streams
+from .default import DefaultClient
 
-__all__ = ["DEFAULT", "Client", "Plans", "Streams"]
+__all__ = ["Client", "DefaultClient", "Plans", "Streams"]

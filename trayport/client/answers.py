@@ -20,6 +20,7 @@ from ..hooks import new_id
 from ..planner import Piece, Plan
 from ..queries import Query
 from .cuts import Check, cut
+from .link import ClientLink
 from .verify import COUNTS, verified
 
 if TYPE_CHECKING:
@@ -171,9 +172,7 @@ class Answers:
         return {**{name: getattr(self, name) for name in kept}, "met": self._met}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from .client import DEFAULT  # where an error is unpickled, its own client is far away
-
-        self.owner, self._engine = DEFAULT, None
+        self.owner, self._engine = ClientLink.default, None
         self.query, self.workers = state["query"], state["workers"]
         self.progress, self.deadline = state["progress"], state["deadline"]
         self.bulk, self._met = state["bulk"], state["met"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -78,7 +77,7 @@ class Client(Queries[pd.DataFrame], References):
         hooks: Sequence[Hook] = (),
         clock: Clock = utc_now,
     ) -> None:
-        self.hooks = _observers(hooks)
+        self.hooks = checked_hooks(hooks)
         self.plan = Plans(self)
         self.stream = Streams(self)
         self._api_key = None if api_key is None else Config(api_key).api_key
@@ -262,7 +261,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_all_anew)
 
 
-def _observers(hooks: Sequence[Hook]) -> tuple[Hook, ...]:
+def checked_hooks(hooks: Sequence[Hook]) -> tuple[Hook, ...]:
+    """Return ``hooks`` as a tuple, or raise ``ConfigError`` if they are not functions."""
     if not isinstance(hooks, Iterable) or not all(map(callable, found := tuple(hooks))):
         raise ConfigError(f"hooks={hooks!r} must be a list of functions, such as [print]")
     return found
@@ -307,65 +307,3 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
         with within(self._client.config.deadline):
             gathering = self._client._gathering(query)
         return gathering.frames()
-
-
-class _DefaultClient(Client):
-    """The one behind the flat functions; pickled, it is a reference to the one where it arrives."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lending = threading.RLock()
-        self._base: Config | None = None
-        self._settings: dict[str, Any] = {}
-
-    def __reduce__(self) -> Any:
-        return "DEFAULT"
-
-    def configure(
-        self, api_key: str | None = None, *, config: Config | None = None, hooks: Sequence[Hook] | None = None,
-        **settings: Any,
-    ) -> None:  # fmt: skip
-        """Set up the client behind the flat functions.
-
-        What is given is added to what earlier calls gave; the rest comes from the environment and the settings
-        file, as in ``Config.load``, or from ``config`` if that was given, which replaces all of it.
-
-        Raises ``ConfigError`` for a setting that does not exist or is out of its bounds, and leaves all as it was.
-
-        >>> import trayport as tp
-        >>> tp.configure(tz="Europe/Amsterdam", progress=False)
-        """
-        # Wrapped at once, so that the key stands in no frame and no table as it is.
-        given = {**({"api_key": Config(api_key).api_key} if api_key is not None else {}), **settings}
-        observers = self.hooks if hooks is None else _observers(hooks)
-        base = config or self._base
-        merged = given if config is not None else {**self._settings, **given}
-        made = Config.load(**merged) if base is None else base.having(**merged)
-        with self._lock:
-            self._base, self._settings, self._config = base, merged, made
-            self.hooks = observers
-            self._closed = False
-            self._engine = None  # not closed: a question that is under way goes on with it
-
-    @contextmanager
-    def lent(self, clock: Clock | None = None) -> Iterator[None]:
-        """Whatever is configured meanwhile, it is as before afterwards; to one thread at a time."""
-        if not self._lending.acquire(blocking=False):
-            raise ConfigError("another thread has the flat functions in a sandbox: use a Client of its own in each")
-        kept = self._base, self._settings, self._config, self.hooks, self._closed, self._clock
-        try:
-            self._clock = clock or self._clock
-            yield
-        finally:
-            with self._lock:
-                self._base, self._settings, self._config, self.hooks, self._closed, self._clock = kept
-                self._let_go()
-            self._lending.release()
-
-    def _begin_anew(self) -> None:
-        super()._begin_anew()
-        self._lending = threading.RLock()
-
-
-DEFAULT = _DefaultClient()
-"""The client behind the flat functions."""

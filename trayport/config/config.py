@@ -162,7 +162,7 @@ class Config:
             found["api_key"] = from_keyring(profile)
         return cls(**found)
 
-    def having(self, **settings: Any) -> Config:
+    def replace(self, **settings: Any) -> Config:
         """This ``Config`` with other values for some of its settings."""
         check_names(settings, tuple(attribute.name for attribute in fields(type(self))), "argument")
         return evolve(self, **settings)

@@ -73,9 +73,9 @@ def _skipped_after(name: str, cause: str) -> Iterator[Check]:
 def _asked(config: Config, patient: Patient, patience: float) -> Iterator[Check]:
     """What needs the network. Without a key, whether there is a way and what time it is can be seen all the same."""
     connect, read = config.timeout
-    hasty = config.having(timeout=(min(connect, _CONNECT), min(read, _READ)))
+    hasty = config.replace(timeout=(min(connect, _CONNECT), min(read, _READ)))
     if config.api_key is None:
-        hasty = hasty.having(api_key=_NOBODYS, limiter="memory")
+        hasty = hasty.replace(api_key=_NOBODYS, limiter="memory")
     try:
         session = Session(hasty, patient.hooks, now=patient.clock)
     except ConfigError as error:
