@@ -76,7 +76,7 @@ def acquirer(limiter: str, place: str, processes: int, stop: threading.Event, en
             limited = Limiter(SQLiteBucket.init_from_file(windows, db_path=place, use_file_lock=True), buffer_ms=0)
         return lambda: bool(limited.try_acquire("key", timeout=max(0.001, end - time.perf_counter())))
 
-    from trayport._parallel import Stopped
+    from trayport._parallel import Cancelled
     from trayport.limits.file import FileStore
     from trayport.limits.gates import Gate
 
@@ -85,7 +85,7 @@ def acquirer(limiter: str, place: str, processes: int, stop: threading.Event, en
     def acquire() -> bool:
         try:
             gate.acquire(RATES, stop)
-        except Stopped:
+        except Cancelled:
             return False
         return True
 

@@ -15,7 +15,7 @@ from support.wire import hang, http
 
 from conftest import MakeClient
 from trayport import Config, PartialDataError, TimedOut, TrayportWarning
-from trayport._parallel import Deadline, Stop, within
+from trayport._parallel import CancelToken, Deadline, deadline_after
 from trayport.sandbox import Fault, Sandbox
 
 TTF = "TTF Apr-24"
@@ -36,17 +36,17 @@ def test_it_stands_still_while_it_is_held() -> None:
 
 
 def test_one_that_runs_is_not_replaced() -> None:
-    with within(None):
-        assert float("inf") == Stop().left
-    with within(50.0), within(5000.0):
-        assert 0 < Stop().left <= 50.0
-    assert float("inf") == Stop().left
+    with deadline_after(None):
+        assert float("inf") == CancelToken().left
+    with deadline_after(50.0), deadline_after(5000.0):
+        assert 0 < CancelToken().left <= 50.0
+    assert float("inf") == CancelToken().left
 
 
 def test_a_wait_beyond_it_is_not_begun(bench: MakeBench) -> None:
     made = bench(http(503, b"busy", Retry_After="60"))
     with pytest.raises(TimedOut) as caught:
-        made.session.send(ASK, Stop(Deadline(30.0, made.clock)))
+        made.session.send(ASK, CancelToken(Deadline(30.0, made.clock)))
 
     assert "the 30 seconds for the whole question (Config.deadline) leave no time to ask again in 60" in str(
         caught.value
@@ -68,7 +68,7 @@ def test_the_waits_count_and_the_last_cause_is_told(bench: MakeBench) -> None:
         pytest.warns(TrayportWarning),
         pytest.raises(TimedOut, match="after 3 attempts: .*are over; at last: .*503"),
     ):
-        made.session.send(ASK, Stop(deadline))
+        made.session.send(ASK, CancelToken(deadline))
 
     assert [20.0, 20.0] == made.clock.waits
 
@@ -77,7 +77,7 @@ def test_a_request_under_way_is_cut_off(bench: MakeBench) -> None:
     made = bench(hang(30))
     began = time.monotonic()
     with pytest.raises(TimedOut, match=r"after 1 attempt: the 0.3 seconds for the whole question \(Config.deadline\)"):
-        made.session.send(ASK, Stop(Deadline(0.3)))
+        made.session.send(ASK, CancelToken(Deadline(0.3)))
 
     assert time.monotonic() - began < 5
 
@@ -93,7 +93,7 @@ def test_an_answer_that_drips_is_cut_off_too(bench: MakeBench) -> None:
     made = bench(drip)
     began = time.monotonic()
     with pytest.raises(TimedOut, match="Config.deadline"):
-        made.session.send(ASK, Stop(Deadline(0.3)))
+        made.session.send(ASK, CancelToken(Deadline(0.3)))
 
     assert time.monotonic() - began < 5
 

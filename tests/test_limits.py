@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.fake import Clock
 
 from trayport import Config
-from trayport._parallel import Stopped
+from trayport._parallel import Cancelled
 from trayport.config import Rate
 from trayport.limits.gates import Gate, gate
 from trayport.limits.stores import Memory
@@ -155,7 +155,7 @@ def test_who_gives_up_takes_no_permit_and_lets_the_next_one_pass(taken: int) -> 
     permits(taken)
     if not taken:
         stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         gate.acquire(rates, stop, lambda stop, seconds: stop.set())
     clock.now += 1.1 if taken else 0.0
 
@@ -170,7 +170,7 @@ def test_a_thread_in_the_queue_can_be_stopped_too() -> None:
     time.sleep(0.05)
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         gate.acquire(rates, stop)
 
     assert time.monotonic() - began < 1.0
@@ -356,7 +356,7 @@ class TestStanding:
 
     @staticmethod
     def give_up(gate: Gate, stop: threading.Event) -> None:
-        with suppress(Stopped):
+        with suppress(Cancelled):
             gate.acquire((Rate(1, 60.0),), stop)
 
     def test_without_limits_it_says_so(self) -> None:

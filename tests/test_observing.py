@@ -20,7 +20,7 @@ from support.wire import Answer, Wire, hang, http, reset
 import trayport as tp
 from conftest import MakeClient
 from trayport import Client, Config, ConfigError, DecodeError, RequestEvent, ServerError, TimedOut
-from trayport._parallel import Deadline, Stop, Stopped
+from trayport._parallel import Cancelled, CancelToken, Deadline
 from trayport.config import Rate
 from trayport.endpoints import REFERENCE, TRADES, Request
 from trayport.errors import CircuitOpen, TransportError
@@ -149,7 +149,7 @@ class TestEvents:
     def test_an_attempt_that_nobody_waits_for_any_more_is_told_too(self, bench: MakeBench) -> None:
         made = bench(hang(5))
         with pytest.raises(TimedOut) as caught:
-            made.session.send(ASK, Stop(Deadline(0.3)))
+            made.session.send(ASK, CancelToken(Deadline(0.3)))
 
         assert ids(made.wire) == [caught.value.request_id] == [event.id for event in made.events]
         assert [("TimedOut", None, 0)] == [(event.error, event.status, event.bytes_received) for event in made.events]
@@ -164,7 +164,7 @@ class TestEvents:
             connection.sendall(b" " * 50)
 
         made = bench(slowly)
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             made.session.send(ASK, stop)
 
         assert [(ids(made.wire)[0], "TransportError")] == [(event.id, event.error) for event in made.events]

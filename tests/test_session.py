@@ -47,7 +47,7 @@ from trayport import (
     TransportError,
     TrayportWarning,
 )
-from trayport._parallel import Stopped, within
+from trayport._parallel import Cancelled, deadline_after
 from trayport.endpoints import REFERENCE, TRADES, Request
 from trayport.transport import Session
 
@@ -462,7 +462,7 @@ def test_a_stop_before_the_beginning_sends_nothing_and_takes_no_permit(bench: Ma
     made, stop = bench(http(), limiter=limiter, per_minute=3), threading.Event()
     stop.set()
     for _ in range(3):
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             made.session.send(ASK, stop)
     for _ in range(3):
         made.send()
@@ -620,7 +620,7 @@ class TestBreaker:
         made.clock.now += 30
         made.session.gate.pause(5.0)
         made.session.wait = lambda stop, seconds: stop.set()
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             made.send()
 
         made.session.ready(ASK)
@@ -642,7 +642,7 @@ def test_stopping_ends_a_wait_at_once() -> None:
         session, stop = Session(config), threading.Event()
         threading.Timer(0.2, stop.set).start()
         began = time.monotonic()
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             session.send(ASK, stop)
 
         assert time.monotonic() - began < 5.0
@@ -777,8 +777,8 @@ class TestProbes:
         answer = made.session.probe(ASK)
 
         assert (200, b"[1]", None) == (answer.status, answer.body, answer.error)
-        assert ("Wed, 07 Feb 2024 12:00:00 GMT", NOW) == (answer.date, answer.heard)
-        assert 0 < answer.took < 5
+        assert ("Wed, 07 Feb 2024 12:00:00 GMT", NOW) == (answer.date, answer.received_at)
+        assert 0 < answer.seconds_to_headers < 5
 
     @pytest.mark.parametrize("status", [403, 429, 500, 503])
     def test_what_is_asked_again_otherwise_is_an_answer_here(self, bench: MakeBench, status: int) -> None:
@@ -793,7 +793,7 @@ class TestProbes:
         made = bench(reset)
         answer = made.session.probe(ASK)
 
-        assert (None, ConnectionFailed, None) == (answer.status, type(answer.error), answer.heard)
+        assert (None, ConnectionFailed, None) == (answer.status, type(answer.error), answer.received_at)
         assert 1 == made.wire.connections
 
     def test_it_takes_a_permit_and_a_429_slows_all_who_use_the_key(self, bench: MakeBench) -> None:
@@ -815,7 +815,7 @@ class TestProbes:
 
     def test_the_end_of_the_deadline_is_an_answer(self, bench: MakeBench) -> None:
         made = bench(hang(10))
-        with within(0.2):
+        with deadline_after(0.2):
             answer = made.session.probe(ASK)
 
         assert TimedOut is type(answer.error)
@@ -823,7 +823,7 @@ class TestProbes:
     def test_who_gives_up_is_not_answered(self, bench: MakeBench) -> None:
         made, stop = bench(http()), threading.Event()
         stop.set()
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             made.session.probe(ASK, stop)
 
         assert [] == made.wire.heads

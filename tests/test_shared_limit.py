@@ -20,7 +20,7 @@ from support.fake import Clock
 from support.wire import Wire, http
 
 from trayport import Config, TrayportWarning
-from trayport._parallel import Stopped
+from trayport._parallel import Cancelled
 from trayport.config import Rate
 from trayport.endpoints import REFERENCE, TRADES, Request
 from trayport.limits.file import FileStore, ledger_file
@@ -98,7 +98,7 @@ class TestOneFile:
     def test_who_gives_up_leaves_no_ticket(self, machine: Machine) -> None:
         gate, stop = machine.process(), threading.Event()
         machine.take(gate, 3)
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             gate.acquire(RATES, stop, lambda stop, seconds: stop.set())
 
         assert {} == ledger(machine.path).tickets

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from trayport._parallel import Stopped
+from trayport._parallel import Cancelled
 from trayport.limits.concurrency import Slots
 
 
@@ -19,7 +19,7 @@ def has_room(slots: Slots, bulk: bool) -> bool:
     try:
         with slots.one(bulk, stop):
             return True
-    except Stopped:
+    except Cancelled:
         return False
 
 

@@ -12,19 +12,30 @@ from typing import Any, NoReturn, TypeVar
 
 from .errors import TimedOut
 
-__all__ = ["Deadline", "Stop", "Stopped", "aside", "check", "ended", "held", "pool", "side_by_side", "within"]
+__all__ = [
+    "Deadline",
+    "CancelToken",
+    "Cancelled",
+    "run_in_thread",
+    "raise_if_cancelled",
+    "wait_any",
+    "acquired",
+    "pool",
+    "for_each_parallel",
+    "deadline_after",
+]
 
 T = TypeVar("T")
 
 
-class Stopped(Exception):
+class Cancelled(Exception):
     """The caller gave up while this thread worked for it; never seen outside."""
 
 
-def check(stop: threading.Event) -> None:
-    """Raise ``Stopped`` if the caller gave up."""
+def raise_if_cancelled(stop: threading.Event) -> None:
+    """Raise ``Cancelled`` if the caller gave up."""
     if stop.is_set():
-        raise Stopped
+        raise Cancelled
 
 
 class Deadline:
@@ -58,7 +69,7 @@ _deadline: ContextVar[Deadline | None] = ContextVar("trayport_deadline", default
 
 
 @contextmanager
-def within(seconds: float | None) -> Iterator[None]:
+def deadline_after(seconds: float | None) -> Iterator[None]:
     """What is begun inside has so many seconds, or any number for None; a deadline that runs already stays."""
     if seconds is None or _deadline.get() is not None:
         yield
@@ -70,7 +81,7 @@ def within(seconds: float | None) -> Iterator[None]:
         _deadline.reset(token)
 
 
-class Stop(threading.Event):
+class CancelToken(threading.Event):
     """Tells threads that their caller waits no longer: it was set, or the deadline has passed."""
 
     def __init__(self, deadline: Deadline | None = None) -> None:
@@ -118,7 +129,7 @@ def pool(workers: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
     threads.shutdown(wait=not over, cancel_futures=over)
 
 
-def ended(futures: Collection[Future[Any]], stop: Stop) -> set[Future[Any]]:
+def wait_any(futures: Collection[Future[Any]], stop: CancelToken) -> set[Future[Any]]:
     """Wait until one of ``futures`` has ended; answers with all that have, and with none when the deadline passes."""
     while True:
         done, _ = wait(futures, timeout=min(_GLANCE, stop.left), return_when=FIRST_COMPLETED)
@@ -128,36 +139,36 @@ def ended(futures: Collection[Future[Any]], stop: Stop) -> set[Future[Any]]:
             return done
 
 
-def side_by_side(act: Callable[[T, threading.Event], object], values: Collection[T], workers: int) -> None:
+def for_each_parallel(act: Callable[[T, threading.Event], object], values: Collection[T], workers: int) -> None:
     """``act`` on each of ``values``; the first exception ends all, Ctrl-C too."""
     if not values:
         return
-    stop = Stop()
+    stop = CancelToken()
     with pool(min(workers, len(values)), stop) as threads:
         pending: set[Future[Any]] = {threads.submit(act, value, stop) for value in values}
         while pending:
-            done = ended(pending, stop) or _too_late(stop)
+            done = wait_any(pending, stop) or _too_late(stop)
             pending -= done
             for future in done:
                 future.result()
 
 
-def aside(act: Callable[[threading.Event], T]) -> T:
+def run_in_thread(act: Callable[[threading.Event], T]) -> T:
     """``act`` in a thread of its own: a caller that waits for the network itself would not see Ctrl-C on Windows."""
-    stop = Stop()
+    stop = CancelToken()
     with pool(1, stop) as threads:
         future = threads.submit(act, stop)
-        if not ended([future], stop):
+        if not wait_any([future], stop):
             _too_late(stop)
         return future.result()
 
 
-def _too_late(stop: Stop) -> NoReturn:
+def _too_late(stop: CancelToken) -> NoReturn:
     raise TimedOut("reference data", 0, f"{stop.deadline} are over")
 
 
 @contextmanager
-def held(lock: threading.Lock) -> Iterator[None]:
+def acquired(lock: threading.Lock) -> Iterator[None]:
     """``with lock``, for locks that may be held for as long as a request takes."""
     while not lock.acquire(timeout=_GLANCE):
         pass

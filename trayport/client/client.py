@@ -12,7 +12,7 @@ from weakref import WeakSet
 import pandas as pd
 from attrs import define, evolve
 
-from .._parallel import aside, within
+from .._parallel import deadline_after, run_in_thread
 from .._time import Clock, utc_now
 from ..config import Config
 from ..contracts import Front
@@ -97,7 +97,7 @@ class Client(Queries[pd.DataFrame], References):
         return Scene(config.tz, self._clock(), config.intraday)
 
     def _ask(self, query: Query) -> pd.DataFrame:
-        with within(self.config.deadline):
+        with deadline_after(self.config.deadline):
             return self._gathering(query).frame()
 
     def _gathering(self, query: Query) -> Gathering:
@@ -183,8 +183,8 @@ class Client(Queries[pd.DataFrame], References):
         session.ready(request)
         if stop is not None:  # asked by a thread of ours
             return session.send(request, stop, request_id=request_id)
-        with within(session.config.deadline):
-            return aside(lambda stop: session.send(request, stop, request_id=request_id))
+        with deadline_after(session.config.deadline):
+            return run_in_thread(lambda stop: session.send(request, stop, request_id=request_id))
 
     # --- its life ------------------------------------------------------------------------------------------------
 
@@ -304,6 +304,6 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
     def _ask(self, query: Query) -> Iterator[pd.DataFrame]:
         if query.verify:
             raise QueryError("verify=True compares whole windows: it is for trades(), not for pieces of it")
-        with within(self._client.config.deadline):
+        with deadline_after(self._client.config.deadline):
             gathering = self._client._gathering(query)
         return gathering.frames()

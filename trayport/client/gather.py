@@ -15,7 +15,7 @@ import pandas as pd
 from attrs import define, evolve, field
 
 from .._console import in_notebook
-from .._parallel import Deadline, Stop, Stopped, ended, pool, within
+from .._parallel import Cancelled, CancelToken, Deadline, deadline_after, pool, wait_any
 from ..config import Progress
 from ..errors import (
     CircuitOpen,
@@ -85,7 +85,7 @@ class Gathering:
         interrupted = False
         try:
             with (
-                within(self.source.deadline),
+                deadline_after(self.source.deadline),
                 self._progress() as advance,
                 closing(self._outcomes([] if refused else missing)) as outcomes,
             ):
@@ -170,7 +170,7 @@ class Gathering:
         """Every piece, as it comes; those that would meet the same refusal are not asked any more."""
         if not numbers:
             return
-        stop = Stop()
+        stop = CancelToken()
         workers = min(self.source.workers, len(numbers))
         with pool(workers, stop) as threads:
             waiting = deque(numbers)
@@ -179,7 +179,7 @@ class Gathering:
                 while waiting and len(pending) < 2 * workers:  # as many again, so that no thread waits for this one
                     new = waiting.popleft()
                     pending[threads.submit(self._outcome, self.source.fetch, new, stop)] = new
-                done = ended(pending, stop)
+                done = wait_any(pending, stop)
                 if not done:
                     yield from ((number, self._late(stop)) for number in (*pending.values(), *waiting))
                     return
@@ -217,7 +217,7 @@ class Gathering:
         if not numbers:
             return
         deadline = Deadline(self.source.deadline) if self.source.deadline else None
-        stop, process = Stop(deadline), os.getpid()
+        stop, process = CancelToken(deadline), os.getpid()
         with pool(min(self.source.workers, len(numbers)), stop) as threads:
             ahead: deque[Future[Any]] = deque()
             following = iter(numbers)
@@ -226,7 +226,7 @@ class Gathering:
                     raise QueryError("a stream cannot be continued in a forked process: ask for it there")
                 while len(ahead) < self.source.workers and (new := next(following, None)) is not None:
                     ahead.append(threads.submit(self._outcome, self.source.fetch_parts, new, stop))
-                arrived = ended([ahead[0]], stop)
+                arrived = wait_any([ahead[0]], stop)
                 outcome = ahead.popleft().result() if arrived else self._late(stop)
                 if deadline:
                     deadline.pause()
@@ -234,7 +234,7 @@ class Gathering:
                 if deadline:
                     deadline.go_on()
 
-    def _late(self, stop: Stop) -> TimedOut:
+    def _late(self, stop: CancelToken) -> TimedOut:
         """What a piece is whose thread has not even said that it is late."""
         return TimedOut(self.plan.query.endpoint.name, 0, f"{stop.deadline} are over")
 
@@ -244,7 +244,7 @@ class Gathering:
         """The rows of a piece, or what went wrong with it; only a missing setting ends the whole question."""
         try:
             return fetch(self.plan.pieces[number], stop)
-        except (ConfigError, Stopped):
+        except (ConfigError, Cancelled):
             raise
         except Exception as error:
             return error

@@ -9,14 +9,14 @@ from typing import Protocol
 
 from attrs import define, field
 
-from .._parallel import aside, within
+from .._parallel import deadline_after, run_in_thread
 from .._time import Clock
 from ..config import Config
 from ..endpoints import Request
 from ..errors import ConfigError, DecodeError, TimedOut, TransportError
 from ..hooks import Hook
 from ..transport import Session
-from ..transport.answer import Answer
+from ..transport.answer import AttemptResult
 from . import machine, rights, way
 from .checks import NAMES, Check, not_checked
 
@@ -96,7 +96,7 @@ class _Talk:
     session: Session
     patience: float
     has_key: bool
-    told: dict[str, Answer] = field(factory=dict, init=False)
+    told: dict[str, AttemptResult] = field(factory=dict, init=False)
     """The first answer of each API."""
     _ends: float = field(init=False)
 
@@ -123,21 +123,23 @@ class _Talk:
         yield self._books(access)
 
     @property
-    def _answers(self) -> list[Answer]:
+    def _answers(self) -> list[AttemptResult]:
         return list(self.told.values())
 
-    def _ask(self, request: Request) -> Answer:
+    def _ask(self, request: Request) -> AttemptResult:
         """One attempt, in a thread of its own so that Ctrl-C is heard on every system."""
         name = request.endpoint.name
         try:
-            with within(max(self._ends - time.monotonic(), 1e-3)):
-                answer = aside(lambda stop: self.session.probe(request, stop))
+            with deadline_after(max(self._ends - time.monotonic(), 1e-3)):
+                answer = run_in_thread(lambda stop: self.session.probe(request, stop))
         except TransportError as error:
-            answer = Answer(error=error)
+            answer = AttemptResult(error=error)
         except ConfigError as error:  # the proxy changed meanwhile
-            answer = Answer(error=TransportError(name, 0, str(error)))
+            answer = AttemptResult(error=TransportError(name, 0, str(error)))
         if isinstance(answer.error, TimedOut) and time.monotonic() >= self._ends:
-            return Answer(error=TimedOut(name, 0, f"no answer, or no leave to ask, within {self.patience:g} s in all"))
+            return AttemptResult(
+                error=TimedOut(name, 0, f"no answer, or no leave to ask, within {self.patience:g} s in all")
+            )
         return answer
 
     def _in_the_way(self, api: str, access: Check) -> str:

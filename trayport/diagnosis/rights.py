@@ -11,7 +11,7 @@ from .._time import wire
 from ..contracts import Contract, Market, SequenceItem
 from ..endpoints import ACTIVITY, PRIVATE_TRADES, REFERENCE, TOP_OF_BOOK, Request
 from ..refdata.models import Entry, SequenceEntry, parse, read
-from ..transport.answer import Answer
+from ..transport.answer import AttemptResult
 from .checks import Check, not_checked
 from .way import is_of_use
 
@@ -61,7 +61,7 @@ def top_of_book(now: pd.Timestamp, contract: Contract) -> Request:
                    until=end)  # fmt: skip
 
 
-def contract(markets: Answer, ask: Callable[[Request], Answer]) -> Contract:
+def contract(markets: AttemptResult, ask: Callable[[Request], AttemptResult]) -> Contract:
     """A contract of a market that the key may see, by two more look-ups.
 
     Raises ``LookupError`` if there is none, and ``DecodeError`` if an answer cannot be read.
@@ -77,7 +77,7 @@ def contract(markets: Answer, ask: Callable[[Request], Answer]) -> Contract:
     return Contract(Market(market.id, market.name), sequence.id, items[-1].id)
 
 
-def _listed(answer: Answer, kind: type[list[T]], what: str) -> list[T]:
+def _listed(answer: AttemptResult, kind: type[list[T]], what: str) -> list[T]:
     if answer.error is not None:
         raise LookupError(f"the {what}: {answer.error}")
     found = read(parse(answer.body, what), kind, what)
@@ -92,7 +92,7 @@ _FORBIDDEN = "403 said so, which a key under load may hear, too"
 _ASK = "for more, ask Trayport"
 
 
-def access(answers: dict[str, Answer]) -> Check:
+def access(answers: dict[str, AttemptResult]) -> Check:
     """Is the key accepted, by those of the APIs that can be asked?"""
     asked = {api: answer for api, answer in answers.items() if is_of_use(answer)}
     if not asked:
@@ -115,19 +115,19 @@ def _neither(apis: list[str]) -> str:
     return "neither API accepts" if len(apis) == 2 else f"the {apis[0]} API does not accept"
 
 
-def private(answer: Answer) -> Check:
+def private(answer: AttemptResult) -> Check:
     """Own trades?"""
     return _right("own trades", answer)
 
 
-def books(answer: Answer, contract: Contract) -> Check:
+def books(answer: AttemptResult, contract: Contract) -> Check:
     """Order books, of a product that the key may not even see?"""
     if answer.status == 404:
         return not_checked("order books", f"the key may not see {contract.product.name}")
     return _right("order books", answer)
 
 
-def _right(name: str, answer: Answer) -> Check:
+def _right(name: str, answer: AttemptResult) -> Check:
     if answer.status == 200:
         return Check(name, "ok", "the key may see them")
     if answer.status == 403:
@@ -135,7 +135,7 @@ def _right(name: str, answer: Answer) -> Check:
     return _unanswered(name, answer)
 
 
-def intraday(answer: Answer, wanted: bool) -> Check:
+def intraday(answer: AttemptResult, wanted: bool) -> Check:
     """Today, and do the settings (``wanted``) fit?"""
     if answer.status == 200 and wanted:
         return Check("intraday", "ok", "the key may see today, and Config.intraday shows it")
@@ -152,5 +152,5 @@ def intraday(answer: Answer, wanted: bool) -> Check:
     return Check("intraday", "note", what, f"{_ASK} for the Data Analytics Gateway")
 
 
-def _unanswered(name: str, answer: Answer) -> Check:
+def _unanswered(name: str, answer: AttemptResult) -> Check:
     return not_checked(name, str(answer.error or "no answer"))

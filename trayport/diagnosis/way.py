@@ -16,7 +16,7 @@ from ..config.checks import without_password
 from ..errors import ConfigError, TransportError
 from ..limits import limits_folder
 from ..status import Standing
-from ..transport.answer import Answer
+from ..transport.answer import AttemptResult
 from ..transport.connections import Connections
 from ..transport.faults import check_proxy, parted
 from ..transport.trust import Trust, trusted
@@ -99,7 +99,7 @@ def _each(found: dict[str, str]) -> str:
 # --- hosts -----------------------------------------------------------------------------------------------------------
 
 
-def host(name: str, setting: str, url: str, answer: Answer) -> Check:
+def host(name: str, setting: str, url: str, answer: AttemptResult) -> Check:
     """Does the API answer at ``url``, which ``setting`` names, whatever it says of the key?"""
     who, error = urlsplit(url).netloc, answer.error
     if isinstance(error, TransportError):
@@ -118,7 +118,7 @@ def host(name: str, setting: str, url: str, answer: Answer) -> Check:
         what = "a page instead of data" if status == 200 else _named(status, said)
         advice = f"is {setting} right? If it is, open it in a browser: a proxy may ask for a login there"
         return Check(name, "failure", f"{who} answers {what}", advice)
-    return Check(name, "ok", f"{who} answered in {answer.took * 1000:.0f} ms")
+    return Check(name, "ok", f"{who} answered in {answer.seconds_to_headers * 1000:.0f} ms")
 
 
 def _named(status: int, said: str = "") -> str:
@@ -127,7 +127,7 @@ def _named(status: int, said: str = "") -> str:
     return f"{status} {phrase}".strip() + more
 
 
-def is_of_use(answer: Answer) -> bool:
+def is_of_use(answer: AttemptResult) -> bool:
     """Was it the API that answered, and can it be asked more? A refusal is an answer, too."""
     if answer.status == 200:
         return answer.error is None and not answer.body.lstrip().startswith(b"<")
@@ -137,7 +137,7 @@ def is_of_use(answer: Answer) -> bool:
 # --- the clock -------------------------------------------------------------------------------------------------------
 
 
-def clock(answers: list[Answer]) -> Check:
+def clock(answers: list[AttemptResult]) -> Check:
     """Does this machine's agree with the server's, as the Date header of the quickest answer tells it?"""
     offset = _ahead(answers)
     if offset is None:
@@ -151,15 +151,19 @@ def clock(answers: list[Answer]) -> Check:
                  f"as the server's, as far as an answer that took {2 * doubt:.0f} s can tell")  # fmt: skip
 
 
-def server_time(now: pd.Timestamp, answers: list[Answer]) -> pd.Timestamp:
+def server_time(now: pd.Timestamp, answers: list[AttemptResult]) -> pd.Timestamp:
     """The present moment by the server's clock, as far as it told it."""
     offset = _ahead(answers)
     return now if offset is None else now - pd.Timedelta(seconds=offset[0])
 
 
-def _ahead(answers: list[Answer]) -> tuple[float, float] | None:
+def _ahead(answers: list[AttemptResult]) -> tuple[float, float] | None:
     """Seconds by which this machine's clock is ahead, and by how many that may be wrong."""
-    told = [(answer.took, date, answer.heard) for answer in answers if answer.heard and (date := _date(answer.date))]
+    told = [
+        (answer.seconds_to_headers, date, answer.received_at)
+        for answer in answers
+        if answer.received_at and (date := _date(answer.date))
+    ]
     if not told:
         return None
     took, date, heard = min(told)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from attrs import define, field
 
-from .._parallel import check
+from .._parallel import raise_if_cancelled
 
 __all__ = ["Slots"]
 
@@ -33,11 +33,11 @@ class Slots:
 
     @contextmanager
     def one(self, bulk: bool, stop: threading.Event) -> Iterator[None]:
-        """A slot; raises ``Stopped`` when ``stop`` is set before there is one."""
+        """A slot; raises ``Cancelled`` when ``stop`` is set before there is one."""
         with self._changed:
             while self._busy >= self.count + (not bulk and self._bulk > 0):
                 self._changed.wait(_GLANCE)
-                check(stop)
+                raise_if_cancelled(stop)
             self._busy += 1
             self._bulk += bulk
         try:

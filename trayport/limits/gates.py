@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from attrs import define, field
 
-from .._parallel import check
+from .._parallel import raise_if_cancelled
 from ..config import Config, Rate
 from ..status import Standing
 from .state import Ledger, first
@@ -81,7 +81,7 @@ class Gate:
     ) -> float:
         """Wait for one permit and take it; answers with the seconds waited.
 
-        However slow the others that share the gate, their permits count too. Raises ``Stopped`` when ``stop`` is
+        However slow the others that share the gate, their permits count too. Raises ``Cancelled`` when ``stop`` is
         set meanwhile; no permit is taken then.
         """
         if not rates:
@@ -98,14 +98,14 @@ class Gate:
                 self._appoint()
             while True:
                 while not place.turn.wait(_GLANCE):
-                    check(stop)
-                check(stop)
+                    raise_if_cancelled(stop)
+                raise_if_cancelled(stop)
                 delay = self._ask(place, rates)
                 if delay == 0:
                     return self.clock() - began
                 if delay > 0:
                     wait(stop, delay)
-                    check(stop)
+                    raise_if_cancelled(stop)
         finally:
             self._leave(place)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
-from .._parallel import side_by_side
+from .._parallel import for_each_parallel
 from ..contracts import Contract, Front, Instrument, Listing, Market, Product, ProductLike, SequenceItem
 from ..contracts.contract import typed, whole
 from ..contracts.listing import normal
@@ -129,7 +129,7 @@ class Catalogue:
         entries = self.sequences(product)
         missing = [entry for entry in entries if not self._store.serves(_items(entry.id), _since(needed))]
         # Side by side, as fast as the limits allow: that is what the first look at a product takes its time for.
-        side_by_side(lambda entry, stop: self._listing(entry, needed, stop), missing, self.workers)
+        for_each_parallel(lambda entry, stop: self._listing(entry, needed, stop), missing, self.workers)
         return [self._listing(entry, needed) for entry in entries]
 
     def _listing(self, entry: SequenceEntry, needed: datetime.date, stop: threading.Event | None = None) -> Listing:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
-from .._parallel import held
+from .._parallel import acquired
 from ..errors import DecodeError, TrayportError, TrayportWarning
 from .cache import Cache, Kept
 
@@ -57,7 +57,7 @@ class Store:
         """
         loaded = self._memory.get(name)
         if not self._serves(loaded, fits):
-            with held(self._locks.setdefault(name, threading.Lock())):
+            with acquired(self._locks.setdefault(name, threading.Lock())):
                 loaded = self._memory.get(name)
                 if not self._serves(loaded, fits):
                     loaded = self._memory[name] = self._from_disk_or_api(name, fetch, parse, fits)

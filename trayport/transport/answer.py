@@ -9,11 +9,11 @@ from attrs import frozen
 
 from ..errors import APIError, TransportError
 
-__all__ = ["Answer"]
+__all__ = ["AttemptResult"]
 
 
 @frozen
-class Answer:
+class AttemptResult:
     """What was made of the body, or the error and the server's own wish for a wait; and what its head says of the time.
 
     ``body`` is the bytes themselves, unless whoever asked made something else of them.
@@ -23,16 +23,16 @@ class Answer:
     body: Any = b""
     error: APIError | TransportError | None = None
     retry_after: str | None = None
-    received: int = 0
+    bytes_received: int = 0
     """The bytes of the body as they came."""
-    unpacked: int = 0
-    misread: Exception | None = None
+    bytes_decoded: int = 0
+    decode_error: Exception | None = None
     """Why nothing could be made of a body that came whole."""
-    away: float = 0.0
+    decode_seconds: float = 0.0
     """Seconds that were spent on making something of it."""
     date: str | None = None
     """The server's own clock, as its Date header tells it."""
-    heard: pd.Timestamp | None = None
+    received_at: pd.Timestamp | None = None
     """When the head was there by this machine's clock; None where none came."""
-    took: float = 0.0
+    seconds_to_headers: float = 0.0
     """Seconds from sending to the head, a new connection included."""

@@ -10,7 +10,7 @@ import requests
 from attrs import define, field
 from urllib3.exceptions import ProtocolError
 
-from .._parallel import check
+from .._parallel import raise_if_cancelled
 
 __all__ = ["Body", "TooLarge", "is_framed"]
 
@@ -30,8 +30,8 @@ class TooLarge(Exception):
 class Body:
     """The pieces of a body, unpacked, each as soon as it is there.
 
-    Iterating raises ``TooLarge`` as soon as it is, ``Stopped`` when ``stop`` is set, and urllib3's errors if it was cut
-    or spoiled on its way: what ends has come whole.
+    Iterating raises ``TooLarge`` as soon as it is, ``Cancelled`` when ``stop`` is set, and urllib3's errors if it was
+    cut or spoiled on its way: what ends has come whole.
     """
 
     raw: Any
@@ -78,7 +78,7 @@ class Body:
             self._check_end(raw)
             self._ended = True
             return b""
-        check(self.stop)
+        raise_if_cancelled(self.stop)
         self.size += len(piece)
         _refuse_large(self.size, raw.tell(), self.most)
         self._first = self._first or piece.lstrip()[:1]

@@ -14,7 +14,7 @@ import requests
 from attrs import define, evolve, field
 
 from .. import _redact
-from .._parallel import Stop, Stopped, check
+from .._parallel import Cancelled, CancelToken, raise_if_cancelled
 from .._time import Clock, utc_now
 from ..config import Config, Secret
 from ..endpoints import Request
@@ -31,7 +31,7 @@ from ..errors import (
 from ..hooks import Hook, RequestEvent, new_id
 from ..limits import Gate, Slots, Wait, gate
 from ..status import Counts, Status
-from .answer import Answer
+from .answer import AttemptResult
 from .bodies import Body, TooLarge, is_framed
 from .breaker import Breaker
 from .connections import Connections
@@ -57,7 +57,7 @@ def _wait(stop: threading.Event, seconds: float) -> object:
 
 def _left(stop: threading.Event) -> float:
     """Seconds until the deadline, for events that have one."""
-    return stop.left if isinstance(stop, Stop) else float("inf")
+    return stop.left if isinstance(stop, CancelToken) else float("inf")
 
 
 @define(eq=False)
@@ -131,15 +131,15 @@ class Session:
 
         One of a ``bulk`` load lets questions go first. ``request_id`` names the request, with a dash and a number for
         each attempt, to the server, to hooks, in logs and in errors; unless given, one is made. Setting ``stop`` ends
-        every wait at once with ``Stopped``, and its deadline with ``TimedOut``. Raises one of ``errors`` when the last
-        attempt has failed.
+        every wait at once with ``Cancelled``, and its deadline with ``TimedOut``. Raises one of ``errors`` when the
+        last attempt has failed.
         """
-        stop = stop or Stop()
+        stop = stop or CancelToken()
         trial = self._begun(stop, request_id)
         ended = False
         try:
             return self._sent(request, trial, stop, bulk, read)
-        except Stopped:
+        except Cancelled:
             ended = self._closed or _left(stop) <= 0
             if not ended:
                 raise
@@ -148,21 +148,21 @@ class Session:
             raise
         raise self._ended(request, trial, stop)
 
-    def probe(self, request: Request, stop: threading.Event | None = None) -> Answer:
+    def probe(self, request: Request, stop: threading.Event | None = None) -> AttemptResult:
         """What a single attempt at ``request`` brings, an error too: for a look at how things stand.
 
         It takes a slot and a permit, and hooks see it, like any other; but it is not made again, and an API that is
         left alone is asked all the same. The end of the deadline is an answer, too: a ``TimedOut``.
         """
-        stop = stop or Stop()
+        stop = stop or CancelToken()
         trial = self._begun(stop)
         try:
-            check(stop)
+            raise_if_cancelled(stop)
             answer = self._attempt(request, trial, stop, False, b"".join)
-        except Stopped:
+        except Cancelled:
             if not self._closed and _left(stop) > 0:
                 raise
-            return Answer(error=self._ended(request, trial, stop))
+            return AttemptResult(error=self._ended(request, trial, stop))
         if answer.status == 429:
             self.gate.slow()
         if answer.error is not None:
@@ -199,15 +199,15 @@ class Session:
 
     def _sent(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool, read: _Read) -> Any:
         while True:
-            check(stop)
+            raise_if_cancelled(stop)
             self._refuse_again(request)
             self._wait_for_leave(request, trial, stop)
             answer = self._attempt(request, trial, stop, bulk, read)
             if answer.error is None:
                 if is_forbidden(trial.error):  # waiting helped, so it was the limits that were meant
                     self.gate.slow()
-                if answer.misread is not None:
-                    raise answer.misread
+                if answer.decode_error is not None:
+                    raise answer.decode_error
                 return answer.body
             trial.error = answer.error
             if answer.status == 429:
@@ -262,7 +262,7 @@ class Session:
                 raise CircuitOpen(request.endpoint.name, trial.attempts, breaker.cause, retry_in=seconds)
             self._sleep(slice_, stop)
 
-    def _pause(self, answer: Answer, seconds: float, stop: threading.Event) -> None:
+    def _pause(self, answer: AttemptResult, seconds: float, stop: threading.Event) -> None:
         if answer.status == 429:
             self.gate.pause(seconds)  # the server speaks to the key, so all who use it wait
         if seconds >= _LONG_WAIT:
@@ -275,9 +275,9 @@ class Session:
 
     def _sleep(self, seconds: float, stop: threading.Event) -> None:
         self.wait(stop, seconds)
-        check(stop)
+        raise_if_cancelled(stop)
 
-    def _attempt(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool, read: _Read) -> Answer:
+    def _attempt(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool, read: _Read) -> AttemptResult:
         breaker, before = self.breakers[request.endpoint.api], trial.attempts
         try:
             with self._slots.one(bulk, stop):
@@ -286,12 +286,12 @@ class Session:
                 answer = self._wire(request, trial, stop, read)
         except BaseException as caught:
             breaker.gave_up()
-            if isinstance(caught, Stopped) and trial.attempts > before:  # the server has seen it
+            if isinstance(caught, Cancelled) and trial.attempts > before:  # the server has seen it
                 self._tell(
-                    request, trial, waited, self.clock() - began, Answer(error=self._ended(request, trial, stop))
+                    request, trial, waited, self.clock() - began, AttemptResult(error=self._ended(request, trial, stop))
                 )
             raise
-        elapsed = self.clock() - began - answer.away
+        elapsed = self.clock() - began - answer.decode_seconds
         if answer.status is not None and answer.status < 500:
             breaker.succeeded()
         elif answer.error is not None and answer.error.transient and breaker.failed(request, str(answer.error)):
@@ -303,23 +303,23 @@ class Session:
         self._tell(request, trial, waited, elapsed, answer)
         return answer
 
-    def _wire(self, request: Request, trial: Trial, stop: threading.Event, read: _Read) -> Answer:
+    def _wire(self, request: Request, trial: Trial, stop: threading.Event, read: _Read) -> AttemptResult:
         name = request.endpoint.name
         try:
             if self._closed:
-                raise Stopped
+                raise Cancelled
             trial.attempts += 1
             return self._exchange(request, trial, stop, read)
-        except (ConfigError, Stopped):
+        except (ConfigError, Cancelled):
             raise
         except Exception as caught:
             if self._closed or _left(stop) <= 0:
-                raise Stopped from None
+                raise Cancelled from None
             kind, reason = sort_out(caught)
         # Made outside the handler: requests' exceptions hold the request, and that holds the key.
-        return Answer(error=kind(name, trial.attempts, self._reader.redacted(reason)[:MOST_OF_A_REASON]))
+        return AttemptResult(error=kind(name, trial.attempts, self._reader.redacted(reason)[:MOST_OF_A_REASON]))
 
-    def _exchange(self, request: Request, trial: Trial, stop: threading.Event, read: _Read) -> Answer:
+    def _exchange(self, request: Request, trial: Trial, stop: threading.Event, read: _Read) -> AttemptResult:
         base = self.config.analytics_url if request.endpoint.api == "analytics" else self.config.reference_url
         prepared = self._http.prepare_request(
             requests.Request(
@@ -337,10 +337,12 @@ class Session:
         check_proxy(requests.utils.select_proxy(base, settings["proxies"]))
         connect, silence = (min(seconds, _left(stop)) or 1e-3 for seconds in self.config.timeout)
         response = self._http.send(prepared, timeout=(connect, silence), allow_redirects=False, **settings)
-        heard, took = self.now(), response.elapsed.total_seconds()
+        received_at, seconds = self.now(), response.elapsed.total_seconds()
         try:
             answer = self._read(request, response, trial, stop, read)
-            return evolve(answer, date=response.headers.get("Date"), heard=heard, took=took)
+            return evolve(
+                answer, date=response.headers.get("Date"), received_at=received_at, seconds_to_headers=seconds
+            )
         finally:
             response.close()
             if self._closed:
@@ -348,23 +350,30 @@ class Session:
 
     def _read(
         self, request: Request, response: requests.Response, trial: Trial, stop: threading.Event, read: _Read
-    ) -> Answer:
+    ) -> AttemptResult:
         raw: Any = response.raw
         if response.status_code != 200:
             error, said = self._reader.error(request, response, self.now().floor("D"))
             asked = response.headers.get("Retry-After")
-            return Answer(response.status_code, said, error, asked, raw.tell(), len(said))
+            return AttemptResult(response.status_code, said, error, asked, raw.tell(), len(said))
         body = Body(raw, is_framed(response), request.csv, self.config.max_body, stop, self.clock)
         began = self.clock()
         try:
-            made, misread = _made(body, read)
+            made, decode_error = _made(body, read)
         except TooLarge as large:
             too_large = TransportError(request.endpoint.name, trial.attempts, str(large))
-            return Answer(200, error=too_large, received=raw.tell())
-        away = self.clock() - began - body.seconds
-        return Answer(200, made, received=raw.tell(), unpacked=body.size, misread=misread, away=away)
+            return AttemptResult(200, error=too_large, bytes_received=raw.tell())
+        decode_seconds = self.clock() - began - body.seconds
+        return AttemptResult(
+            200,
+            made,
+            bytes_received=raw.tell(),
+            bytes_decoded=body.size,
+            decode_error=decode_error,
+            decode_seconds=decode_seconds,
+        )
 
-    def _tell(self, request: Request, trial: Trial, waited: float, elapsed: float, answer: Answer) -> None:
+    def _tell(self, request: Request, trial: Trial, waited: float, elapsed: float, answer: AttemptResult) -> None:
         event = RequestEvent(
             id=trial.attempt_id,
             endpoint=request.endpoint.name,
@@ -373,8 +382,8 @@ class Session:
             waited=waited,
             elapsed=elapsed,
             status=answer.status,
-            bytes_received=answer.received,
-            bytes_decoded=answer.unpacked,
+            bytes_received=answer.bytes_received,
+            bytes_decoded=answer.bytes_decoded,
             error=type(answer.error).__name__ if answer.error else None,
             retry_reason=trial.reason,
             breaker=self.breakers[request.endpoint.api].state,
@@ -400,14 +409,14 @@ class Session:
 
 def _made(body: Body, read: _Read) -> tuple[Any, Exception | None]:
     """What ``read`` makes of the body, or why it cannot; raises what kept the body itself from coming whole."""
-    made, misread = None, None
+    made, decode_error = None, None
     try:
         made = read(body)
     except Exception as error:
         # Without this frame and those above: they hold the request, and that holds the key.
-        misread = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+        decode_error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
     if body.fault is None:
         body.drain()
     if body.fault is not None:
         raise body.fault
-    return made, misread
+    return made, decode_error
