@@ -116,17 +116,11 @@ KNOWN = {
     ("client", "contracts.contract"),
     ("decoding", "contracts.contract"),
     ("diagnosis", "config.checks"),
-    ("diagnosis", "config.permissions"),
     ("diagnosis", "refdata.models"),
     ("diagnosis", "transport.answer"),
     ("diagnosis", "transport.connections"),
     ("diagnosis", "transport.faults"),
     ("diagnosis", "transport.trust"),
-    ("limits", "config.permissions"),
-    ("queries", "contracts.contract"),
-    ("refdata", "config.permissions"),
-    ("refdata", "contracts.contract"),
-    ("refdata", "contracts.listing"),
     ("refdata", "contracts.symbology"),
 }
 

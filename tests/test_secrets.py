@@ -150,7 +150,7 @@ class TestWindows:
         monkeypatch.setattr("os.name", "nt")
         monkeypatch.setattr("getpass.getuser", lambda: "anna")
 
-        assert f'icacls "{path}" /inheritance:r /grant:r "anna:F"' == permissions.remedy(path)
+        assert f'icacls "{path}" /inheritance:r /grant:r "anna:F"' == permissions.owner_only_command(path)
 
 
 # --- the keyring -------------------------------------------------------------------------------------------------

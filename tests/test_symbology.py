@@ -9,7 +9,7 @@ import pytest
 
 from trayport import AmbiguousContract, Contract, ContractError, Instrument, Market, UnknownContract
 from trayport.contracts import Listing, Product, SequenceItem
-from trayport.contracts.listing import normal
+from trayport.contracts.listing import normalize_name
 from trayport.contracts.symbology import earliest, name_of, resolve
 
 AT = datetime.date(2023, 5, 5)
@@ -80,12 +80,12 @@ class Book:
         }
 
     def exactly(self, text: str) -> Product | None:
-        return self.names.get(normal(text))
+        return self.names.get(normalize_name(text))
 
     def find(self, text: str) -> Product | None:
-        if normal(text) == "germany":
+        if normalize_name(text) == "germany":
             raise AmbiguousContract(text, ("Germany Baseload*", "Germany Peaks*"))
-        beginning = [product for name, product in self.names.items() if name.startswith(normal(text))]
+        beginning = [product for name, product in self.names.items() if name.startswith(normalize_name(text))]
         return self.exactly(text) or (beginning[0] if len(set(beginning)) == 1 else None)
 
     def near(self, text: str) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ from .api import (
 )
 from .client import Client
 from .config import Config
-from .contracts import Contract, Front, Instrument, Market, Period
+from .contracts import Contract, Front, Instrument, Market, Period, Specification
 from .errors import (
     AmbiguousContract,
     APIError,
@@ -75,7 +75,6 @@ if TYPE_CHECKING:
 
     from . import testing
     from .diagnosis import Check, Diagnosis
-    from .refdata import Specification
 
     class _Sandbox(ModuleType):
         """What ``trayport.sandbox`` is: a package that can be called."""
@@ -163,7 +162,7 @@ __all__ = [
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Public names whose rooms are heavy: imported when somebody asks for them.
-_LATER = {"Check": "diagnosis", "Diagnosis": "diagnosis", "Specification": "refdata", "sandbox": "", "testing": ""}
+_LATER = {"Check": "diagnosis", "Diagnosis": "diagnosis", "sandbox": "", "testing": ""}
 
 
 def __getattr__(name: str) -> Any:

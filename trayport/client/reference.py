@@ -11,8 +11,7 @@ import pandas as pd
 
 from .. import venues
 from .._time import instant
-from ..contracts import Contract, ProductLike
-from ..contracts.contract import whole
+from ..contracts import Contract, ProductLike, Specification, as_int
 from ..decoding import STRING
 from ..errors import QueryError
 from ..queries import Scene
@@ -20,7 +19,7 @@ from ..typing import When
 from .labels import label
 
 if TYPE_CHECKING:
-    from ..refdata import Catalogue, Specification
+    from ..refdata import Catalogue
 
 __all__ = ["References"]
 
@@ -259,7 +258,7 @@ def _moments(values: Sequence[datetime.datetime | None], tz: str) -> pd.Datetime
 
 
 def _count(name: str, value: object) -> int:
-    number = whole(value)
+    number = as_int(value)
     if type(number) is not int or number < 1:
         raise QueryError(f"{name}={value!r} must be a whole number from 1 up")
     return number

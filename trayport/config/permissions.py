@@ -13,12 +13,12 @@ from pathlib import Path
 from ..errors import ConfigError
 
 __all__ = [
-    "is_anothers",
-    "is_open",
+    "belongs_to_another_user",
+    "is_open_to_others",
     "private_folder",
     "refuse_if_changed_by_others",
     "refuse_if_read_by_others",
-    "remedy",
+    "owner_only_command",
 ]
 
 _READ = stat.S_IRGRP | stat.S_IROTH
@@ -41,18 +41,18 @@ def private_folder(folder: Path) -> Path:
 
 
 def _keep_private(folder: Path) -> None:
-    if is_anothers(folder):
+    if belongs_to_another_user(folder):
         raise PermissionError(0, "it belongs to another user")
     if os.name == "posix" and _has(folder, _ALL):
         folder.chmod(0o700)
 
 
-def is_anothers(path: Path) -> bool:
+def belongs_to_another_user(path: Path) -> bool:
     """Does it belong to another user? On Windows its access list says what that comes to."""
     return os.name == "posix" and path.stat().st_uid != os.getuid()
 
 
-def is_open(path: Path, *, write_only: bool = False) -> bool:
+def is_open_to_others(path: Path, *, write_only: bool = False) -> bool:
     """May others than its owner read or change a file or a folder; or, for ``write_only``, change it?"""
     if os.name == "nt":
         return opened(_access_list(path), write_only=write_only)
@@ -70,15 +70,15 @@ def refuse_if_changed_by_others(path: Path, what: str) -> None:
 
 
 def _refuse(path: Path, what: str, write_only: bool, why: str) -> None:
-    if is_open(path, write_only=write_only):
-        raise ConfigError(f"{what} {path} {why}; run: {remedy(path)}")
+    if is_open_to_others(path, write_only=write_only):
+        raise ConfigError(f"{what} {path} {why}; run: {owner_only_command(path)}")
 
 
 def _has(path: Path, bits: int) -> bool:
     return bool(path.stat().st_mode & bits)
 
 
-def remedy(path: Path) -> str:
+def owner_only_command(path: Path) -> str:
     """The command that leaves a file or a folder to its owner alone."""
     folder = path.is_dir()
     if os.name == "nt":  # the same in both shells, so no variable for the user

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from .contract import Contract, ContractLike, Front, Instrument, Kind, Market, Product, ProductLike
-from .listing import Listing, SequenceItem
+from .contract import (
+    Contract,
+    ContractLike,
+    Front,
+    Instrument,
+    Kind,
+    Market,
+    Product,
+    ProductLike,
+    Specification,
+    as_int,
+    typed_id_hint,
+)
+from .listing import Listing, SequenceItem, normalize_name
 from .periods import Period
 
 __all__ = [
@@ -18,4 +30,8 @@ __all__ = [
     "Product",
     "ProductLike",
     "SequenceItem",
+    "Specification",
+    "as_int",
+    "normalize_name",
+    "typed_id_hint",
 ]

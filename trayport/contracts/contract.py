@@ -12,7 +12,19 @@ from attrs import evolve, field, frozen
 
 from ..errors import ContractError
 
-__all__ = ["Contract", "ContractLike", "Front", "Instrument", "Kind", "Market", "Product", "ProductLike"]
+__all__ = [
+    "Contract",
+    "ContractLike",
+    "Front",
+    "Instrument",
+    "Kind",
+    "Market",
+    "Product",
+    "ProductLike",
+    "Specification",
+    "as_int",
+    "typed_id_hint",
+]
 
 Kind: TypeAlias = Literal["single", "spread", "range"]
 
@@ -29,7 +41,7 @@ _KINDS: dict[str, Kind] = {
 JOINTS: dict[Kind, str] = {"spread": "/", "range": ".."}
 
 
-def whole(value: Any) -> Any:
+def as_int(value: Any) -> Any:
     """An int for what is one in all but its type, such as an id out of a frame; anything else as it is."""
     # numpy's own bool is an index to its older versions.
     if isinstance(value, bool) or type(value).__name__ == "bool_" or not hasattr(value, "__index__"):
@@ -51,7 +63,7 @@ def _id(name: str) -> Callable[[Any, Any, Any], None]:
 class Instrument:
     """One venue's listing of a product, by the id that the Reference Data API gives it."""
 
-    id: int = field(converter=whole, validator=_id("instrument"))
+    id: int = field(converter=as_int, validator=_id("instrument"))
     name: str | None = field(default=None, eq=False)
     spelling: str | None = field(default=None, eq=False, repr=False, kw_only=True)
     """What finds it where its plain name would find another product."""
@@ -69,7 +81,7 @@ class Instrument:
 class Market:
     """A commingled product: all venues' instruments together, shown by Joule with a star."""
 
-    id: int = field(converter=whole, validator=_id("market"))
+    id: int = field(converter=as_int, validator=_id("market"))
     name: str | None = field(default=None, eq=False)
     spelling: str | None = field(default=None, eq=False, repr=False, kw_only=True)
     """What finds it where its plain name would find another product."""
@@ -87,9 +99,23 @@ Product: TypeAlias = Instrument | Market
 ProductLike: TypeAlias = str | Instrument | Market
 
 
-def typed(value: Any) -> str:
+@frozen
+class Specification:
+    """The currencies and units of a product's prices and quantities, as the API spells them.
+
+    ``quantity_unit`` is that of ``quantity`` in trades, a rate of delivery such as ``MW`` where the product is
+    power or gas; ``notional_quantity_unit`` that of the energy behind it, such as ``MWh``.
+    """
+
+    price_currency: str | None = None
+    quantity_unit: str | None = None
+    notional_currency: str | None = None
+    notional_quantity_unit: str | None = None
+
+
+def typed_id_hint(value: Any) -> str:
     """What to write instead of a bare id, which two products may have; nothing for what is no id."""
-    number = whole(value)
+    number = as_int(value)
     if not isinstance(number, int) or isinstance(number, bool):
         return ""
     return f"; ids are typed, since both kinds have eight digits: write Market({number}) or Instrument({number})"
@@ -97,7 +123,7 @@ def typed(value: Any) -> str:
 
 def _product(_: Any, __: Any, value: Any) -> None:
     if not isinstance(value, Instrument | Market):
-        raise ContractError(f"product {value!r} is neither an Instrument nor a Market{typed(value)}")
+        raise ContractError(f"product {value!r} is neither an Instrument nor a Market{typed_id_hint(value)}")
 
 
 @frozen
@@ -116,9 +142,9 @@ class Contract:
     """
 
     product: Product = field(validator=_product)
-    sequence_id: int = field(converter=whole, validator=_id("sequence_id"))
-    item_id: int = field(converter=whole, validator=_id("item_id"))
-    second_item_id: int | None = field(default=None, converter=whole)
+    sequence_id: int = field(converter=as_int, validator=_id("sequence_id"))
+    item_id: int = field(converter=as_int, validator=_id("item_id"))
+    second_item_id: int | None = field(default=None, converter=as_int)
     kind: Kind = field(default="single")
     name: str | None = field(default=None, eq=False, kw_only=True)
     period_start: datetime | None = field(default=None, eq=False, repr=False, kw_only=True)
@@ -151,7 +177,7 @@ class Contract:
         if (self.product, self.sequence_id) != (other.product, other.sequence_id):
             raise ContractError(
                 f"a {kind} joins two periods of one product and one sequence; {self.label} and {other.label} differ "
-                f"there. The API has no such contract: {instead(kind)}"
+                f"there. The API has no such contract: {workaround(kind)}"
             )
         if self.item_id == other.item_id:
             raise ContractError(f"a {kind} needs two different periods; {self.label} comes twice")
@@ -205,7 +231,7 @@ def _joined(first: Contract, second: Contract, kind: Kind) -> str | None:
     return name + (qualifier[0] if qualifier else "")
 
 
-def instead(kind: Kind) -> str:
+def workaround(kind: Kind) -> str:
     """What to do where the API has no such spread or range."""
     return "ask for the two and take the difference" if kind == "spread" else "ask for each of its periods"
 
@@ -230,15 +256,16 @@ class Front:
     """
 
     product: ProductLike = field()
-    sequence: str | int = field(converter=whole)
-    count: int = field(converter=whole)
+    sequence: str | int = field(converter=as_int)
+    count: int = field(converter=as_int)
 
     @product.validator
     def _named(self, _: Any, product: Any) -> None:
         if isinstance(product, Instrument | Market) or (isinstance(product, str) and product.strip()):
             return
         raise ContractError(
-            f"Front product {product!r} is neither a name, such as 'TTF', nor an Instrument or a Market{typed(product)}"
+            f"Front product {product!r} is neither a name, such as 'TTF', nor an Instrument or a Market"
+            f"{typed_id_hint(product)}"
         )
 
     @sequence.validator

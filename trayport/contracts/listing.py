@@ -12,12 +12,12 @@ from attrs import field, frozen
 from ..errors import ContractError
 from .periods import Period
 
-__all__ = ["Listing", "SequenceItem", "normal"]
+__all__ = ["Listing", "SequenceItem", "normalize_name"]
 
 _K = TypeVar("_K")
 
 
-def normal(text: str) -> str:
+def normalize_name(text: str) -> str:
     """``text`` as names are compared: case and the width of spaces make no difference."""
     return " ".join(text.split()).casefold()
 
@@ -81,7 +81,9 @@ class Listing:
 
     @_by_name.default
     def _index_names(self) -> dict[str, tuple[SequenceItem, ...]]:
-        return _grouped((name, item) for item in self.items for name in {normal(item.name), normal(item.label)})
+        return _grouped(
+            (name, item) for item in self.items for name in {normalize_name(item.name), normalize_name(item.label)}
+        )
 
     @_by_delivery.default
     def _index_deliveries(self) -> dict[tuple[datetime.date, datetime.date], tuple[SequenceItem, ...]]:
@@ -99,9 +101,9 @@ class Listing:
 
     def named(self, text: str, period: Period | None) -> tuple[SequenceItem, ...]:
         """The items that go by this name, or by the one that this package writes for ``period``."""
-        found = self._by_name.get(normal(text))
+        found = self._by_name.get(normalize_name(text))
         if found is None and period is not None:
-            found = self._by_name.get(normal(period.name))
+            found = self._by_name.get(normalize_name(period.name))
         return found or ()
 
     def delivering(self, period: Period | None) -> tuple[SequenceItem, ...]:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 from attrs import evolve, frozen
 
 from ..errors import AmbiguousContract, ContractError, UnknownContract
-from .contract import JOINTS, QUALIFIER, Contract, Kind, Product, instead
+from .contract import JOINTS, QUALIFIER, Contract, Kind, Product, workaround
 from .listing import Listing, SequenceItem
 from .periods import Period
 
@@ -200,7 +200,7 @@ def _choose(
             raise UnknownContract(name, _near_items(term, product, listings))
     raise ContractError(
         f"{name!r}: the two periods of a {reading.kind} must belong to one sequence, and no sequence of "
-        f"{product.label} has both; {instead(reading.kind)}"
+        f"{product.label} has both; {workaround(reading.kind)}"
     )
 
 
@@ -299,7 +299,7 @@ def _refuse_two_products(name: str, text: str, at: datetime.date) -> None:
     for kind, parts in _shapes(text):
         if len(parts) > 1 and all(any(_readings(part, at)) for part in parts):
             raise ContractError(
-                f"{name!r}: a {kind} joins two periods of one product. The API has no such contract: {instead(kind)}"
+                f"{name!r}: a {kind} joins two periods of one product. The API has no such contract: {workaround(kind)}"
             )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from attrs import frozen
 
-from ..contracts.contract import Kind
+from ..contracts import Kind
 from ..endpoints import Column, Endpoint
 
 __all__ = ["Check", "Ids", "Naming", "Schema", "Table"]

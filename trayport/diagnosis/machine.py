@@ -14,8 +14,15 @@ from secrets import token_hex
 from typing import TypeVar
 
 from .._version import __version__
-from ..config import Config, origin, settings_file, variables
-from ..config.permissions import is_anothers, is_open, remedy
+from ..config import (
+    Config,
+    belongs_to_another_user,
+    is_open_to_others,
+    origin,
+    owner_only_command,
+    settings_file,
+    variables,
+)
 from ..errors import ConfigError, TrayportError, TrayportWarning
 from ..limits import limits_folder
 from ..refdata import Cache
@@ -76,9 +83,9 @@ def settings(load: Callable[[], Config]) -> tuple[Check, Config | None]:
     if told:
         what, _, advice = told[0].partition("; ")
         return Check("settings", "warning", what, advice), config
-    if os.path.isdir(file.parent) and is_open(file.parent, write_only=True):
+    if os.path.isdir(file.parent) and is_open_to_others(file.parent, write_only=True):
         why = f"others can change {file.parent}, where the settings file says where the key is sent"
-        return Check("settings", "warning", why, f"run: {remedy(file.parent)}"), config
+        return Check("settings", "warning", why, f"run: {owner_only_command(file.parent)}"), config
     return Check("settings", "ok", found), config
 
 
@@ -126,11 +133,11 @@ def folders(config: Config) -> Iterator[Check]:
 def _folder(name: str, folder: Path, otherwise: str) -> Check:
     try:
         there = os.path.exists(folder)
-        if there and is_anothers(folder):
+        if there and belongs_to_another_user(folder):
             return Check(name, "warning", f"{folder} belongs to another user", otherwise)
         _try_to_write(folder if there else _nearest(folder))
-        if there and is_open(folder):
-            return Check(name, "warning", f"{folder} is open to others", f"run: {remedy(folder)}")
+        if there and is_open_to_others(folder):
+            return Check(name, "warning", f"{folder} is open to others", f"run: {owner_only_command(folder)}")
     except OSError as error:
         verb = "written" if os.path.exists(folder) else "made"
         return Check(name, "warning", f"{folder} cannot be {verb}: {error.strerror or error}", otherwise)

@@ -23,8 +23,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from ..config import Config
-from ..config.permissions import private_folder
+from ..config import Config, private_folder
 from ..errors import TrayportWarning
 from .state import Ledger
 from .stores import Unfit

@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 
 from .._time import Window, instant, wire
-from ..contracts import Contract, ContractLike, Front
-from ..contracts.contract import whole
+from ..contracts import Contract, ContractLike, Front, as_int
 from ..endpoints import Column, Endpoint
 from ..errors import ContractError, QueryError, TrayportWarning
 from ..typing import When
@@ -41,7 +40,7 @@ def contracts(asked: ContractLike, endpoint: Endpoint) -> tuple[str | Contract, 
 def _contract(each: object) -> str | Contract:
     if isinstance(each, Contract) or (isinstance(each, str) and each.strip()):
         return each
-    if isinstance(whole(each), int):
+    if isinstance(as_int(each), int):
         raise ContractError(
             f"contract {each!r} is a bare id: name the contract, as in 'TTF Apr-24', or give its typed ids, as in "
             "Contract(Market(10000065), 10000305, 232)"
@@ -78,7 +77,7 @@ def _unknown_field(name: object, endpoint: Endpoint, optional: Sequence[Column])
 
 
 def routes(asked: Iterable[str | int]) -> tuple[str, ...]:
-    routes = tuple(whole(route) for route in listed(asked))
+    routes = tuple(as_int(route) for route in listed(asked))
     for route in routes:
         good = (isinstance(route, str) and route.strip() and "," not in route) or (
             isinstance(route, int) and not isinstance(route, bool) and route > 0
@@ -112,7 +111,7 @@ def verifiable(query: Query) -> Query:
 
 def number(name: str, value: object) -> int:
     """A whole number from 1 up."""
-    found = whole(value)
+    found = as_int(value)
     if type(found) is not int or found < 1:
         raise QueryError(f"{name}={value!r} must be a whole number from 1 up")
     return found

@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from .cache import Cache
 from .catalogue import Catalogue
-from .models import Specification
 
-__all__ = ["Cache", "Catalogue", "Specification"]
+__all__ = ["Cache", "Catalogue"]

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
-from ..config.permissions import private_folder
+from ..config import private_folder
 from ..errors import TrayportWarning
 
 __all__ = ["Cache", "Kept"]

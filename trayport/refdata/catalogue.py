@@ -13,9 +13,20 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 
 from .._parallel import for_each_parallel
-from ..contracts import Contract, Front, Instrument, Listing, Market, Product, ProductLike, SequenceItem
-from ..contracts.contract import typed, whole
-from ..contracts.listing import normal
+from ..contracts import (
+    Contract,
+    Front,
+    Instrument,
+    Listing,
+    Market,
+    Product,
+    ProductLike,
+    SequenceItem,
+    Specification,
+    as_int,
+    normalize_name,
+    typed_id_hint,
+)
 from ..contracts.symbology import earliest, name_of, resolve
 from ..endpoints import REFERENCE, Request
 from ..errors import (
@@ -31,7 +42,7 @@ from ..errors import (
 )
 from ..hooks import new_id
 from .cache import Cache
-from .models import Detail, Entry, Items, SequenceEntry, Specification, parse, read
+from .models import Detail, Entry, Items, SequenceEntry, parse, read
 from .products import Products
 from .store import Store
 
@@ -101,7 +112,7 @@ class Catalogue:
     def product(self, like: ProductLike) -> Product:
         """The product that a caller means, with its name."""
         if not isinstance(like, str | Instrument | Market):
-            raise ContractError(f"product {like!r} is neither a name, an Instrument nor a Market{typed(like)}")
+            raise ContractError(f"product {like!r} is neither a name, an Instrument nor a Market{typed_id_hint(like)}")
         return self._recent(lambda: self._known_product(like))
 
     def _known_product(self, like: ProductLike) -> Product:
@@ -357,7 +368,7 @@ _ID = re.compile(r"(?:.*\[)?(?P<id>[0-9]{1,18})\]?", re.ASCII)
 
 def _id_in(sequence: object) -> int | None:
     """The id that is meant: a number, digits, or a name with its id behind it, ``"Gas - NG Months [10000305]"``."""
-    number = whole(sequence)
+    number = as_int(sequence)
     if isinstance(number, int) and not isinstance(number, bool):
         return number
     match = _ID.fullmatch(sequence.strip()) if isinstance(sequence, str) else None
@@ -366,9 +377,13 @@ def _id_in(sequence: object) -> int | None:
 
 def _called(text: str, entries: Sequence[SequenceEntry]) -> SequenceEntry | None:
     """The sequence of this name, display name, or last word that no other has."""
-    wanted = normal(text)
-    exact = [entry for entry in entries if wanted in (normal(entry.name), normal(entry.display_name or entry.name))]
-    last = [entry for entry in entries if normal(entry.name).split()[-1:] == [wanted]]
+    wanted = normalize_name(text)
+    exact = [
+        entry
+        for entry in entries
+        if wanted in (normalize_name(entry.name), normalize_name(entry.display_name or entry.name))
+    ]
+    last = [entry for entry in entries if normalize_name(entry.name).split()[-1:] == [wanted]]
     found = exact or last
     if len(found) > 1:
         raise AmbiguousContract(text, tuple(f"{entry.name} [{entry.id}]" for entry in found))

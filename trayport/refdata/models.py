@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from attrs import frozen
 
-from ..contracts import SequenceItem
+from ..contracts import SequenceItem, Specification
 from ..errors import DecodeError
 
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["Detail", "Entry", "Items", "SequenceEntry", "Specification", "parse", "read"]
+__all__ = ["Detail", "Entry", "Items", "SequenceEntry", "parse", "read"]
 
 T = TypeVar("T")
 
@@ -44,20 +44,6 @@ class Items:
 
     since: datetime.date
     items: tuple[SequenceItem, ...]
-
-
-@frozen
-class Specification:
-    """The currencies and units of a product's prices and quantities, as the API spells them.
-
-    ``quantity_unit`` is that of ``quantity`` in trades, a rate of delivery such as ``MW`` where the product is
-    power or gas; ``notional_quantity_unit`` that of the energy behind it, such as ``MWh``.
-    """
-
-    price_currency: str | None = None
-    quantity_unit: str | None = None
-    notional_currency: str | None = None
-    notional_quantity_unit: str | None = None
 
 
 @frozen

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import define, field, frozen
 
-from ..contracts import Instrument, Market, Product
-from ..contracts.listing import normal
+from ..contracts import Instrument, Market, Product, normalize_name
 from ..errors import AmbiguousContract, ContractError
 from .models import Entry
 
@@ -24,7 +23,7 @@ ALIASES: Mapping[str, str] = {
 }
 
 
-_BUILT_IN = {normal(name): target for name, target in ALIASES.items()}
+_BUILT_IN = {normalize_name(name): target for name, target in ALIASES.items()}
 
 
 @frozen
@@ -52,7 +51,7 @@ class _Shelf:
         by_name: dict[str, Entry] = {}
         namesakes: dict[str, list[Entry]] = {}
         for entry in entries:
-            name = normal(_plain(kind, entry.name))
+            name = normalize_name(_plain(kind, entry.name))
             if name and by_name.setdefault(name, entry) is not entry:
                 namesakes.setdefault(name, [by_name[name]]).append(entry)
         return cls(kind, {entry.id: entry for entry in entries}, by_name, namesakes)
@@ -79,7 +78,7 @@ class Products:
         return cls(
             (instruments, markets),
             {"market": _Shelf.of(Market, markets), "instrument": _Shelf.of(Instrument, instruments)},
-            {_kind(normal(name))[1]: target for name, target in aliases.items()},
+            {_kind(normalize_name(name))[1]: target for name, target in aliases.items()},
         )
 
     def __iter__(self) -> Iterator[Product]:
@@ -98,7 +97,7 @@ class Products:
         either an id will do. Raises ``AmbiguousContract`` where several share the name, and ``ContractError`` for
         an alias that points nowhere.
         """
-        kind, wanted = _kind(normal(text))
+        kind, wanted = _kind(normalize_name(text))
         if wanted not in self._aliases:
             return self._plainly(text)
         target = self._aliases[wanted]
@@ -113,7 +112,7 @@ class Products:
 
     def _plainly(self, text: str, kind: str | None = None) -> Product | None:
         """By name, id or built-in alias; ``kind`` overrules what the text says of it."""
-        own_kind, wanted = _kind(normal(text))
+        own_kind, wanted = _kind(normalize_name(text))
         kind = kind or own_kind
         if kind and wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
             return self._with_id(kind, int(wanted))
@@ -124,7 +123,7 @@ class Products:
 
     def _beginning(self, text: str, kind: str | None = None) -> Product | None:
         """The only product whose name begins so."""
-        own_kind, wanted = _kind(normal(text))
+        own_kind, wanted = _kind(normalize_name(text))
         found: list[Product] = []
         names = self._names()
         for position in range(bisect_left(names, wanted) if wanted else len(names), len(names)):
@@ -149,7 +148,7 @@ class Products:
 
     def _spelling(self, shelf: _Shelf, number: int, name: str) -> str | None:
         """What makes a canonical name exact: an instrument's that a market has too, or one that leads elsewhere."""
-        kind, known = shelf.kind.kind, normal(name)
+        kind, known = shelf.kind.kind, normalize_name(name)
         if known in shelf.namesakes or known in self._aliases or _reads_otherwise(known, kind):
             return f"{kind}:{number}"
         return f"instrument:{name}" if kind == "instrument" and known in self._shelves["market"].by_name else None
@@ -166,7 +165,7 @@ class Products:
         Each word of ``text`` is looked for among the words of a name or an alias: as it is, as the beginning of
         one, inside one, or misspelt. The shorter of two names that fit alike comes first, then a market.
         """
-        kind, wanted = _kind(normal(text))
+        kind, wanted = _kind(normalize_name(text))
         words = wanted.split()
         scores: dict[_Entry, float] = defaultdict(float)
         for word in words:
