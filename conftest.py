@@ -17,7 +17,7 @@ from support import canary
 from trayport import configure, testing
 from trayport.api import DEFAULT
 from trayport.config import Config, settings_file
-from trayport.limits.file import ledger_file
+from trayport.limits import state_file
 from trayport.refdata import Cache
 from trayport.sandbox import Rights, Sandbox
 from trayport.sandbox.rights import KEYS
@@ -59,7 +59,7 @@ def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")  # never that of whoever tests
         assert settings_file().is_relative_to(home)
         assert Cache().folder.is_relative_to(home)
-        assert ledger_file(Config("key")).is_relative_to(home)
+        assert state_file(Config("key")).is_relative_to(home)
         yield
 
 

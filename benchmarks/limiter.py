@@ -77,14 +77,13 @@ def acquirer(limiter: str, place: str, processes: int, stop: threading.Event, en
         return lambda: bool(limited.try_acquire("key", timeout=max(0.001, end - time.perf_counter())))
 
     from trayport._parallel import Cancelled
-    from trayport.limits.file import FileStore
-    from trayport.limits.gates import Gate
+    from trayport.limits import FileStore, RateLimiter
 
-    gate = Gate(store=FileStore(Path(place)))
+    shared = RateLimiter(store=FileStore(Path(place)))
 
     def acquire() -> bool:
         try:
-            gate.acquire(RATES, stop)
+            shared.acquire(RATES, stop)
         except Cancelled:
             return False
         return True

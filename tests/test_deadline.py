@@ -143,7 +143,7 @@ def test_waiting_for_leave_counts(make_client: MakeClient) -> None:
         make_client(sandbox).resolve(TTF)
         client = make_client(sandbox, limiter="memory", deadline=1.0)
         client.resolve(TTF)
-        client.session.gate.pause(60.0)
+        client.session.rate_limiter.pause(60.0)
         with pytest.raises(TimedOut, match="Config.deadline"):
             client.trades(TTF, "2024-02-05", "2024-02-06")
 

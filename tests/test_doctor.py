@@ -28,7 +28,7 @@ from trayport.cli import main
 from trayport.config import settings_file
 from trayport.diagnosis import examine
 from trayport.diagnosis.checks import NAMES
-from trayport.limits.file import limits_folder
+from trayport.limits import limits_folder
 from trayport.sandbox import Fault, Rights, Sandbox
 from trayport.testing import sandboxed
 
@@ -400,7 +400,7 @@ class TestWay:
 
     def test_all_of_it_comes_to_an_end_where_there_is_no_leave_to_ask(self) -> None:
         with simulated() as sandbox, Client(config=Config(**sandbox.settings, limiter="memory")) as client:  # type: ignore[arg-type]
-            client.session.gate.pause(60.0)
+            client.session.rate_limiter.pause(60.0)
             began = time.monotonic()
             found = {check.name: check for check in examine(client, patience=0.5)}
             took = time.monotonic() - began

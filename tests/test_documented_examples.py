@@ -21,7 +21,7 @@ from support.fake import Clock
 
 from trayport import BadRequest, Client, Config, Contract, Front, Instrument, Market, TrayportWarning
 from trayport._time import instant, wire
-from trayport.limits.gates import Gate
+from trayport.limits import RateLimiter
 
 DATA = Path(__file__).parent / "data"
 EXAMPLES = {e["id"]: e for e in json.loads((DATA / "examples.json").read_text(encoding="utf-8"))["examples"]}
@@ -84,7 +84,7 @@ def answered(folder: Path, **given: Any) -> Iterator[Any]:
             wire_.get(f"https://referencedata.trayport.com{path}", json=body)
         with Client(config=Config(KEY, **settings), **now) as made:
             clock = Clock()
-            made.session.clock, made.session.wait, made.session.gate = clock, clock.wait, Gate(clock)
+            made.session.clock, made.session.wait, made.session.rate_limiter = clock, clock.wait, RateLimiter(clock)
             made.wire = wire_  # type: ignore[attr-defined]
             yield made
 

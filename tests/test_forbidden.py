@@ -16,7 +16,7 @@ from trayport.transport import Session
 def busy(made: Bench, permits: int = 40) -> Bench:
     """The same with a key that was used for more than a tenth of its minute."""
     for _ in range(permits):
-        made.session.gate.acquire((), threading.Event())
+        made.session.rate_limiter.acquire((), threading.Event())
     return made
 
 

@@ -28,7 +28,7 @@ from trayport.cli import main
 from trayport.config import Rate
 from trayport.metrics import Prometheus
 from trayport.sandbox import Fault, Sandbox
-from trayport.status import Counts, Pool, Standing
+from trayport.status import Counts, LimitStatus, Pool
 from trayport.typing import BreakerState
 
 ROOT = Path(__file__).parent.parent
@@ -84,7 +84,7 @@ def status(analytics: BreakerState = "closed", **given: Any) -> Status:
         "waiting": 3,
     }  # fmt: skip
     return Status(
-        Standing(**{**usual, **given}), {"analytics": analytics, "reference": "closed"}, Pool(0, 8, 0), Counts()
+        LimitStatus(**{**usual, **given}), {"analytics": analytics, "reference": "closed"}, Pool(0, 8, 0), Counts()
     )
 
 

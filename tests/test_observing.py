@@ -25,7 +25,7 @@ from trayport.config import Rate
 from trayport.endpoints import REFERENCE, TRADES, Request
 from trayport.errors import CircuitOpen, TransportError
 from trayport.sandbox import Sandbox
-from trayport.status import Counts, Pool, Standing, Status
+from trayport.status import Counts, LimitStatus, Pool, Status
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(left alone|to try again):trayport.TrayportWarning")
 
@@ -268,7 +268,7 @@ class TestStatus:
 
     def test_it_reads_well(self) -> None:
         status = Status(
-            Standing("file", (Rate(3, 1.0), Rate(360, 120.0)), 12, 0.5, None, 2),
+            LimitStatus("file", (Rate(3, 1.0), Rate(360, 120.0)), 12, 0.5, None, 2),
             {"analytics": "open", "reference": "closed"},
             Pool(3, 8, 4),
             Counts(120, 1, 125, 6, 5),

@@ -21,10 +21,8 @@ import redis
 
 from trayport import Config, ConfigError, TrayportWarning
 from trayport.config import Rate
-from trayport.limits.gates import Gate, gate
+from trayport.limits import FallbackStore, RateLimiter, RateState, StoreUnavailable, limiter_of
 from trayport.limits.redis import RedisStore, connect
-from trayport.limits.state import Ledger
-from trayport.limits.stores import Sturdy, Unfit
 
 RATES = Config().rates
 
@@ -34,9 +32,9 @@ def server() -> fakeredis.FakeServer:
     return fakeredis.FakeServer()
 
 
-def machine(server: fakeredis.FakeServer, name: str = "limit") -> Gate:
-    """The gate of another machine."""
-    return Gate(store=Sturdy(RedisStore(name, fakeredis.FakeRedis(server=server)), "Redis"))
+def machine(server: fakeredis.FakeServer, name: str = "limit") -> RateLimiter:
+    """The limiter of another machine."""
+    return RateLimiter(store=FallbackStore(RedisStore(name, fakeredis.FakeRedis(server=server)), "Redis"))
 
 
 def test_permits_of_one_machine_count_for_the_next(server: fakeredis.FakeServer) -> None:
@@ -45,7 +43,7 @@ def test_permits_of_one_machine_count_for_the_next(server: fakeredis.FakeServer)
         one.acquire(RATES, stop)
 
     assert 0.3 < other.acquire(RATES, stop) < 1.5
-    assert ("redis", 4) == ((standing := one.standing(RATES)).kind, standing.used)
+    assert ("redis", 4) == ((standing := one.status(RATES)).kind, standing.used)
 
 
 def test_two_keys_do_not_disturb_each_other(server: fakeredis.FakeServer) -> None:
@@ -58,67 +56,67 @@ def test_two_keys_do_not_disturb_each_other(server: fakeredis.FakeServer) -> Non
 
 def test_a_refusal_slows_the_others_too(server: fakeredis.FakeServer) -> None:
     one, other = machine(server), machine(server)
-    one.slow()
+    one.slow_down()
 
-    assert 0.5 == other.standing(RATES).share
+    assert 0.5 == other.status(RATES).share
 
 
 def test_who_was_not_quick_enough_tries_again(server: fakeredis.FakeServer) -> None:
     other = RedisStore("limit", fakeredis.FakeRedis(server=server))
     store, meddled = RedisStore("limit", fakeredis.FakeRedis(server=server)), list[int]()
 
-    def deed(ledger: Ledger, now: int) -> int:
+    def fn(state: RateState, now: int) -> int:
         if not meddled:
             meddled.append(now)
-            other.act(lambda ledger, now: ledger.pause(5000, now))
-        return ledger.not_before
+            other.transact(lambda state, now: state.pause(5000, now))
+        return state.not_before
 
-    assert store.act(deed) >= meddled[0] + 5000
+    assert store.transact(fn) >= meddled[0] + 5000
 
 
 def test_a_clock_that_is_set_back_opens_no_window(server: fakeredis.FakeServer) -> None:
     client = fakeredis.FakeRedis(server=server)
     store = RedisStore("limit", client)
     for _ in range(3):
-        store.act(lambda ledger, now: ledger.ask("x", False, RATES, now))
-    ledger, told = Ledger.read(client.get("limit").decode())
-    ledger.move(3_600_000)
-    client.set("limit", ledger.text(now=told["now"] + 3_600_000))
+        store.transact(lambda state, now: state.ask("x", False, RATES, now))
+    state, told = RateState.read(client.get("limit").decode())
+    state.move(3_600_000)
+    client.set("limit", state.text(now=told["now"] + 3_600_000))
 
-    assert 400 < store.act(lambda ledger, now: ledger.ask("x", False, RATES, now)) <= 509
+    assert 400 < store.transact(lambda state, now: state.ask("x", False, RATES, now)) <= 509
 
 
 @pytest.mark.parametrize("text", ["rubbish", "{}", "[1]"])
-def test_what_is_no_ledger_leaves_half_the_limit_to_this_process(server: fakeredis.FakeServer, text: str) -> None:
+def test_what_is_no_rate_state_leaves_half_the_limit_to_this_process(server: fakeredis.FakeServer, text: str) -> None:
     fakeredis.FakeRedis(server=server).set("limit", text)
-    gate, stop = machine(server), threading.Event()
+    limiter, stop = machine(server), threading.Event()
     with pytest.warns(TrayportWarning, match="shares in Redis cannot be used.*half the limit"):
-        gate.acquire(RATES, stop)
+        limiter.acquire(RATES, stop)
 
-    assert 0.3 < gate.acquire(RATES, stop) < 1.5
-    assert "private" == gate.standing(RATES).kind
+    assert 0.3 < limiter.acquire(RATES, stop) < 1.5
+    assert "private" == limiter.status(RATES).kind
 
 
 def test_a_server_that_goes_away_leaves_half_the_limit_to_this_process(server: fakeredis.FakeServer) -> None:
-    gate, stop = machine(server), threading.Event()
+    limiter, stop = machine(server), threading.Event()
     for _ in range(3):
-        gate.acquire(RATES, stop)
+        limiter.acquire(RATES, stop)
     server.connected = False
     with pytest.warns(TrayportWarning, match="ConnectionError"):
-        waited = gate.acquire(RATES, stop)
+        waited = limiter.acquire(RATES, stop)
 
     assert 0.3 < waited < 1.5
 
 
 def test_a_server_that_is_not_there_is_unfit() -> None:
-    with pytest.raises(Unfit, match="ConnectionError"):
-        RedisStore("limit", connect("redis://127.0.0.1:1/0")).act(lambda ledger, now: None)
+    with pytest.raises(StoreUnavailable, match="ConnectionError"):
+        RedisStore("limit", connect("redis://127.0.0.1:1/0")).transact(lambda state, now: None)
 
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigError, match=r"pip install 'trayport\[redis\]'"):
-        gate(Config(token_hex(8), limiter="redis://127.0.0.1:1/0"))
+        limiter_of(Config(token_hex(8), limiter="redis://127.0.0.1:1/0"))
 
 
 def test_its_password_is_not_shown() -> None:
@@ -158,9 +156,9 @@ def real(tmp_path: Path) -> Iterator[str]:
 WORKER = """
 import sys, threading, time
 from trayport import Config
-from trayport.limits.gates import gate
+from trayport.limits import limiter_of
 config = Config("key", limiter=sys.argv[1])
-mine, stop, count, until = gate(config), threading.Event(), 0, time.monotonic() + 4.0
+mine, stop, count, until = limiter_of(config), threading.Event(), 0, time.monotonic() + 4.0
 while time.monotonic() < until:
     mine.acquire(config.rates, stop)
     count += 1
@@ -177,7 +175,7 @@ def test_processes_share_a_real_one_and_use_it(real: str) -> None:
     config = Config("key", limiter=real)
     client = connect(real)
     (name,) = client.keys("trayport:limit:*")
-    stamps = [item.timestamp / 1000 for item in Ledger.read(client.get(name).decode())[0].given]
+    stamps = [item.timestamp / 1000 for item in RateState.read(client.get(name).decode())[0].given]
     client.close()
 
     assert f"trayport:limit:analytics.trayport.com-{config.require_key().digest}" == name.decode()

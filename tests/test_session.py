@@ -618,7 +618,7 @@ class TestBreaker:
         made = bench(*[http(500, b"")] * 5, http(200, b"[7]"), attempts=1, limiter="memory")
         self.open(made)
         made.clock.now += 30
-        made.session.gate.pause(5.0)
+        made.session.rate_limiter.pause(5.0)
         made.session.wait = lambda stop, seconds: stop.set()
         with pytest.raises(Cancelled):
             made.send()
@@ -687,7 +687,7 @@ class TestObserving:
             connection.sendall(http())
 
         made = bench(slow, limiter="memory")
-        made.session.gate.pause(4.0)
+        made.session.rate_limiter.pause(4.0)
         made.send()
 
         assert [(4.0, 2.5)] == [(event.waited, event.elapsed) for event in made.events]

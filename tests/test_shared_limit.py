@@ -23,10 +23,7 @@ from trayport import Config, TrayportWarning
 from trayport._parallel import Cancelled
 from trayport.config import Rate
 from trayport.endpoints import REFERENCE, TRADES, Request
-from trayport.limits.file import FileStore, ledger_file
-from trayport.limits.gates import Gate, gate
-from trayport.limits.state import Ledger
-from trayport.limits.stores import Sturdy
+from trayport.limits import FallbackStore, FileStore, RateLimiter, RateState, limiter_of, state_file
 from trayport.transport import Session
 
 RATES = Config().rates
@@ -41,10 +38,10 @@ class Machine:
         self.path = folder / "limits" / "host-digest.json"
         self.up, self.wall, self.boot = Clock(5000.0), Clock(1.7e9), "one"
 
-    def process(self) -> Gate:
-        """The gate of another process of this machine."""
+    def process(self) -> RateLimiter:
+        """The limiter of another process of this machine."""
         store = FileStore(self.path, self.up, self.wall, lambda: self.boot)
-        return Gate(self.up, Sturdy(store, "a file", self.up))
+        return RateLimiter(self.up, FallbackStore(store, "a file", self.up))
 
     def wait(self, stop: threading.Event, seconds: float) -> None:
         self.pass_(seconds)
@@ -53,9 +50,9 @@ class Machine:
         self.up.now += seconds
         self.wall.now += seconds
 
-    def take(self, gate: Gate, count: int = 1, rates: tuple[Rate, ...] = RATES) -> float:
+    def take(self, limiter: RateLimiter, count: int = 1, rates: tuple[Rate, ...] = RATES) -> float:
         """The seconds until so many permits are there."""
-        return sum(gate.acquire(rates, threading.Event(), self.wait) for _ in range(count))
+        return sum(limiter.acquire(rates, threading.Event(), self.wait) for _ in range(count))
 
 
 @pytest.fixture
@@ -79,7 +76,7 @@ class TestOneFile:
 
     def test_a_refusal_slows_the_others_too(self, machine: Machine) -> None:
         one, other = machine.process(), machine.process()
-        one.slow()
+        one.slow_down()
 
         assert 60 / 3 == pytest.approx(machine.take(other, 61), rel=0.02)
         assert 40 / 6 > machine.take(other, 40) * 0.6
@@ -96,12 +93,12 @@ class TestOneFile:
             assert [0o700, 0o600, 0o600] == modes
 
     def test_who_gives_up_leaves_no_ticket(self, machine: Machine) -> None:
-        gate, stop = machine.process(), threading.Event()
-        machine.take(gate, 3)
+        limiter, stop = machine.process(), threading.Event()
+        machine.take(limiter, 3)
         with pytest.raises(Cancelled):
-            gate.acquire(RATES, stop, lambda stop, seconds: stop.set())
+            limiter.acquire(RATES, stop, lambda stop, seconds: stop.set())
 
-        assert {} == ledger(machine.path).tickets
+        assert {} == state(machine.path).tickets
 
     def test_files_of_last_week_are_tidied_away(self, machine: Machine) -> None:
         machine.take(machine.process())
@@ -109,20 +106,20 @@ class TestOneFile:
         for old in ("old.json", "old.lock"):
             (machine.path.parent / old).write_text("")
             os.utime(machine.path.parent / old, (0, 0))
-        Gate(store=FileStore(other)).acquire(RATES, threading.Event())
+        RateLimiter(store=FileStore(other)).acquire(RATES, threading.Event())
 
         assert {machine.path.stem, "other"} == {path.stem for path in machine.path.parent.iterdir()}
 
     def test_it_is_a_minute_long_however_long_it_is_used(self, machine: Machine) -> None:
         machine.take(machine.process(), 1000)
 
-        assert len(ledger(machine.path).given) < 400
+        assert len(state(machine.path).given) < 400
         assert machine.path.stat().st_size < 6000
 
 
-def ledger(path: Path) -> Ledger:
+def state(path: Path) -> RateState:
     """What the file says."""
-    return Ledger.read(path.read_text().partition("\n")[2])[0]
+    return RateState.read(path.read_text().partition("\n")[2])[0]
 
 
 class TestWhereItLies:
@@ -132,19 +129,19 @@ class TestWhereItLies:
         one = Config("canary-key")
         others = [Config("canary-key", cache_dir=tmp_path), Config("canary-key", per_second=2)]
 
-        assert {ledger_file(one)} == {ledger_file(other) for other in others}
-        assert f"analytics.trayport.com-{one.require_key().digest}.json" == ledger_file(one).name
-        assert ledger_file(one) != ledger_file(Config("another"))
+        assert {state_file(one)} == {state_file(other) for other in others}
+        assert f"analytics.trayport.com-{one.require_key().digest}.json" == state_file(one).name
+        assert state_file(one) != state_file(Config("another"))
 
     def test_any_host_is_a_name_of_a_file(self) -> None:
         here = Config("key", analytics_url="http://[::1]:8080/api")
 
-        assert re.fullmatch(r"[\w.-]+\.json", ledger_file(here).name)
+        assert re.fullmatch(r"[\w.-]+\.json", state_file(here).name)
 
     def test_neither_its_name_nor_its_text_holds_the_key(self) -> None:
         config = Config("canary-7d2f-key")
-        gate(config).acquire(RATES, threading.Event())
-        files = list(ledger_file(config).parent.glob(f"*{config.require_key().digest}*"))
+        limiter_of(config).acquire(RATES, threading.Event())
+        files = list(state_file(config).parent.glob(f"*{config.require_key().digest}*"))
 
         assert 2 == len(files)
         assert [] == [path for path in files if "canary" in path.name or "canary" in path.read_text()]
@@ -169,24 +166,24 @@ class TestTrouble:
         "seconds", [-4000.0, -30.0, -0.2, 2.0, 3600.0], ids=["far-back", "back", "a-little-back", "on", "far-on"]
     )
     def test_a_clock_that_jumps_opens_no_window(self, machine: Machine, seconds: float) -> None:
-        gate = machine.process()
-        machine.take(gate, 3)
+        limiter = machine.process()
+        machine.take(limiter, 3)
         machine.up.now += seconds
         with pytest.warns(TrayportWarning, match="the clock of this machine jumped"):
-            waited = machine.take(gate)
+            waited = machine.take(limiter)
         machine.up.now += seconds
-        machine.take(gate)  # it is said once
+        machine.take(limiter)  # it is said once
 
         assert 0.5 < waited < 0.52
 
     def test_a_wall_clock_that_is_set_is_no_reason_to_speed_up_or_to_stop(self, machine: Machine) -> None:
-        gate = machine.process()
-        machine.take(gate, 3)
+        limiter = machine.process()
+        machine.take(limiter, 3)
         machine.wall.now += 7200
-        assert 0.5 < machine.take(gate) < 0.52
+        assert 0.5 < machine.take(limiter) < 0.52
         machine.pass_(7200)
         machine.wall.now -= 3600
-        assert 0.0 == machine.take(gate, 3)
+        assert 0.0 == machine.take(limiter, 3)
 
     def test_a_night_later_nothing_is_left_of_it(self, machine: Machine) -> None:
         machine.take(machine.process(), 300)
@@ -209,36 +206,36 @@ class TestTrouble:
 
         with pytest.warns(TrayportWarning, match="another machine writes there.*redis"):
             waited = machine.take(here)
-        assert ("private", True) == (here.standing(RATES).kind, waited > 0.3)
+        assert ("private", True) == (here.status(RATES).kind, waited > 0.3)
 
     @pytest.mark.parametrize("text", ["", "00000000 00000002\n{}", "rubbish", "\x00" * 4000, "deadbeef 00000001\n["])
     def test_a_file_that_cannot_be_read_stands_for_a_minute_of_full_use(self, machine: Machine, text: str) -> None:
         machine.take(machine.process(), 3)
         machine.path.write_text(text)
-        gate = machine.process()
+        limiter = machine.process()
         if not text:  # somebody emptied it, and nobody is there who remembers
-            assert 0.0 == machine.take(gate)
+            assert 0.0 == machine.take(limiter)
             return
         with pytest.warns(TrayportWarning, match="is damaged"):
-            assert machine.take(gate, 6) > 0.6
+            assert machine.take(limiter, 6) > 0.6
 
     def test_who_is_there_remembers_a_file_that_was_deleted(self, machine: Machine) -> None:
-        gate = machine.process()
-        machine.take(gate, 3)
+        limiter = machine.process()
+        machine.take(limiter, 3)
         machine.path.unlink()
 
-        assert 0.5 < machine.take(gate) < 0.52
+        assert 0.5 < machine.take(limiter) < 0.52
 
     def test_a_folder_that_cannot_be_made_leaves_half_the_limit_to_this_process(self, tmp_path: Path) -> None:
         (tmp_path / "limits").write_text("")
         machine = Machine(tmp_path)
-        gate = machine.process()
+        limiter = machine.process()
         with pytest.warns(TrayportWarning, match="cannot be used.*half the limit") as caught:
-            waited = machine.take(gate, 61)
+            waited = machine.take(limiter, 61)
 
         assert 1 == len(caught)
         assert 60 / 3 == pytest.approx(waited, rel=0.02)
-        assert ("private", 0.5, None) == ((now := gate.standing(RATES)).kind, now.share, now.slowed_until)
+        assert ("private", 0.5, None) == ((now := limiter.status(RATES)).kind, now.share, now.slowed_until)
 
     @posix_only
     @pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write anywhere")
@@ -254,35 +251,35 @@ class TestTrouble:
         import errno
         import fcntl
 
-        gate = machine.process()
-        machine.take(gate, 3)
+        limiter = machine.process()
+        machine.take(limiter, 3)
 
         def none(handle: int, kind: int) -> None:
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
         monkeypatch.setattr(fcntl, "flock", none)
         with pytest.warns(TrayportWarning, match="cannot be used") as caught:
-            waited = machine.take(gate, 2)
+            waited = machine.take(limiter, 2)
 
         assert (1, True) == (len(caught), waited > 0.8)
 
 
 # --- real processes --------------------------------------------------------------------------------------------------
 
-# Forks children that use one gate each, so that twenty of them do not import everything twenty times.
+# Forks children that use one limiter each, so that twenty of them do not import everything twenty times.
 LOAD = """
 import json, os, random, signal, sys, threading, time, warnings
 from pathlib import Path
 from trayport import Config
-from trayport.limits.file import FileStore
-from trayport.limits.gates import Gate
-from trayport.limits.stores import Sturdy
+from trayport.limits import FileStore
+from trayport.limits import RateLimiter
+from trayport.limits import FallbackStore
 warnings.simplefilter("error")
 path, rates, stop = Path(sys.argv[1]), Config().rates, threading.Event()
 ear, mouth = os.pipe()
-def gate():
+def limiter_of():
     import pyrate_limiter, filelock
-    return Gate(store=Sturdy(FileStore(path), "a file"))
+    return RateLimiter(store=FallbackStore(FileStore(path), "a file"))
 def child(act):
     pid = os.fork()
     if pid:
@@ -292,7 +289,7 @@ def child(act):
     finally:
         os._exit(0)
 def load(number, bulk=True, threads=1):
-    mine = gate()
+    mine = limiter_of()
     def ask():
         while True:
             waited = mine.acquire(rates, stop, bulk=bulk)
@@ -340,7 +337,7 @@ print(json.dumps(end(pids)))
 """,
         path,
     )
-    stamps = [item.timestamp / 1000 for item in ledger(path).given]
+    stamps = [item.timestamp / 1000 for item in state(path).given]
 
     assert all(worst(stamps, rate) > rate.seconds for rate in RATES)
     assert len(took) <= len(stamps) <= len(took) + 4
@@ -365,7 +362,7 @@ print(json.dumps(end(pids)))
 """,
         path,
     )
-    stamps = [item.timestamp / 1000 for item in ledger(path).given]
+    stamps = [item.timestamp / 1000 for item in state(path).given]
     gaps = [later - earlier for earlier, later in pairwise(stamps)]
 
     assert all(worst(stamps, rate) > rate.seconds for rate in RATES)
@@ -378,7 +375,7 @@ def test_a_question_of_another_process_waits_a_second_at_most_behind_a_load(path
     waits = script(
         """
 pids = [child(lambda: load(number, threads=4)) for number in range(3)]
-mine = gate()
+mine = limiter_of()
 time.sleep(1.0)
 waits = []
 for _ in range(5):
@@ -399,16 +396,16 @@ def test_a_forked_child_has_a_ticket_of_its_own(path: Path) -> None:
     took = script(
         """
 key = Config("a", analytics_url="http://127.0.0.1:1/api", reference_url="http://127.0.0.1:1")
-from trayport.limits import gates as limits
+from trayport.limits import limiter as limits
 import trayport.limits.file as file
-file.ledger_file = lambda config: path
-parent = limits.gate(key)
+file.state_file = lambda config: path
+parent = limits.limiter_of(key)
 for _ in range(4):
     parent.acquire(rates, stop)
 waiting = threading.Thread(target=lambda: [parent.acquire(rates, stop) for _ in range(6)])
 waiting.start()
 def ask():
-    mine = limits.gate(key)
+    mine = limits.limiter_of(key)
     assert mine is not parent
     for _ in range(4):
         mine.acquire(rates, stop)
@@ -416,7 +413,7 @@ def ask():
 pid = child(ask)
 os.waitpid(pid, 0)
 waiting.join()
-print(json.dumps([end([]), parent.standing(rates).used, parent.standing(rates).waiting]))
+print(json.dumps([end([]), parent.status(rates).used, parent.status(rates).waiting]))
 """,
         path,
     )
@@ -429,11 +426,11 @@ def test_a_process_that_was_spawned_shares_it_too(path: Path) -> None:
 import sys, threading
 from pathlib import Path
 from trayport import Config
-from trayport.limits.file import FileStore
-from trayport.limits.gates import Gate
-gate = Gate(store=FileStore(Path(sys.argv[1])))
-for _ in range(3): gate.acquire(Config().rates, threading.Event())
-print(gate.standing(Config().rates).used)
+from trayport.limits import FileStore
+from trayport.limits import RateLimiter
+limiter = RateLimiter(store=FileStore(Path(sys.argv[1])))
+for _ in range(3): limiter.acquire(Config().rates, threading.Event())
+print(limiter.status(Config().rates).used)
 """
     command = [sys.executable, "-c", spawned, str(path)]
     first, second = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2))
@@ -442,12 +439,12 @@ print(gate.standing(Config().rates).used)
 
 
 def test_threads_of_one_process_share_it_with_nobody_starving(path: Path) -> None:
-    gate, stop, counts = Gate(store=FileStore(path)), threading.Event(), [0] * 6
+    limiter, stop, counts = RateLimiter(store=FileStore(path)), threading.Event(), [0] * 6
 
     def ask(me: int) -> None:
-        with_gate = time.monotonic() + 3.0
-        while time.monotonic() < with_gate:
-            gate.acquire(RATES, stop)
+        until = time.monotonic() + 3.0
+        while time.monotonic() < until:
+            limiter.acquire(RATES, stop)
             counts[me] += 1
 
     threads = [threading.Thread(target=ask, args=(me,)) for me in range(6)]
@@ -461,7 +458,7 @@ def test_threads_of_one_process_share_it_with_nobody_starving(path: Path) -> Non
 
 @pytest.fixture(autouse=True)
 def _no_gate_outlives_its_test() -> Iterator[None]:
-    from trayport.limits import gates as limits
+    from trayport.limits import limiter as limits
 
     yield
-    limits._gates.clear()
+    limits._limiters.clear()

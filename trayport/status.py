@@ -10,11 +10,11 @@ from attrs import frozen
 from .config import Rate
 from .typing import BreakerState
 
-__all__ = ["Counts", "Pool", "Standing", "Status"]
+__all__ = ["Counts", "Pool", "LimitStatus", "Status"]
 
 
 @frozen
-class Standing:
+class LimitStatus:
     """How the limit of a key stands at one moment.
 
     ``kind`` is where it is kept: ``"file"``, ``"memory"``, ``"redis"``, ``"off"``, or ``"private"`` if what should be
@@ -70,7 +70,7 @@ class Status:
     """How a client stands at one moment: the limit of its key, whether the APIs are left alone, by their names
     (``"analytics"``, ``"reference"``), its connections, and what it has asked."""
 
-    limiter: Standing
+    limiter: LimitStatus
     breakers: Mapping[str, BreakerState]
     pool: Pool
     counts: Counts

@@ -84,7 +84,7 @@ def _asked(config: Config, patient: Patient, patience: float) -> Iterator[Check]
         yield from _skipped_after("limit", "limit")
         return
     with closing(session):
-        standing, _ = machine.heard(lambda: session.gate.standing(config.rates))
+        standing, _ = machine.heard(lambda: session.rate_limiter.status(config.rates))
         yield way.limit(standing, config.limiter) if config.api_key else not_checked("limit", "see key")
         yield from _Talk(session, patience, config.api_key is not None).checks()
 

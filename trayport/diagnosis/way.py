@@ -15,7 +15,7 @@ from ..config import Config
 from ..config.checks import without_password
 from ..errors import ConfigError, TransportError
 from ..limits import limits_folder
-from ..status import Standing
+from ..status import LimitStatus
 from ..transport.answer import AttemptResult
 from ..transport.connections import Connections
 from ..transport.faults import check_proxy, parted
@@ -30,7 +30,7 @@ _COMMANDS = {"Windows": "w32tm /resync", "Linux": "timedatectl set-ntp true", "D
 _OTHERS = "does another program use the key? Wait a minute, and lower per_second for both"
 
 
-def limit(standing: Standing, limiter: str) -> Check:
+def limit(standing: LimitStatus, limiter: str) -> Check:
     """Who shares it, and is it whole?"""
     used = f"{standing.used} requests were made in the last minute"
     if standing.kind == "private":

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-from .concurrency import Slots
-from .file import limits_folder
-from .gates import Gate, Wait, gate
+from .concurrency import ConcurrencyLimit
+from .file import FileStore, limits_folder, state_file
+from .limiter import RateLimiter, Wait, limiter_of
+from .redis import RedisStore
+from .state import RateState
+from .stores import FallbackStore, MemoryStore, StoreUnavailable
 
-__all__ = ["Gate", "Slots", "Wait", "gate", "limits_folder"]
+__all__ = [
+    "ConcurrencyLimit",
+    "FallbackStore",
+    "FileStore",
+    "MemoryStore",
+    "RateLimiter",
+    "RateState",
+    "RedisStore",
+    "StoreUnavailable",
+    "Wait",
+    "limiter_of",
+    "limits_folder",
+    "state_file",
+]

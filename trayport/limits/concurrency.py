@@ -10,40 +10,40 @@ from attrs import define, field
 
 from .._parallel import raise_if_cancelled
 
-__all__ = ["Slots"]
+__all__ = ["ConcurrencyLimit"]
 
 # Looked up from now and then, since setting `stop` does not end this wait.
-_GLANCE = 0.2
+_POLL_INTERVAL = 0.2
 
 
 @define(eq=False)
-class Slots:
+class ConcurrencyLimit:
     """``count`` slots, and one more for a question while a bulk load holds some of them: all of its threads wait there
     for permits, and a question must not wait for theirs."""
 
     count: int
-    _busy: int = field(default=0, init=False)
+    _in_flight: int = field(default=0, init=False)
     _bulk: int = field(default=0, init=False)
     _changed: threading.Condition = field(factory=threading.Condition, init=False, repr=False)
 
     @property
-    def busy(self) -> int:
+    def in_flight(self) -> int:
         """How many are taken."""
-        return self._busy
+        return self._in_flight
 
     @contextmanager
-    def one(self, bulk: bool, stop: threading.Event) -> Iterator[None]:
+    def slot(self, bulk: bool, stop: threading.Event) -> Iterator[None]:
         """A slot; raises ``Cancelled`` when ``stop`` is set before there is one."""
         with self._changed:
-            while self._busy >= self.count + (not bulk and self._bulk > 0):
-                self._changed.wait(_GLANCE)
+            while self._in_flight >= self.count + (not bulk and self._bulk > 0):
+                self._changed.wait(_POLL_INTERVAL)
                 raise_if_cancelled(stop)
-            self._busy += 1
+            self._in_flight += 1
             self._bulk += bulk
         try:
             yield
         finally:
             with self._changed:
-                self._busy -= 1
+                self._in_flight -= 1
                 self._bulk -= bulk
                 self._changed.notify_all()

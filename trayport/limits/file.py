@@ -1,4 +1,4 @@
-"""A key's ledger in a file, for every process of one user on one machine.
+"""A key's state in a file, for every process of one user on one machine.
 
 The file is written in place with one call, its length and checksum first: what a killed process leaves behind is the
 old state or the new one, and what a crash of the machine tears is noticed. Measured with 360 permits and eight
@@ -25,13 +25,13 @@ from attrs import define, field
 
 from ..config import Config, private_folder
 from ..errors import TrayportWarning
-from .state import Ledger
-from .stores import Unfit
+from .state import RateState
+from .stores import StoreUnavailable
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["FileStore", "ledger_file", "limits_folder"]
+__all__ = ["FileStore", "state_file", "limits_folder"]
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def boot() -> str:
 
 @define(eq=False)
 class FileStore:
-    """The ledger in the file ``path``.
+    """The state in the file ``path``.
 
     ``clock`` has to be one for all processes: ``time.perf_counter`` is system-wide by its documentation, counts from
     the start of the machine, and is finer on Windows than ``time.monotonic``. ``wall`` is asked only whether
@@ -66,28 +66,28 @@ class FileStore:
     wall: Callable[[], float] = time.time
     boot: Callable[[], str] = boot
     kind: str = field(default="file", init=False)
-    last: tuple[Ledger, int] | None = field(default=None, init=False, repr=False)
+    last: tuple[RateState, int] | None = field(default=None, init=False, repr=False)
     _lock: BaseFileLock | None = field(default=None, init=False, repr=False)
     _warned: bool = field(default=False, init=False)
 
-    def act(self, deed: Callable[[Ledger, int], T]) -> T:
+    def transact(self, fn: Callable[[RateState, int], T]) -> T:
         """See ``Store``."""
         try:
             with self._locked().acquire(timeout=_PATIENCE, poll_interval=_POLL):
                 handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
                 try:
                     text, size = _read(handle)
-                    ledger, now = self._ledger(text)
-                    answer = deed(ledger, now)
-                    said = ledger.text(now=now, wall=int(self.wall() * 1000), boot=self.boot())
+                    state, now = self._state(text)
+                    answer = fn(state, now)
+                    said = state.text(now=now, wall=int(self.wall() * 1000), boot=self.boot())
                     _write(handle, said, size)
                 finally:
                     os.close(handle)
         except TimeoutError:
-            raise Unfit(f"another process has held its lock for {_PATIENCE:g} seconds") from None
+            raise StoreUnavailable(f"another process has held its lock for {_PATIENCE:g} seconds") from None
         except (OSError, NotImplementedError) as error:  # read-only, full, or without locks, as some network drives are
-            raise Unfit(str(getattr(error, "strerror", None) or error)) from None
-        self.last = ledger, now
+            raise StoreUnavailable(str(getattr(error, "strerror", None) or error)) from None
+        self.last = state, now
         return answer
 
     def _locked(self) -> BaseFileLock:
@@ -102,28 +102,28 @@ class FileStore:
             self._lock = FileLock(lock, mode=0o600)
         return self._lock
 
-    def _ledger(self, text: str | None) -> tuple[Ledger, int]:
-        """The ledger as it stands now."""
+    def _state(self, text: str | None) -> tuple[RateState, int]:
+        """The state as it stands now."""
         now = int(self.clock() * 1000)
         if text == "":  # a new file; whoever deletes an old one does not forget us
-            return self.last[0] if self.last else Ledger(), now
+            return self.last[0] if self.last else RateState(), now
         try:
             if text is None:
                 raise ValueError("its checksum is wrong")
-            ledger, told = Ledger.read(text)
-            self._go_with_clock(ledger, now, **told)
+            state, told = RateState.read(text)
+            self._go_with_clock(state, now, **told)
         except (ValueError, TypeError) as error:
             self._warn(f"{self.path} is damaged ({error}); a minute of full use is taken for what it held")
-            return self.last[0] if self.last else Ledger.of_a_full_minute(now), now
-        return ledger, now
+            return self.last[0] if self.last else RateState.of_a_full_minute(now), now
+        return state, now
 
-    def _go_with_clock(self, ledger: Ledger, now: int, /, *, wall: int, boot: str, **then: Any) -> None:
+    def _go_with_clock(self, state: RateState, now: int, /, *, wall: int, boot: str, **then: Any) -> None:
         before = int(then.pop("now"))
-        if then or (ledger.given and ledger.given[-1].timestamp > before):
+        if then or (state.given and state.given[-1].timestamp > before):
             raise ValueError("it is of another version, or later than itself")
         rebooted = boot != self.boot()
         if rebooted and self.last:
-            raise Unfit("another machine writes there, too: use limiter='redis://...'")
+            raise StoreUnavailable("another machine writes there, too: use limiter='redis://...'")
         passed = now - before
         by_wall = int(self.wall() * 1000) - wall
         believed = 0 if rebooted else max(0, min(passed, by_wall))
@@ -132,7 +132,7 @@ class FileStore:
         if passed < 0 or passed - believed > _JUMP:
             if not rebooted:
                 self._warn("the clock of this machine jumped; the permits of the last minute count as just given")
-            ledger.move(passed - believed)
+            state.move(passed - believed)
 
     def _warn(self, text: str) -> None:
         if not self._warned:
@@ -141,14 +141,14 @@ class FileStore:
 
 
 def limits_folder() -> Path:
-    """Where the ledgers of all keys lie."""
+    """Where the states of all keys lie."""
     import platformdirs  # only where there is a limit to share
 
     return platformdirs.user_state_path("trayport", appauthor=False) / "limits"
 
 
-def ledger_file(config: Config) -> Path:
-    """Where the ledger of this key lies: by host, since both APIs and whatever is cached have nothing to do with it."""
+def state_file(config: Config) -> Path:
+    """Where the state of this key lies: by host, since both APIs and whatever is cached have nothing to do with it."""
     return limits_folder() / f"{holder_of(config)}.json"
 
 

@@ -1,4 +1,4 @@
-"""A key's ledger in Redis, for several machines: its clock is everybody's, and its transactions are the lock."""
+"""A key's state in Redis, for several machines: its clock is everybody's, and its transactions are the lock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define, field
 
 from ..errors import ConfigError
-from .state import Ledger
-from .stores import Unfit
+from .state import RateState
+from .stores import StoreUnavailable
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -25,15 +25,15 @@ _FORGOTTEN_MS = 3_600_000
 
 @define(eq=False)
 class RedisStore:
-    """The ledger under one name in Redis."""
+    """The state under one name in Redis."""
 
     name: str
     client: Redis
     clock: Callable[[], float] = time.monotonic
     kind: str = field(default="redis", init=False)
-    last: tuple[Ledger, int] | None = field(default=None, init=False, repr=False)
+    last: tuple[RateState, int] | None = field(default=None, init=False, repr=False)
 
-    def act(self, deed: Callable[[Ledger, int], T]) -> T:
+    def transact(self, fn: Callable[[RateState, int], T]) -> T:
         """See ``Store``."""
         import redis
 
@@ -41,29 +41,29 @@ class RedisStore:
         try:
             while True:
                 try:
-                    return self._try(deed)
+                    return self._try(fn)
                 except redis.WatchError:  # somebody else was quicker
                     if self.clock() > until:
-                        raise Unfit("others change it all the time") from None
+                        raise StoreUnavailable("others change it all the time") from None
         except redis.RedisError as error:
-            raise Unfit(f"{type(error).__name__}: {error}") from None
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from None
         except ValueError as error:
-            raise Unfit(str(error)) from None
+            raise StoreUnavailable(str(error)) from None
 
-    def _try(self, deed: Callable[[Ledger, int], T]) -> T:
+    def _try(self, fn: Callable[[RateState, int], T]) -> T:
         with self.client.pipeline() as pipe:
             pipe.watch(self.name)  # type: ignore[no-untyped-call]
             said: Any = pipe.get(self.name)
             seconds, micros = pipe.time()
             now = int(seconds) * 1000 + int(micros) // 1000
-            ledger, told = Ledger.read(said.decode()) if said else (Ledger(), {"now": now})
+            state, told = RateState.read(said.decode()) if said else (RateState(), {"now": now})
             if now < int(told["now"]):  # its clock was set back: what was given counts as given now
-                ledger.move(now - int(told["now"]))
-            answer = deed(ledger, now)
+                state.move(now - int(told["now"]))
+            answer = fn(state, now)
             pipe.multi()
-            pipe.set(self.name, ledger.text(now=now), px=_FORGOTTEN_MS)
+            pipe.set(self.name, state.text(now=now), px=_FORGOTTEN_MS)
             pipe.execute()
-        self.last = ledger, now
+        self.last = state, now
         return answer
 
 

@@ -19,7 +19,7 @@ from .windows import due
 if TYPE_CHECKING:
     from pyrate_limiter import RateItem
 
-__all__ = ["MOST_IN_A_ROW", "Ledger", "Ticket", "first"]
+__all__ = ["MOST_IN_A_ROW", "RateState", "Ticket", "first"]
 
 # After so many permits in a row for questions, one goes to a bulk load that waits: it must not stand still.
 MOST_IN_A_ROW = 5
@@ -56,7 +56,7 @@ class Ticket:
 
 
 @define(eq=False)
-class Ledger:
+class RateState:
     """The state of one key's limit. Each holder, which is a process, has one ticket at most."""
 
     given: list[RateItem] = field(factory=list)
@@ -71,7 +71,7 @@ class Ledger:
     """The share of the rates right after the last refusal, and its moment."""
     slowed: int = 0
     most: float = 1.0
-    """The largest share that this ledger ever gives."""
+    """The largest share that this state ever gives."""
 
     def ask(self, holder: str, bulk: bool, rates: tuple[Rate, ...], now: int) -> int:
         """Take a permit and answer 0, or answer the milliseconds until it is worth asking again."""
@@ -183,8 +183,8 @@ class Ledger:
         return json.dumps({**said, **more}, separators=(",", ":"))
 
     @classmethod
-    def read(cls, text: str) -> tuple[Ledger, dict[str, Any]]:
-        """A ledger as it was written, and what its store added; ``ValueError`` for anything else."""
+    def read(cls, text: str) -> tuple[RateState, dict[str, Any]]:
+        """A state as it was written, and what its store added; ``ValueError`` for anything else."""
         from pyrate_limiter import RateItem
 
         try:
@@ -193,12 +193,12 @@ class Ledger:
             tickets = {who: Ticket(**ticket) for who, ticket in said.pop("tickets").items()}
             own = {name: said.pop(name) for name in ("last", "in_a_row", "not_before", "low", "slowed", "most")}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"it is no ledger: {error!r}") from None
+            raise ValueError(f"it is no state: {error!r}") from None
         return cls(given, tickets, **own), said
 
     @classmethod
-    def of_a_full_minute(cls, now: int) -> Ledger:
-        """What stands for a ledger that is lost: 6 a second, as if a load had been under way."""
+    def of_a_full_minute(cls, now: int) -> RateState:
+        """What stands for a state that is lost: 6 a second, as if a load had been under way."""
         from pyrate_limiter import RateItem
 
         return cls([RateItem("", now - 60_000 + number * 60_000 // 360) for number in range(1, 361)])

@@ -13,7 +13,7 @@ from attrs import define, field
 from .. import _redact
 from ..errors import ConfigError, TrayportWarning
 from ..hooks import RequestEvent
-from ..status import Standing, Status
+from ..status import LimitStatus, Status
 from ..typing import BreakerState
 
 if TYPE_CHECKING:
@@ -192,12 +192,12 @@ def _made() -> _Counts:
 # --- how the limit stands --------------------------------------------------------------------------------------------
 
 
-def _per_minute(limiter: Standing) -> float | None:
+def _per_minute(limiter: LimitStatus) -> float | None:
     """The permits of a minute, by the strictest of the rates in force."""
     return min((rate.count * 60 / rate.seconds for rate in limiter.rates), default=None)
 
 
-_LIMITER: dict[str, tuple[str, Callable[[Standing], float | None]]] = {
+_LIMITER: dict[str, tuple[str, Callable[[LimitStatus], float | None]]] = {
     "trayport_limiter_used_permits": ("Permits of the last minute, whoever took them.", lambda limiter: limiter.used),
     "trayport_limiter_permits_per_minute": ("The limit in force.", _per_minute),
     "trayport_limiter_share_ratio": ("Its share of full speed.", lambda limiter: limiter.share),
@@ -210,7 +210,7 @@ _LIMITER: dict[str, tuple[str, Callable[[Standing], float | None]]] = {
 }  # fmt: skip
 
 
-def _limiter(standing: Standing) -> Iterator[Metric]:
+def _limiter(standing: LimitStatus) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
     for name, (said, read) in _LIMITER.items():

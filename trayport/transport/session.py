@@ -29,7 +29,7 @@ from ..errors import (
     TrayportWarning,
 )
 from ..hooks import Hook, RequestEvent, new_id
-from ..limits import Gate, Slots, Wait, gate
+from ..limits import ConcurrencyLimit, RateLimiter, Wait, limiter_of
 from ..status import Counts, Status
 from .answer import AttemptResult
 from .bodies import Body, TooLarge, is_framed
@@ -82,12 +82,12 @@ class Session:
     now: Clock = utc_now
     clock: Callable[[], float] = time.monotonic
     wait: Wait = _wait
-    gate: Gate = field(init=False)
+    rate_limiter: RateLimiter = field(init=False)
     breakers: dict[str, Breaker] = field(init=False)
     _closed: bool = field(default=False, init=False)
     _key: Secret = field(init=False, repr=False)
     _reader: Reader = field(init=False, repr=False)
-    _slots: Slots = field(init=False, repr=False)
+    _concurrency: ConcurrencyLimit = field(init=False, repr=False)
     _http: Connections = field(init=False, repr=False)
     _refused: dict[tuple[object, ...], str] = field(factory=dict, init=False, repr=False)
     """What was forbidden, although waiting cannot have been all that it lacked, and how the server said so."""
@@ -98,9 +98,9 @@ class Session:
     def __attrs_post_init__(self) -> None:
         self._key = self.config.require_key()
         self._reader = Reader(self._key)
-        self.gate = gate(self.config, self.clock)
+        self.rate_limiter = limiter_of(self.config, self.clock)
         self.breakers = {api: Breaker(clock=self.clock) for api in ("analytics", "reference")}
-        self._slots = Slots(self.config.workers)
+        self._concurrency = ConcurrencyLimit(self.config.workers)
         self._http = Connections(self.config.workers, trusted(self.config.ca_bundle))
         _redact.watch()
 
@@ -164,7 +164,7 @@ class Session:
                 raise
             return AttemptResult(error=self._ended(request, trial, stop))
         if answer.status == 429:
-            self.gate.slow()
+            self.rate_limiter.slow_down()
         if answer.error is not None:
             answer.error.request_id = trial.attempt_id
         return answer
@@ -181,9 +181,9 @@ class Session:
     def status(self) -> Status:
         """How the limit of the key stands, the breakers, the connections, and what was asked so far."""
         with self._lock:
-            counts = evolve(self._counts, under_way=self._slots.busy)
+            counts = evolve(self._counts, under_way=self._concurrency.in_flight)
         return Status(
-            self.gate.standing(self.config.rates),
+            self.rate_limiter.status(self.config.rates),
             {api: breaker.state for api, breaker in self.breakers.items()},
             self._http.live.counted(self.config.workers),
             counts,
@@ -205,13 +205,13 @@ class Session:
             answer = self._attempt(request, trial, stop, bulk, read)
             if answer.error is None:
                 if is_forbidden(trial.error):  # waiting helped, so it was the limits that were meant
-                    self.gate.slow()
+                    self.rate_limiter.slow_down()
                 if answer.decode_error is not None:
                     raise answer.decode_error
                 return answer.body
             trial.error = answer.error
             if answer.status == 429:
-                self.gate.slow()
+                self.rate_limiter.slow_down()
             seconds = trial.wait_after(answer.error, answer.retry_after)
             if seconds is None:
                 raise self._final(request, answer.error, trial)
@@ -221,8 +221,8 @@ class Session:
             self._pause(answer, seconds, stop)
 
     def _used(self) -> float:
-        """The share of the key's minute that was used, as far as the gate knows."""
-        return self.gate.used() / self.config.per_minute
+        """The share of the key's minute that was used, as far as the rate limiter knows."""
+        return self.rate_limiter.used() / self.config.per_minute
 
     def _refuse_again(self, request: Request) -> None:
         said = self._refused.get(subject(request))
@@ -264,7 +264,7 @@ class Session:
 
     def _pause(self, answer: AttemptResult, seconds: float, stop: threading.Event) -> None:
         if answer.status == 429:
-            self.gate.pause(seconds)  # the server speaks to the key, so all who use it wait
+            self.rate_limiter.pause(seconds)  # the server speaks to the key, so all who use it wait
         if seconds >= _LONG_WAIT:
             warnings.warn(
                 f"{answer.error}; waiting {seconds:.0f} seconds to try again",
@@ -280,8 +280,8 @@ class Session:
     def _attempt(self, request: Request, trial: Trial, stop: threading.Event, bulk: bool, read: _Read) -> AttemptResult:
         breaker, before = self.breakers[request.endpoint.api], trial.attempts
         try:
-            with self._slots.one(bulk, stop):
-                waited = self.gate.acquire(self.config.rates, stop, self.wait, bulk=bulk)
+            with self._concurrency.slot(bulk, stop):
+                waited = self.rate_limiter.acquire(self.config.rates, stop, self.wait, bulk=bulk)
                 began = self.clock()
                 answer = self._wire(request, trial, stop, read)
         except BaseException as caught:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trayport import Config
 from trayport.config import Rate
-from trayport.limits.state import MOST_IN_A_ROW, Ledger
+from trayport.limits.state import MOST_IN_A_ROW, RateState
 from trayport.limits.windows import due
 
 RATES = Config().rates
@@ -25,7 +25,7 @@ class Crowd:
 
     late: int = 1
     seed: int = 0
-    ledger: Ledger = field(factory=Ledger)
+    state: RateState = field(factory=RateState)
     got: list[tuple[int, str, int]] = field(factory=list)
     """Every permit: its moment, whose it is, and how long it was waited for."""
     _dice: random.Random = field(init=False)
@@ -47,7 +47,7 @@ class Crowd:
             if dead and now >= dead.get(who, until):
                 continue
             since = self._since.setdefault(who, now)
-            delay = self.ledger.ask(who, who.startswith("b"), RATES, now)
+            delay = self.state.ask(who, who.startswith("b"), RATES, now)
             if delay == 0:
                 self.got.append((now, who, now - since))
                 del self._since[who]
@@ -135,85 +135,85 @@ def test_a_bulk_load_goes_on_slowly_behind_questions_without_end() -> None:
 
 
 def test_a_question_takes_over_the_ticket_of_its_process() -> None:
-    ledger = Ledger()
+    state = RateState()
     for _ in range(3):
-        ledger.ask("other", True, RATES, 0)
+        state.ask("other", True, RATES, 0)
     for who in ("other", "mine"):
-        ledger.ask(who, True, RATES, 0)
-    ledger.ask("mine", False, RATES, 100)
+        state.ask(who, True, RATES, 0)
+    state.ask("mine", False, RATES, 100)
 
-    assert (1, 0) == (ledger.ask("other", True, RATES, 509) and 1, ledger.ask("mine", False, RATES, 509))
+    assert (1, 0) == (state.ask("other", True, RATES, 509) and 1, state.ask("mine", False, RATES, 509))
 
 
 def test_who_is_late_is_passed_over_and_keeps_its_place() -> None:
-    ledger, rates = Ledger(), (Rate(1, 0.5),)
-    ledger.ask("x", True, rates, 0)
+    state, rates = RateState(), (Rate(1, 0.5),)
+    state.ask("x", True, rates, 0)
     for who in ("late", "next", "last"):
-        ledger.ask(who, True, rates, 1)
+        state.ask(who, True, rates, 1)
 
-    assert 0 == ledger.ask("next", True, rates, 1100)
-    assert 0 < ledger.ask("late", True, rates, 1101) < 510 < ledger.ask("last", True, rates, 1102)
+    assert 0 == state.ask("next", True, rates, 1100)
+    assert 0 < state.ask("late", True, rates, 1101) < 510 < state.ask("last", True, rates, 1102)
 
 
 def test_the_second_stands_in_for_a_first_that_is_late() -> None:
-    ledger, rates = Ledger(), (Rate(1, 0.5),)
-    ledger.ask("x", True, rates, 0)
-    first, second, third = (ledger.ask(who, True, rates, 1) for who in ("first", "second", "third"))
+    state, rates = RateState(), (Rate(1, 0.5),)
+    state.ask("x", True, rates, 0)
+    first, second, third = (state.ask(who, True, rates, 1) for who in ("first", "second", "third"))
 
     assert first < second < first + 20 < third
-    assert 0 == ledger.ask("second", True, rates, 1 + second)
-    assert 0 < ledger.ask("first", True, rates, 2 + second) < 510
+    assert 0 == state.ask("second", True, rates, 1 + second)
+    assert 0 < state.ask("first", True, rates, 2 + second) < 510
 
 
 def test_a_ticket_that_nobody_comes_back_for_is_forgotten() -> None:
-    ledger = Ledger()
+    state = RateState()
     for who in "aaab":
-        ledger.ask(who, True, RATES, 0)
-    ledger.ask("c", True, RATES, 11_000)
+        state.ask(who, True, RATES, 0)
+    state.ask("c", True, RATES, 11_000)
 
-    assert {} == ledger.tickets
+    assert {} == state.tickets
 
 
 class TestRefusals:
     """A refusal slows everybody, and is forgotten step by step."""
 
     def test_one_halves_the_rate_and_it_recovers_in_four_steps(self) -> None:
-        ledger = Ledger()
-        ledger.slow(1000)
+        state = RateState()
+        state.slow(1000)
 
         assert [0.5, 0.5, 0.625, 0.75, 0.875, 1.0] == [
-            ledger.share(1000 + seconds * 1000) for seconds in (0, 19, 20, 40, 60, 80)
+            state.share(1000 + seconds * 1000) for seconds in (0, 19, 20, 40, 60, 80)
         ]
-        assert 81_000 == ledger.slow_until()
+        assert 81_000 == state.slow_until()
 
     def test_several_at_once_count_as_one_and_another_one_halves_again(self) -> None:
-        ledger = Ledger()
+        state = RateState()
         for moment in (0, 100, 4000, 30_000):
-            ledger.slow(moment)
+            state.slow(moment)
 
-        assert 0.625 / 2 == ledger.share(30_000)
+        assert 0.625 / 2 == state.share(30_000)
 
     def test_it_never_comes_to_a_halt(self) -> None:
-        ledger = Ledger()
+        state = RateState()
         for number in range(20):
-            ledger.slow(number * 6000)
+            state.slow(number * 6000)
 
-        assert 1 / 8 == ledger.share(19 * 6000)
+        assert 1 / 8 == state.share(19 * 6000)
 
     @pytest.mark.parametrize("pause_first", [True, False])
     def test_the_recovery_begins_after_the_pause(self, pause_first: bool) -> None:
-        ledger = Ledger()
+        state = RateState()
         for pause in (pause_first, not pause_first):
-            ledger.pause(60_000, 0) if pause else ledger.slow(0)
+            state.pause(60_000, 0) if pause else state.slow(0)
 
-        assert (0.5, 0.625) == (ledger.share(60_000), ledger.share(80_000))
+        assert (0.5, 0.625) == (state.share(60_000), state.share(80_000))
 
     def test_a_load_goes_on_at_half_the_rate(self) -> None:
         crowd = Crowd()
         crowd.comes("b", 0)
         crowd.run(10_000)
         before = len(crowd.got)
-        crowd.ledger.slow(10_000)
+        crowd.state.slow(10_000)
         crowd.run(30_000)
 
         assert 57 <= len(crowd.got) - before <= 61
@@ -221,28 +221,28 @@ class TestRefusals:
 
 
 def test_rates_of_a_narrow_window_are_kept_in_whole_milliseconds() -> None:
-    rates, ledger = (Rate(3, 0.1), Rate(30, 1.0)), Ledger()
+    rates, state = (Rate(3, 0.1), Rate(30, 1.0)), RateState()
     for _ in range(3):
-        ledger.ask("a", False, rates, 0)
+        state.ask("a", False, rates, 0)
 
-    assert 102 < due(rates, ledger.given, 0) <= 104
+    assert 102 < due(rates, state.given, 0) <= 104
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from("abc"), st.booleans()), max_size=30), st.booleans())
 def test_it_is_the_same_after_it_was_written_and_read(turns: list[tuple[int, str, bool]], slow: bool) -> None:
-    ledger, now = Ledger(), 0
+    state, now = RateState(), 0
     for gap, who, bulk in turns:
         now += gap
-        ledger.ask(who, bulk, RATES, now)
+        state.ask(who, bulk, RATES, now)
     if slow:
-        ledger.slow(now)
-    again, more = Ledger.read(ledger.text(now=now))
+        state.slow(now)
+    again, more = RateState.read(state.text(now=now))
 
-    assert ({"now": now}, ledger.text()) == (more, again.text())
+    assert ({"now": now}, state.text()) == (more, again.text())
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)).map(json.dumps))
-def test_what_is_no_ledger_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no ledger"):
-        Ledger.read(text)
+def test_what_is_no_rate_state_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no state"):
+        RateState.read(text)

@@ -16,9 +16,8 @@ from support.fake import Clock
 from trayport import Config
 from trayport._parallel import Cancelled
 from trayport.config import Rate
-from trayport.limits.gates import Gate, gate
-from trayport.limits.stores import Memory
-from trayport.status import Standing
+from trayport.limits import MemoryStore, RateLimiter, limiter_of
+from trayport.status import LimitStatus
 
 RATES = Config().rates
 
@@ -26,9 +25,9 @@ RATES = Config().rates
 def stamps(rates: tuple[Rate, ...], count: int, work: list[float] | None = None) -> list[float]:
     """When so many permits are given to one thread that works in between, on a clock that takes no time."""
     clock = Clock()
-    gate, stop, taken = Gate(clock=clock), threading.Event(), []
+    limiter, stop, taken = RateLimiter(clock=clock), threading.Event(), []
     for number in range(count):
-        gate.acquire(rates, stop, clock.wait)
+        limiter.acquire(rates, stop, clock.wait)
         taken.append(clock.now)
         clock.now += work[number % len(work)] if work else 0.0
     return taken
@@ -41,11 +40,11 @@ def worst(taken: list[float], rate: Rate) -> float:
     )
 
 
-def start_in_turn(gate: Gate, threads: list[threading.Thread]) -> None:
+def start_in_turn(limiter: RateLimiter, threads: list[threading.Thread]) -> None:
     """Each as soon as the one before it stands in the queue."""
     for place, thread in enumerate(threads, 1):
         thread.start()
-        while len(gate._queue) < place:
+        while len(limiter._queue) < place:
             time.sleep(0.001)
 
 
@@ -66,12 +65,12 @@ def test_no_window_ever_holds_more_than_its_rate_allows(limits: tuple[int, int],
 @given(st.lists(st.tuples(st.floats(0.0, 30.0), st.integers(1, 150)), min_size=1, max_size=8))
 def test_crowds_that_come_whenever_they_like_stay_within_every_window(crowds: list[tuple[float, int]]) -> None:
     clock, stop, taken = Clock(), threading.Event(), list[float]()
-    gate, arrival = Gate(clock=clock), clock.now
+    limiter, arrival = RateLimiter(clock=clock), clock.now
     for gap, count in crowds:
         arrival += gap
         clock.now = max(clock.now, arrival)
         for _ in range(count):
-            gate.acquire(RATES, stop, clock.wait)
+            limiter.acquire(RATES, stop, clock.wait)
             taken.append(clock.now)
 
     assert (Rate(6, 1.0), Rate(360, 60.0)) == RATES[1:]
@@ -89,31 +88,31 @@ def test_the_first_permits_come_at_once() -> None:
 
 
 def test_no_rates_mean_no_waiting() -> None:
-    assert 0.0 == Gate().acquire((), threading.Event())
+    assert 0.0 == RateLimiter().acquire((), threading.Event())
 
 
 def test_a_pause_holds_everybody_back() -> None:
     clock = Clock()
-    gate = Gate(clock=clock)
-    gate.pause(12.0)
-    gate.pause(3.0)
+    limiter = RateLimiter(clock=clock)
+    limiter.pause(12.0)
+    limiter.pause(3.0)
 
-    assert 12.0 == gate.acquire(RATES, threading.Event(), clock.wait)
+    assert 12.0 == limiter.acquire(RATES, threading.Event(), clock.wait)
 
 
 def test_a_pause_holds_back_those_who_wait_already_and_those_at_other_rates() -> None:
     clock, stop = Clock(), threading.Event()
-    gate, slow, fast = Gate(clock=clock), (Rate(1, 5.0),), (Rate(100, 1.0),)
-    gate.acquire(slow, stop, clock.wait)
+    limiter, slow, fast = RateLimiter(clock=clock), (Rate(1, 5.0),), (Rate(100, 1.0),)
+    limiter.acquire(slow, stop, clock.wait)
 
     def wait(stop: threading.Event, seconds: float) -> None:
         if not clock.waits:
-            gate.pause(40.0)
+            limiter.pause(40.0)
         clock.wait(stop, seconds)
 
-    assert 40.0 == gate.acquire(slow, stop, wait)
-    gate.pause(7.0)
-    assert 7.0 == gate.acquire(fast, stop, clock.wait)
+    assert 40.0 == limiter.acquire(slow, stop, wait)
+    limiter.pause(7.0)
+    assert 7.0 == limiter.acquire(fast, stop, clock.wait)
 
 
 FEW, MANY = (Rate(2, 10.0),), (Rate(5, 10.0),)
@@ -122,10 +121,10 @@ FEW, MANY = (Rate(2, 10.0),), (Rate(5, 10.0),)
 @pytest.mark.parametrize("rates", [FEW, MANY], ids=["few", "many"])
 def test_permits_taken_at_one_rate_count_at_another(rates: tuple[Rate, ...]) -> None:
     clock, stop = Clock(), threading.Event()
-    gate = Gate(clock=clock)
+    limiter = RateLimiter(clock=clock)
 
-    assert [0.0] * 5 == [gate.acquire(each, stop, clock.wait) for each in (FEW, MANY, MANY, MANY, MANY)]
-    assert gate.acquire(rates, stop, clock.wait) >= 10.0
+    assert [0.0] * 5 == [limiter.acquire(each, stop, clock.wait) for each in (FEW, MANY, MANY, MANY, MANY)]
+    assert limiter.acquire(rates, stop, clock.wait) >= 10.0
 
 
 @settings(deadline=None)
@@ -133,10 +132,10 @@ def test_permits_taken_at_one_rate_count_at_another(rates: tuple[Rate, ...]) -> 
 @example([(1, 360)] * 25 + [(2, 20)] * 3)  # the first keeps no minute of its own
 def test_clients_that_share_a_gate_each_keep_to_their_own_rates_over_all_permits(turns: list[tuple[int, int]]) -> None:
     clock, stop, taken = Clock(), threading.Event(), list[float]()
-    gate = Gate(clock=clock)
+    limiter = RateLimiter(clock=clock)
     for per_second, per_minute in turns:
         rates = Config(per_second=per_second, per_minute=per_minute).rates
-        gate.acquire(rates, stop, clock.wait)
+        limiter.acquire(rates, stop, clock.wait)
         taken.append(clock.now)
 
         for rate in rates:
@@ -147,46 +146,46 @@ def test_clients_that_share_a_gate_each_keep_to_their_own_rates_over_all_permits
 @pytest.mark.parametrize("taken", [0, 3], ids=["before-it-asks", "while-it-waits"])
 def test_who_gives_up_takes_no_permit_and_lets_the_next_one_pass(taken: int) -> None:
     clock, stop, rates = Clock(), threading.Event(), (Rate(3, 1.0),)
-    gate = Gate(clock=clock)
+    limiter = RateLimiter(clock=clock)
 
     def permits(count: int) -> list[float]:
-        return [gate.acquire(rates, threading.Event(), clock.wait) for _ in range(count)]
+        return [limiter.acquire(rates, threading.Event(), clock.wait) for _ in range(count)]
 
     permits(taken)
     if not taken:
         stop.set()
     with pytest.raises(Cancelled):
-        gate.acquire(rates, stop, lambda stop, seconds: stop.set())
+        limiter.acquire(rates, stop, lambda stop, seconds: stop.set())
     clock.now += 1.1 if taken else 0.0
 
     assert [0.0, 0.0, 0.0] == permits(3)
 
 
 def test_a_thread_in_the_queue_can_be_stopped_too() -> None:
-    gate, stop, rates = Gate(), threading.Event(), (Rate(1, 3.0),)
-    gate.acquire(rates, threading.Event())
-    head = threading.Thread(target=gate.acquire, args=(rates, threading.Event()), daemon=True)
+    limiter, stop, rates = RateLimiter(), threading.Event(), (Rate(1, 3.0),)
+    limiter.acquire(rates, threading.Event())
+    head = threading.Thread(target=limiter.acquire, args=(rates, threading.Event()), daemon=True)
     head.start()
     time.sleep(0.05)
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        gate.acquire(rates, stop)
+        limiter.acquire(rates, stop)
 
     assert time.monotonic() - began < 1.0
 
 
 def test_threads_are_served_in_the_order_in_which_they_came() -> None:
-    gate, served, rates = Gate(), list[int](), (Rate(1, 0.05),)
-    gate.acquire(rates, threading.Event())
+    limiter, served, rates = RateLimiter(), list[int](), (Rate(1, 0.05),)
+    limiter.acquire(rates, threading.Event())
     block = (Rate(1, 0.4),)  # keeps the first at the head until all are there
 
     def ask(me: int) -> None:
-        gate.acquire(rates if me else block, threading.Event())
+        limiter.acquire(rates if me else block, threading.Event())
         served.append(me)
 
     threads = [threading.Thread(target=ask, args=(me,)) for me in range(6)]
-    start_in_turn(gate, threads)
+    start_in_turn(limiter, threads)
     for thread in threads:
         thread.join()
 
@@ -194,13 +193,13 @@ def test_threads_are_served_in_the_order_in_which_they_came() -> None:
 
 
 def test_threads_together_stay_within_the_windows_and_use_them() -> None:
-    gate, stop, rates = Gate(), threading.Event(), (Rate(3, 0.1), Rate(30, 1.0))
+    limiter, stop, rates = RateLimiter(), threading.Event(), (Rate(3, 0.1), Rate(30, 1.0))
     taken: list[float] = []
     end = time.monotonic() + 2.0
 
     def ask() -> None:
         while time.monotonic() < end:
-            gate.acquire(rates, stop)
+            limiter.acquire(rates, stop)
             taken.append(time.monotonic())
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
@@ -216,7 +215,7 @@ def test_threads_together_stay_within_the_windows_and_use_them() -> None:
 
 
 def test_clients_of_one_key_share_one_gate_and_others_have_their_own() -> None:
-    one, same, other = gate(Config("a")), gate(Config("a", per_second=2)), gate(Config("b"))
+    one, same, other = limiter_of(Config("a")), limiter_of(Config("a", per_second=2)), limiter_of(Config("b"))
 
     assert one is same
     assert one is not other
@@ -225,7 +224,7 @@ def test_clients_of_one_key_share_one_gate_and_others_have_their_own() -> None:
 def test_clients_that_follow_each_other_share_it_too() -> None:
     clock = Clock()
     for _ in range(9):
-        gate(Config("one-after-another"), clock).acquire(RATES, threading.Event(), clock.wait)
+        limiter_of(Config("one-after-another"), clock).acquire(RATES, threading.Event(), clock.wait)
 
     assert clock.now - 1000.0 >= 1.0
 
@@ -234,23 +233,23 @@ def test_switched_off_there_is_no_gate_to_share() -> None:
     here = {"analytics_url": "http://127.0.0.1:1", "reference_url": "http://127.0.0.1:1"}
     off = Config("a", limiter="off", **here)  # type: ignore[arg-type]
 
-    assert gate(off) is not gate(off)
+    assert limiter_of(off) is not limiter_of(off)
 
 
 @pytest.mark.parametrize("rates", [RATES, ()], ids=["limited", "not-limited"])
 def test_it_tells_how_much_of_the_last_minute_was_used(rates: tuple[Rate, ...]) -> None:
     clock, stop = Clock(), threading.Event()
-    gate = Gate(clock=clock)
+    limiter = RateLimiter(clock=clock)
     for _ in range(20):
-        gate.acquire(rates, stop, clock.wait)
-    assert 20 == gate.used()
+        limiter.acquire(rates, stop, clock.wait)
+    assert 20 == limiter.used()
 
     clock.now += 50
-    gate.acquire(rates, stop, clock.wait)
+    limiter.acquire(rates, stop, clock.wait)
     clock.now += 10
-    assert 1 == gate.used()
+    assert 1 == limiter.used()
     clock.now += 60
-    assert 0 == gate.used()
+    assert 0 == limiter.used()
 
 
 class TestPriorities:
@@ -259,17 +258,17 @@ class TestPriorities:
     @staticmethod
     def served(waiting: list[bool], rates: tuple[Rate, ...] = (Rate(1, 0.05),)) -> list[bool]:
         """The order in which threads that wait in this order are served; True for a bulk load."""
-        gate, stop, done = Gate(), threading.Event(), list[bool]()
-        gate.acquire(rates, stop)
+        limiter, stop, done = RateLimiter(), threading.Event(), list[bool]()
+        limiter.acquire(rates, stop)
         block = (Rate(1, 0.4),)  # keeps the first at the head until all are there
-        threads = [threading.Thread(target=gate.acquire, args=(block, stop))]
+        threads = [threading.Thread(target=limiter.acquire, args=(block, stop))]
 
         def ask(bulk: bool) -> None:
-            gate.acquire(rates, stop, bulk=bulk)
+            limiter.acquire(rates, stop, bulk=bulk)
             done.append(bulk)
 
         threads += [threading.Thread(target=ask, args=(bulk,)) for bulk in waiting]
-        start_in_turn(gate, threads)
+        start_in_turn(limiter, threads)
         for thread in threads:
             thread.join()
         return done
@@ -283,18 +282,18 @@ class TestPriorities:
 
     def test_a_bulk_load_that_sleeps_at_the_head_lets_a_question_pass(self) -> None:
         clock, stop = Clock(), threading.Event()
-        gate = Gate(clock)
+        limiter = RateLimiter(clock)
         for _ in range(3):
-            gate.acquire(RATES, stop, clock.wait)
+            limiter.acquire(RATES, stop, clock.wait)
         order: list[str] = []
 
         def wait(stop: threading.Event, seconds: float) -> None:
             clock.wait(stop, seconds)
             if not order:
                 order.append("question")
-                gate.acquire(RATES, stop, clock.wait)
+                limiter.acquire(RATES, stop, clock.wait)
 
-        gate.acquire(RATES, stop, wait, bulk=True)
+        limiter.acquire(RATES, stop, wait, bulk=True)
         order.append("bulk")
 
         assert ["question", "bulk"] == order
@@ -302,71 +301,71 @@ class TestPriorities:
 
 
 def test_a_permit_that_was_in_hand_late_counts_from_then() -> None:
-    class Busy(Memory):
+    class Busy(MemoryStore):
         """Where the thread that takes a permit is kept from using it."""
 
-        def act(self, deed: Any) -> Any:
-            answer = super().act(deed)
-            if answer == 0 and len(self.ledger.given) == 1:
+        def transact(self, fn: Any) -> Any:
+            answer = super().transact(fn)
+            if answer == 0 and len(self.state.given) == 1:
                 clock.now += 0.2
             return answer
 
     clock, stop = Clock(), threading.Event()
-    gate = Gate(clock, Busy(clock=clock))
+    limiter = RateLimiter(clock, Busy(clock=clock))
     moments = []
     for _ in range(4):
-        gate.acquire(RATES, stop, clock.wait)
+        limiter.acquire(RATES, stop, clock.wait)
         moments.append(clock.now)
 
     assert worst(moments, RATES[0]) > 0.5
 
 
 class TestStanding:
-    """What a gate says of itself."""
+    """What a limiter says of itself."""
 
     def test_a_fresh_one(self) -> None:
-        assert Standing("memory", RATES, 0, 1.0, None, 0) == Gate().standing(RATES)
+        assert LimitStatus("memory", RATES, 0, 1.0, None, 0) == RateLimiter().status(RATES)
 
     def test_one_that_was_used_and_slowed(self) -> None:
         clock, stop = Clock(), threading.Event()
-        gate = Gate(clock=clock)
+        limiter = RateLimiter(clock=clock)
         for _ in range(7):
-            gate.acquire(RATES, stop, clock.wait)
-        gate.slow()
-        standing = gate.standing(RATES)
+            limiter.acquire(RATES, stop, clock.wait)
+        limiter.slow_down()
+        standing = limiter.status(RATES)
 
         assert (7, 0.5, True, 0) == (standing.used, standing.share, standing.slowed, standing.waiting)
         assert (Rate(3, 1.0), Rate(6, 2.0), Rate(360, 120.0)) == standing.rates
         assert standing.slowed_until is not None
         assert 78 < (standing.slowed_until - datetime.datetime.now(datetime.UTC)).total_seconds() < 82
         clock.now += 81
-        assert (1.0, None) == ((now := gate.standing(RATES)).share, now.slowed_until)
+        assert (1.0, None) == ((now := limiter.status(RATES)).share, now.slowed_until)
 
     def test_those_who_wait_are_counted(self) -> None:
-        gate, stop = Gate(), threading.Event()
-        gate.acquire((Rate(1, 60.0),), stop)
-        threads = [threading.Thread(target=self.give_up, args=(gate, stop)) for _ in range(3)]
-        start_in_turn(gate, threads)
-        waiting = gate.standing(RATES).waiting
+        limiter, stop = RateLimiter(), threading.Event()
+        limiter.acquire((Rate(1, 60.0),), stop)
+        threads = [threading.Thread(target=self.give_up, args=(limiter, stop)) for _ in range(3)]
+        start_in_turn(limiter, threads)
+        waiting = limiter.status(RATES).waiting
         stop.set()
         for thread in threads:
             thread.join()
 
-        assert (3, 0) == (waiting, gate.standing(RATES).waiting)
+        assert (3, 0) == (waiting, limiter.status(RATES).waiting)
 
     @staticmethod
-    def give_up(gate: Gate, stop: threading.Event) -> None:
+    def give_up(limiter: RateLimiter, stop: threading.Event) -> None:
         with suppress(Cancelled):
-            gate.acquire((Rate(1, 60.0),), stop)
+            limiter.acquire((Rate(1, 60.0),), stop)
 
     def test_without_limits_it_says_so(self) -> None:
-        assert Standing("off", (), 0, 1.0, None, 0) == Gate().standing(())
+        assert LimitStatus("off", (), 0, 1.0, None, 0) == RateLimiter().status(())
 
 
 @pytest.mark.parametrize("limiter, kind", [("file", "file"), ("memory", "memory")])
 def test_a_gate_is_kept_where_the_settings_say(limiter: str, kind: str) -> None:
-    assert kind == gate(Config(f"kept-in-{limiter}", limiter=limiter)).standing(RATES).kind
+    assert kind == limiter_of(Config(f"kept-in-{limiter}", limiter=limiter)).status(RATES).kind
 
 
 def test_stamps_of_a_clock_that_a_test_turns_go_nowhere_else() -> None:
-    assert "memory" == gate(Config("a"), Clock()).standing(RATES).kind
+    assert "memory" == limiter_of(Config("a"), Clock()).status(RATES).kind

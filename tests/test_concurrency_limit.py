@@ -1,4 +1,4 @@
-"""Slots: so many requests at once, and room for a question beside a bulk load."""
+"""ConcurrencyLimit: so many requests at once, and room for a question beside a bulk load."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import ExitStack
 import pytest
 
 from trayport._parallel import Cancelled
-from trayport.limits.concurrency import Slots
+from trayport.limits import ConcurrencyLimit
 
 
-def has_room(slots: Slots, bulk: bool) -> bool:
+def has_room(limit: ConcurrencyLimit, bulk: bool) -> bool:
     """Is there a slot at once?"""
     stop = threading.Event()
     stop.set()
     try:
-        with slots.one(bulk, stop):
+        with limit.slot(bulk, stop):
             return True
     except Cancelled:
         return False
@@ -34,23 +34,23 @@ def has_room(slots: Slots, bulk: bool) -> bool:
     ],
 )
 def test_there_is_room_for_one_question_beside_a_load(held: list[bool], for_a_question: bool, for_a_load: bool) -> None:
-    slots = Slots(3)
+    limit = ConcurrencyLimit(3)
     with ExitStack() as stack:
         for bulk in held:
-            stack.enter_context(slots.one(bulk, threading.Event()))
+            stack.enter_context(limit.slot(bulk, threading.Event()))
 
-        assert (for_a_question, for_a_load) == (has_room(slots, False), has_room(slots, True))
-    assert (True, True) == (has_room(slots, False), has_room(slots, True))
+        assert (for_a_question, for_a_load) == (has_room(limit, False), has_room(limit, True))
+    assert (True, True) == (has_room(limit, False), has_room(limit, True))
 
 
 def test_a_slot_that_is_given_back_goes_to_one_who_waits() -> None:
-    slots, got = Slots(1), threading.Event()
+    limit, got = ConcurrencyLimit(1), threading.Event()
 
     def wait() -> None:
-        with slots.one(True, threading.Event()):
+        with limit.slot(True, threading.Event()):
             got.set()
 
-    with slots.one(True, threading.Event()):
+    with limit.slot(True, threading.Event()):
         waiting = threading.Thread(target=wait)
         waiting.start()
         time.sleep(0.05)
