@@ -14,7 +14,7 @@ import pytest
 from diskcache.core import DEFAULT_SETTINGS
 from support import canary
 
-from trayport import configure, testing
+from trayport import configure
 from trayport.api import DEFAULT
 from trayport.config import Config, settings_file
 from trayport.limits import state_file
@@ -102,8 +102,9 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
 @pytest.fixture(scope="session")
 def _of_all_docstrings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Config, Path]]:
     """What leads to one sandbox, whose names are looked up once, and a folder for what they write."""
-    with testing.sandbox() as client:
-        yield client.config, tmp_path_factory.mktemp("docstrings")
+    with Sandbox(limits=False) as server:
+        cache, folder = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("docstrings")
+        yield Config(**server.settings, limiter="off", cache_dir=cache), folder
 
 
 @pytest.fixture(autouse=True)

@@ -6,15 +6,16 @@ Runs on simulated data as it is, and only on such.
 from __future__ import annotations
 
 import trayport as tp
+from trayport.testing import sandboxed
 
 DAYS = ("TTF Apr-24", "2024-02-05", "2024-02-10")
 
 for seed in (1, 2):
-    with tp.sandbox(seed=seed, tz="Europe/Amsterdam") as client:
-        candles = client.ohlcv(*DAYS, "1d", fields=["vwap"])
+    with sandboxed(seed=seed, tz="Europe/Amsterdam"):
+        candles = tp.ohlcv(*DAYS, "1d", fields=["vwap"])
         print(f"Market {seed}\n{candles[['open', 'high', 'low', 'close', 'volume', 'vwap']].round(3).to_string()}\n")
 
 # Nobody knows whether the server takes `until` as part of the range. The client is right either way.
 for until in ("exclusive", "inclusive"):
-    with tp.sandbox(until=until) as client:
-        print(f"until is {until}: {len(client.trades(*DAYS)):,} trades")
+    with sandboxed(until=until):
+        print(f"until is {until}: {len(tp.trades(*DAYS)):,} trades")

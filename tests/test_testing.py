@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pandas as pd
@@ -95,93 +96,91 @@ def test_the_flat_functions_live_at_the_sandboxs_time() -> None:
         assert datetime.date(2024, 3, 1) < tp.trades("TTF Apr-24", "2024-02-26").index[-1].date()
 
 
-class TestSandbox:
-    """``with trayport.sandbox() as client:``"""
+def test_two_sandboxes_are_independent() -> None:
+    with sandboxed() as first:
+        first_trades = tp.trades(*DAY)
+        with sandboxed(seed=2) as second:
+            assert first.url != second.url
+            assert not first_trades.equals(tp.trades(*DAY))
 
-    def test_it_gives_a_client_of_a_sandbox_of_its_own(self) -> None:
-        with tp.sandbox() as client, tp.sandbox(seed=2) as other:
-            assert client.config.analytics_url != other.config.analytics_url
-            assert len(client.trades(*DAY)) > 100
-            assert not client.trades(*DAY).equals(other.trades(*DAY))
 
-    def test_the_flat_functions_stay_as_they_are(self) -> None:
-        with DEFAULT.temporarily_configured():
-            tp.configure(api_key="mine")
-            with tp.sandbox():
-                assert "mine" == DEFAULT.config.require_key().reveal()
+def test_a_sandbox_alone_leaves_the_flat_functions_unchanged() -> None:
+    with DEFAULT.temporarily_configured():
+        tp.configure(api_key="mine")
+        with Sandbox():
+            assert "mine" == DEFAULT.config.require_key().reveal()
 
-    def test_nothing_of_it_is_left_afterwards(self) -> None:
-        with tp.sandbox() as client:
-            client.trades(*DAY)
-            folder, url = client.config.cache_dir, client.config.analytics_url
-            assert folder is not None
-            assert [] != list(folder.iterdir())
 
-        assert not folder.exists()
-        with pytest.raises(tp.QueryError, match="closed"):
-            client.trades(*DAY)
-        with (
-            tp.Client(config=Config("k", analytics_url=url, reference_url=url, attempts=1)) as late,
-            pytest.raises(tp.ConnectionFailed),
-        ):
-            late.instruments()
+def test_nothing_is_left_after_the_block() -> None:
+    with sandboxed() as sandbox, tp.Client(config=DEFAULT.config) as client:
+        tp.trades(*DAY)
+        folder, url = DEFAULT.config.cache_dir, sandbox.analytics_url
+        assert folder is not None
+        assert [] != list(folder.iterdir())
 
-    def test_settings_and_arguments_stand_side_by_side(self) -> None:
-        with tp.sandbox(tz="Europe/Amsterdam", until="inclusive", seed=2, key="sandbox-basic") as client:
-            assert "Europe/Amsterdam" == client.config.tz
-            assert "Europe/Amsterdam" == str(client.trades(*DAY).index.tz)
-            with pytest.raises(tp.NotFound):  # outside of what that key may see
-                client.trades("EUA Dec-24", *DAY[1:])
+    assert not folder.exists()
+    with pytest.raises(tp.QueryError, match="closed"):
+        client.trades(*DAY)
+    with (
+        tp.Client(config=Config("k", analytics_url=url, reference_url=url, attempts=1)) as late,
+        pytest.raises(tp.ConnectionFailed),
+    ):
+        late.instruments()
 
-    def test_the_client_lives_at_the_sandboxs_time(self) -> None:
-        with tp.sandbox(now=datetime.datetime(2024, 2, 7, 12, tzinfo=datetime.UTC)) as client:
-            assert datetime.date(2024, 2, 6) == client.trades("TTF Apr-24", "2024-02-05").index[-1].date()
 
-    def test_there_are_no_limits_unless_they_are_asked_for(self) -> None:
-        with tp.sandbox() as free, tp.sandbox(limits=True) as held, tp.sandbox(limits=True, limiter="off") as careless:
-            assert ("off", "memory", "off") == (
-                free.config.limiter,
-                held.config.limiter,
-                careless.config.limiter,
-            )
+def test_settings_and_arguments_of_the_sandbox_are_given_together() -> None:
+    with sandboxed(tz="Europe/Amsterdam", until="inclusive", seed=2, key="sandbox-basic"):
+        assert "Europe/Amsterdam" == DEFAULT.config.tz
+        assert "Europe/Amsterdam" == str(tp.trades(*DAY).index.tz)
+        with pytest.raises(tp.NotFound):  # that key is not entitled to EUA
+            tp.trades("EUA Dec-24", *DAY[1:])
 
-    def test_a_name_that_neither_has_is_refused_with_all_that_there_are(self) -> None:
-        with pytest.raises(tp.ConfigError, match="'sed' is no setting of Config") as refused, tp.sandbox(sed=2):
-            pass  # pragma: no cover
 
-        assert [] == [name for name in ("aliases", "seed", "until", "late") if name not in str(refused.value)]
+@pytest.mark.parametrize(
+    "given, limiter",
+    [({}, "off"), ({"limits": True}, "memory"), ({"limits": True, "limiter": "off"}, "off")],
+)
+def test_the_client_limits_its_rate_only_if_the_sandbox_does(given: dict[str, Any], limiter: str) -> None:
+    with sandboxed(**given):
+        assert limiter == DEFAULT.config.limiter
 
-    @pytest.mark.parametrize("given", [{"until": "maybe"}, {"volume": 0}, {"key": "mine"}, {"per_second": 0}])
-    def test_a_value_that_cannot_be_is_refused(self, given: dict[str, object]) -> None:
-        with pytest.raises(ValueError, match="must be|is none of"), tp.sandbox(**given):
-            pass  # pragma: no cover
 
-    def test_no_name_means_two_things(self) -> None:
-        settings = {field.name for field in attrs.fields(Config)}
-        switches = {field.name for field in attrs.fields(Switches)}
-        arguments = set(inspect.signature(Sandbox).parameters)
+def test_an_unknown_name_is_refused_with_all_known_names() -> None:
+    with pytest.raises(tp.ConfigError, match="'sed' is no setting of Config") as refused, sandboxed(sed=2):
+        pass  # pragma: no cover
 
-        assert (set(), set(), set()) == (settings & switches, settings & arguments, switches & arguments)
+    assert [] == [name for name in ("aliases", "seed", "until", "late") if name not in str(refused.value)]
 
-    @pytest.mark.parametrize(
-        "first", ["", "import trayport.sandbox", "from trayport.sandbox import Sandbox", "import trayport.testing"]
-    )
-    def test_it_can_be_called_whatever_was_imported_before(self, first: str) -> None:
-        script = f"""
+
+@pytest.mark.parametrize("given", [{"until": "maybe"}, {"volume": 0}, {"key": "mine"}, {"per_second": 0}])
+def test_an_impossible_value_is_refused(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must be|is none of"), sandboxed(**given):
+        pass  # pragma: no cover
+
+
+def test_no_name_is_a_setting_of_the_client_and_an_argument_of_the_sandbox() -> None:
+    settings = {field.name for field in attrs.fields(Config)}
+    switches = {field.name for field in attrs.fields(Switches)}
+    arguments = set(inspect.signature(Sandbox).parameters)
+
+    assert (set(), set(), set()) == (settings & switches, settings & arguments, switches & arguments)
+
+
+def test_the_package_is_imported_at_first_use() -> None:
+    script = """
 import sys
 import trayport as tp
 assert "trayport.sandbox" not in sys.modules
-{first}
-with tp.sandbox() as client:
-    print(len(client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")) > 100)
+first = tp.sandbox
 import trayport.sandbox as room
 from trayport.sandbox import Sandbox
-print(room is tp.sandbox, room.Sandbox is Sandbox, tp.sandbox.Sandbox is Sandbox)
+print(room is first, tp.sandbox.Sandbox is Sandbox, callable(room))
 """
-        assert "True\nTrue True True\n" == run(script)
+    assert "True True False\n" == run(script)
 
-    def test_type_checkers_know_both_the_call_and_the_package(self, tmp_path: Path) -> None:
-        script = """
+
+def test_type_checkers_know_the_package_and_the_context_manager(tmp_path: Path) -> None:
+    script = """
 import trayport as tp
 import trayport.sandbox as room
 from trayport.sandbox import Asked, Sandbox
@@ -190,19 +189,19 @@ from trayport.testing import sandboxed
 def paths(one: Sandbox, other: room.Sandbox) -> list[Asked]:
     return one.asked + other.asked
 
-with tp.sandbox(seed=2) as client, room.Sandbox() as one, tp.sandbox.Sandbox() as other, sandboxed() as third:
-    reveal_type(client)
+with room.Sandbox() as one, tp.sandbox.Sandbox() as other, sandboxed(seed=2) as third:
+    reveal_type(third)
     paths(one, other) + third.asked
 """
-        (tmp_path / "script.py").write_text(script, encoding="utf-8")
-        command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path)]
-        environment = {**os.environ, "MYPYPATH": str(ROOT)}
-        done = subprocess.run(
-            [*command, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-        )
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path)]
+    environment = {**os.environ, "MYPYPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
 
-        assert 'script.py:11: note: Revealed type is "trayport.client.client.Client"' in done.stdout
-        assert "Success: no issues found" in done.stdout
+    assert 'script.py:11: note: Revealed type is "trayport.sandbox.server.Sandbox"' in done.stdout
+    assert "Success: no issues found" in done.stdout
 
 
 SUITE = """
@@ -274,7 +273,7 @@ except ImportError as error:
         assert "False\n[]\nTrue\n" == run(script)
 
     def test_trying_things_out_does_not_import_pytest(self) -> None:
-        script = "import sys, trayport as tp\nwith tp.sandbox(): print('pytest' in sys.modules)"
+        script = "import sys, trayport as tp\nwith tp.testing.sandboxed(): print('pytest' in sys.modules)"
 
         assert "False\n" == run(script)
 

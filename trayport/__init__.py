@@ -70,21 +70,8 @@ from .planner import Plan
 from .status import Status
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from types import ModuleType
-
-    from . import testing
+    from . import sandbox, testing
     from .diagnosis import Check, Diagnosis
-
-    class _Sandbox(ModuleType):
-        """What ``trayport.sandbox`` is: a package that can be called."""
-
-        from .sandbox import Asked, Fault, Rights, Sandbox, Switches, Violation
-
-        def __call__(self, **given: Any) -> AbstractContextManager[Client]:
-            """See ``testing.sandbox``."""
-
-    sandbox: _Sandbox
 
 __all__ = [
     "__version__",

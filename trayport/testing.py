@@ -1,4 +1,4 @@
-"""For trials, and for tests of code that uses this package: a client of a sandbox, or one behind the flat functions."""
+"""For tests of code that uses this package: the flat functions on a sandbox, as a context manager and a fixture."""
 
 from __future__ import annotations
 
@@ -13,61 +13,59 @@ import pandas as pd
 
 from ._time import Clock, utc_now
 from .api import DEFAULT, configure
-from .client import Client
 from .config import Config
 from .errors import ConfigError
 from .sandbox import Sandbox, Switches
 
-__all__ = ["sandbox", "sandboxed", "trayport_sandbox"]
-
-
-@contextmanager
-def sandbox(**given: Any) -> Iterator[Client]:
-    """A client of a sandbox of its own; ``trayport.sandbox(...)`` is the same.
-
-    ``given`` are settings of ``Config``, such as ``tz`` or ``aliases``, and arguments of ``Sandbox``, such as ``seed``,
-    ``now`` or ``until``. Unless they say otherwise, there are no limits, reference data are kept in a folder that is
-    removed at the end, and no setting of this machine plays a part. With ``intraday=True`` the key may see today, and
-    with ``now`` the client lives at that time, too.
-
-    Raises ``ConfigError`` for a name that neither has, and ``ValueError`` for a value that is out of its bounds.
-
-    >>> import trayport as tp
-    >>> with tp.sandbox(aliases={"Gas": "TTF*"}) as client:
-    ...     client.resolve("Gas Apr-24").name
-    'TTF Hi Cal 51.6* Apr-24'
-    """
-    with _served(given) as (server, config), Client(config=config, clock=_clock_of(server)) as client:
-        yield client
+__all__ = ["sandboxed", "trayport_sandbox"]
 
 
 @contextmanager
 def sandboxed(**given: Any) -> Iterator[Sandbox]:
-    """Points the flat functions at a fresh sandbox, and back when the block ends.
+    """Point the flat functions at a new sandbox until the block ends.
 
-    What is ``given`` is as with ``sandbox``. The sandbox that it yields knows what it was asked.
+    The sandbox counts no rate limit unless ``limits=True``, reference data are cached in a temporary folder, and no
+    environment variable, settings file or keyring of the computer is read. With ``intraday=True`` the sandbox's key is
+    entitled to the current day; with ``now`` the client uses the same time as the sandbox.
 
+    Parameters
+    ----------
+    **given
+        Settings of ``Config``, such as ``tz`` or ``aliases``, and arguments of ``Sandbox``, such as ``seed``, ``now``
+        or ``until``. No name belongs to both.
+
+    Yields
+    ------
+    Sandbox
+        The server; its ``asked`` lists the requests that it received.
+
+    Raises
+    ------
+    ConfigError
+        A name that neither ``Config`` nor ``Sandbox`` has.
+    ValueError
+        A value that ``Config`` or ``Sandbox`` does not allow.
+
+    Examples
+    --------
     >>> import trayport as tp
-    >>> with sandboxed() as sandbox:
+    >>> with sandboxed(aliases={"Gas": "TTF*"}) as sandbox:
+    ...     tp.resolve("Gas Apr-24").name
     ...     frame = tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
     ...     [request.path for request in sandbox.asked][-1]
+    'TTF Hi Cal 51.6* Apr-24'
     '/trades'
     """
-    with _served(given) as (server, config), DEFAULT.temporarily_configured(_clock_of(server)):
-        configure(config=config)
-        yield server
-
-
-@contextmanager
-def _served(given: Mapping[str, Any]) -> Iterator[tuple[Sandbox, Config]]:
-    """A sandbox, and the settings of a client of it."""
-    settings, arguments = _sorted(given)
+    settings, arguments = _split(given)
     if settings.get("intraday"):
         arguments = {"key": "sandbox-intraday", **arguments}
     arguments = {"limits": False, **arguments}
     with Sandbox(**arguments) as server, tempfile.TemporaryDirectory(prefix="trayport-") as folder:
         limiter = "memory" if arguments["limits"] else "off"
-        yield server, Config().replace(**{**server.settings, "limiter": limiter, "cache_dir": folder, **settings})
+        config = Config().replace(**{**server.settings, "limiter": limiter, "cache_dir": folder, **settings})
+        with DEFAULT.temporarily_configured(_clock_of(server)):
+            configure(config=config)
+            yield server
 
 
 _SETTINGS = tuple(field.name for field in attrs.fields(Config))
@@ -77,7 +75,7 @@ _ARGUMENTS = (
 )
 
 
-def _sorted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings of the client, and the arguments of the sandbox: no name is both."""
     for name in given:
         if name not in (*_SETTINGS, *_ARGUMENTS):
