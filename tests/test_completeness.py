@@ -25,6 +25,7 @@ from support.relay import Relay, Reply, Rule
 from trayport import Client, Config, Front, TrayportWarning
 from trayport.endpoints import ACTIVITY, OHLCV, ORDER_BOOK, PRIVATE_TRADES, TOP_OF_BOOK, TRADES, Endpoint
 from trayport.sandbox import Asked, Sandbox
+from trayport.wire import contract_params
 
 Options = dict[str, Any]
 Drawn = st.SearchStrategy[Any]
@@ -403,7 +404,7 @@ def told(servers: Servers, wide: Wide, windows: Iterable[tuple[pd.Timestamp, pd.
     """The rows that the API itself tells, asked by plain requests."""
     named = {}
     if "contract" in wide.options:
-        named = dict(servers.client(servers.sandbox()).resolve(wide.options["contract"]).params())
+        named = dict(contract_params(servers.client(servers.sandbox()).resolve(wide.options["contract"])))
     found = []
     for start, end in windows:
         window = {"from": f"{start:%Y-%m-%dT%H:%M:%SZ}", "until": f"{end:%Y-%m-%dT%H:%M:%SZ}"}

@@ -1,4 +1,4 @@
-"""Contracts and products: typed ids, names that are not compared, and what goes on the wire."""
+"""Contracts and products: typed ids, names that are not compared."""
 
 from __future__ import annotations
 
@@ -11,34 +11,10 @@ import pytest
 from attrs import evolve
 
 from trayport import Contract, ContractError, Front, Instrument, Market
-from trayport.contracts.contract import kind_of
 
 TTF = Market(10000065, "TTF Hi Cal 51.6")
 APRIL = Contract(TTF, 10000305, 232, name="TTF Hi Cal 51.6* Apr-23")
 MAY = Contract(TTF, 10000305, 233, name="TTF Hi Cal 51.6* May-23")
-
-
-def test_a_single_period_goes_on_the_wire_with_its_ids() -> None:
-    assert (
-        ("marketId", "10000065"),
-        ("sequenceId", "10000305"),
-        ("sequenceItemId", "232"),
-        ("contractType", "SinglePeriod"),
-    ) == APRIL.params()
-
-
-@pytest.mark.parametrize(
-    "kind, wire, name", [("spread", "Spread", "Apr-23/May-23"), ("range", "Range", "Apr-23..May-23")]
-)
-def test_two_periods_go_with_the_second_one_and_the_short_type(kind: str, wire: str, name: str) -> None:
-    joined = getattr(APRIL, kind)(MAY)
-
-    assert {"secondSequenceItemId": "233", "contractType": wire}.items() <= dict(joined.params()).items()
-    assert f"TTF Hi Cal 51.6* {name}" == joined.name
-
-
-def test_an_instrument_is_named_by_its_own_parameter() -> None:
-    assert "instrumentId" == Contract(Instrument(10002806), 10000305, 232).params()[0][0]
 
 
 def test_names_and_deliveries_are_not_compared() -> None:
@@ -174,25 +150,6 @@ def test_a_front_takes_ids_out_of_frames() -> None:
 def test_a_front_says_what_it_asks_for() -> None:
     assert "TTF front 12 of Months" == Front("TTF", "Months", 12).label
     assert "TTF Hi Cal 51.6* front 12 of 10000305" == Front(TTF, 10000305, 12).label
-
-
-@pytest.mark.parametrize("wire", [None, 5])
-def test_a_type_that_is_no_text_is_an_error(wire: object) -> None:
-    with pytest.raises(ContractError, match="contract type"):
-        kind_of(wire)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "wire, kind",
-    [("SinglePeriod", "single"), ("Spread", "spread"), ("PeriodSpread", "spread"), ("periodrange", "range")],
-)
-def test_both_spellings_of_a_type_are_read(wire: str, kind: str) -> None:
-    assert kind == kind_of(wire)
-
-
-def test_an_unknown_type_is_an_error_and_no_guess() -> None:
-    with pytest.raises(ContractError, match="'Strip'"):
-        kind_of("Strip")
 
 
 def test_contracts_pickle() -> None:

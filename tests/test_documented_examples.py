@@ -20,7 +20,7 @@ from openapi_schema_validator import OAS31Validator
 from support.fake import Clock
 
 from trayport import BadRequest, Client, Config, Contract, Front, Instrument, Market, TrayportWarning
-from trayport._time import instant, wire
+from trayport._time import instant, iso
 from trayport.limits import RateLimiter
 
 DATA = Path(__file__).parent / "data"
@@ -35,7 +35,7 @@ def parameters(url: str) -> dict[str, list[str]]:
     for name, text in parse_qsl(urlsplit(url).query):
         found[name.lower()] += text.split(",")
     for name in ("from", "until", "at", "startdate"):
-        found |= {name: [wire(instant(text, "UTC")) for text in found[name]]} if name in found else {}
+        found |= {name: [iso(instant(text, "UTC")) for text in found[name]]} if name in found else {}
     return dict(found)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from trayport import Contract, ContractError, Front, Market, QueryError, TrayportWarning
-from trayport._time import wire
+from trayport._time import iso
 from trayport.queries import Queries, Query, Scene
 
 APRIL = Contract(Market(10000065), 10000305, 232)
@@ -176,7 +176,7 @@ class TestOtherQuestions:
     def test_dates_of_fine_candles_are_days_of_the_zone(self) -> None:
         asked = Questions("Europe/Amsterdam").ohlcv("x", "2024-01-01", "2024-01-02", "1h")
 
-        assert "2023-12-31T23:00:00Z" == wire(asked.window.start)
+        assert "2023-12-31T23:00:00Z" == iso(asked.window.start)
 
     @pytest.mark.parametrize(
         "start, end, interval, match",
@@ -203,7 +203,7 @@ class TestOtherQuestions:
     def test_no_end_of_a_book_is_that_of_the_last_whole_interval(self) -> None:
         asked = Questions(intraday=True).top_of_book("x", "2026-11-19T08:00:01", None, "1h")
 
-        assert "2026-11-20T09:00:01Z" == wire(asked.window.end)
+        assert "2026-11-20T09:00:01Z" == iso(asked.window.end)
 
     @pytest.mark.parametrize("question", ["top_of_book", "order_book"])
     def test_before_there_were_orders_nothing_is_asked(self, question: str) -> None:
@@ -227,8 +227,8 @@ class TestOtherQuestions:
             Questions().activity(start, end)
 
     def test_own_trades_are_there_at_once(self) -> None:
-        assert "2026-11-20T10:00:00Z" == wire(Questions().private_trades("2026-11-20").window.end)
-        assert "2026-11-21T00:00:00Z" == wire(Questions().private_trades("2026-11-20", "2026-11-21").window.end)
+        assert "2026-11-20T10:00:00Z" == iso(Questions().private_trades("2026-11-20").window.end)
+        assert "2026-11-21T00:00:00Z" == iso(Questions().private_trades("2026-11-20", "2026-11-21").window.end)
 
     def test_a_snapshot_without_its_minute_is_refused_with_one_that_makes_sense(self) -> None:
         with pytest.raises(QueryError, match="such as at='2026-11-19T16:00:00Z'"):

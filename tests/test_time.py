@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayport._time import Window, instant, short, utc_now, window, wire
+from trayport._time import Window, instant, iso, short, utc_now, window
 from trayport.errors import QueryError
 
 NOW = pd.Timestamp("2026-11-20T10:11:12.5", tz="UTC")
@@ -36,7 +36,7 @@ NOW = pd.Timestamp("2026-11-20T10:11:12.5", tz="UTC")
     ],
 )
 def test_a_time_is_read_in_the_given_zone_unless_it_has_one(when: object, expected: str) -> None:
-    assert expected == wire(instant(when, "Europe/Amsterdam"))  # type: ignore[arg-type]
+    assert expected == iso(instant(when, "Europe/Amsterdam"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_local_time_that_the_clocks_skip_or_repeat_is_refused(when: str) -> No
 def test_a_date_alone_is_its_first_instant_whatever_the_clocks_do_at_midnight(
     when: object, tz: str, expected: str
 ) -> None:
-    assert expected == wire(instant(when, tz))  # type: ignore[arg-type]
+    assert expected == iso(instant(when, tz))  # type: ignore[arg-type]
 
 
 def test_a_datetime_that_its_own_zone_skips_is_refused() -> None:
@@ -97,7 +97,7 @@ def test_a_datetime_that_its_own_zone_skips_is_refused() -> None:
     with pytest.raises(QueryError, match="does not exist or exists twice in Europe/Amsterdam"):
         instant(skipped, "UTC")
 
-    assert "2024-03-31T01:30:00Z" == wire(instant(skipped.replace(hour=3), "UTC"))
+    assert "2024-03-31T01:30:00Z" == iso(instant(skipped.replace(hour=3), "UTC"))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_time_at_the_very_edge_of_what_can_be_counted_is_refused(when: str, tz
 def test_what_goes_on_the_wire_reads_back_as_the_same_moment(moment: datetime.datetime) -> None:
     read = instant(moment.replace(microsecond=0), "UTC")
 
-    assert read == instant(wire(read), "Europe/London")
+    assert read == instant(iso(read), "Europe/London")
 
 
 def ask(start: str, end: str | None, *, tz: str = "UTC", intraday: bool = False) -> Window:
@@ -124,7 +124,7 @@ def ask(start: str, end: str | None, *, tz: str = "UTC", intraday: bool = False)
     "intraday, end", [(False, "2026-11-20T00:00:00Z"), (True, "2026-11-20T10:11:12Z")], ids=["midnight", "now"]
 )
 def test_no_end_is_the_last_moment_that_there_are_data_for(intraday: bool, end: str) -> None:
-    assert end == wire(ask("2026-11-01", None, intraday=intraday).end)
+    assert end == iso(ask("2026-11-01", None, intraday=intraday).end)
 
 
 def test_a_start_beyond_all_data_makes_an_empty_window() -> None:
@@ -142,25 +142,25 @@ def test_an_end_in_today_needs_intraday_rights() -> None:
 
 
 def test_todays_local_midnight_is_no_end_in_today_east_of_greenwich() -> None:
-    assert "2026-11-19T23:00:00Z" == wire(ask("2026-11-01", "2026-11-20", tz="Europe/Amsterdam").end)
+    assert "2026-11-19T23:00:00Z" == iso(ask("2026-11-01", "2026-11-20", tz="Europe/Amsterdam").end)
 
 
 def test_with_intraday_rights_an_end_may_lie_ahead() -> None:
-    assert "2026-11-21T00:00:00Z" == wire(ask("2026-11-01", "2026-11-21", intraday=True).end)
+    assert "2026-11-21T00:00:00Z" == iso(ask("2026-11-01", "2026-11-21", intraday=True).end)
 
 
 def test_no_end_is_made_whole_and_an_end_that_is_given_is_not() -> None:
     def hours(end: str | None) -> Window:
         return window("2026-11-01", end, tz="UTC", known=NOW, cut=lambda first, known: known.floor("h"))
 
-    assert "2026-11-20T10:00:00Z" == wire(hours(None).end)
-    assert "2026-11-19T10:30:00Z" == wire(hours("2026-11-19T10:30").end)
+    assert "2026-11-20T10:00:00Z" == iso(hours(None).end)
+    assert "2026-11-19T10:30:00Z" == iso(hours("2026-11-19T10:30").end)
 
 
 def test_dates_may_be_days_of_another_zone_than_times() -> None:
     read = window("2024-06-01", "2024-06-02T00:00", tz="Europe/Amsterdam", known=NOW, days_in="UTC")
 
-    assert ("2024-06-01T00:00:00Z", "2024-06-01T22:00:00Z") == (wire(read.start), wire(read.end))
+    assert ("2024-06-01T00:00:00Z", "2024-06-01T22:00:00Z") == (iso(read.start), iso(read.end))
 
 
 def test_a_window_cannot_run_backwards() -> None:

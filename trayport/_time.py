@@ -121,7 +121,7 @@ class Window:
     @end.validator
     def _not_before_start(self, _: object, end: pd.Timestamp) -> None:
         if end < self.start:
-            raise QueryError(f"the window ends at {wire(end)}, before it starts at {wire(self.start)}")
+            raise QueryError(f"the window ends at {iso(end)}, before it starts at {iso(self.start)}")
 
     @property
     def empty(self) -> bool:
@@ -157,16 +157,16 @@ def window(
         raise QueryError(f"end {end!r} lies before start {start!r}; the window is [start, end)")
     if last > known and not beyond:
         raise QueryError(
-            f"end {end!r} is later than {wire(known)}, where data end without intraday rights: leave `end` "
+            f"end {end!r} is later than {iso(known)}, where data end without intraday rights: leave `end` "
             "out to get all there is, or set Config.intraday=True (TRAYPORT_INTRADAY) if your key may see today"
         )
     return Window(first, last)
 
 
-def wire(moment: pd.Timestamp) -> str:
-    """``moment`` as the API takes it: ISO 8601 in UTC, whole seconds.
+def iso(moment: pd.Timestamp) -> str:
+    """Return a UTC timestamp as ISO 8601 text in whole seconds.
 
-    >>> wire(pd.Timestamp("2024-01-31 09:30", tz="UTC"))
+    >>> iso(pd.Timestamp("2024-01-31 09:30", tz="UTC"))
     '2024-01-31T09:30:00Z'
     """
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
-from typing import TypeAlias
 
 import pandas as pd
 from attrs import evolve, field, frozen
 
-from ._time import Window, wire
+from ._time import Window
 from .config import Rate
 from .contracts import Contract, Front, Product
 from .endpoints import ACTIVITY, Endpoint, Request
 from .queries import Query
+from .wire import (
+    Params,
+    contract_params,
+    field_params,
+    front_params,
+    instant_params,
+    interval_params,
+    option_params,
+    window_params,
+)
 
 __all__ = ["COUNTED", "Piece", "Plan", "plan"]
-
-Pair: TypeAlias = tuple[str, str]
-Params: TypeAlias = tuple[Pair, ...]
 
 
 @frozen
@@ -141,13 +146,13 @@ class _Ask:
 def _cut(query: Query, window: Window) -> Iterator[_Ask]:
     """``window`` in consecutive pieces, none longer than one request may ask for, in elapsed time."""
     if query.endpoint.instant:
-        yield _Ask(window, window.end, () if query.at is None else (("at", wire(query.at)),))
+        yield _Ask(window, window.end, instant_params(query.at))
         return
     start = window.start
     while start < window.end:
         end = min(_reach(query, start), window.end)
         until = _beyond_seam(query, end) if end < window.end else end
-        yield _Ask(Window(start, end), until, (("from", wire(start)), ("until", wire(until))))
+        yield _Ask(Window(start, end), until, window_params(start, until))
         start = end
 
 
@@ -205,41 +210,29 @@ def _piece(endpoint: Endpoint, ask: _Ask, subject: _Subject) -> Piece:
 
 def _subjects(query: Query, contracts: Sequence[Contract], csv: bool) -> list[_Subject]:
     if not contracts:
-        return [_subject(query, ("all contracts",), [], csv, tell_apart=query.endpoint.named)]
+        return [_subject(query, ("all contracts",), (), csv, tell_apart=query.endpoint.named)]
     return [_several(query, group, csv) for group in _groups(contracts, query.endpoint.batch)]
 
 
 def _several(query: Query, group: tuple[Contract, ...], csv: bool) -> _Subject:
-    first = group[0]
-    # The parameters of one contract, with the item's repeated for each of the others.
-    named = [
-        pair
-        for name, value in first.params()
-        for pair in (
-            [(name, str(contract.item_id)) for contract in group] if name == "sequenceItemId" else [(name, value)]
-        )
-    ]
     names = tuple(contract.label for contract in group)
-    subject = _subject(query, names, named, csv, tell_apart=len(group) > 1)
-    return evolve(subject, product=first.product, contracts=group)
+    subject = _subject(query, names, contract_params(*group), csv, tell_apart=len(group) > 1)
+    return evolve(subject, product=group[0].product, contracts=group)
 
 
 def _front(query: Query, front: Front, csv: bool) -> _Subject:
     product = front.product
     if isinstance(product, str):
         raise TypeError(f"{front} is to be resolved before it is planned")
-    named = [
-        (product.parameter, str(product.id)),
-        ("sequenceId", str(front.sequence)),
-        ("tradingItems", str(front.count)),
-        ("contractType", "SinglePeriod"),
-    ]
+    named = front_params(product, front.sequence, front.count)
     return evolve(_subject(query, (front.label,), named, csv, tell_apart=True), product=product)
 
 
-def _subject(query: Query, names: tuple[str, ...], named: list[Pair], csv: bool, *, tell_apart: bool) -> _Subject:
+def _subject(query: Query, names: tuple[str, ...], named: Params, csv: bool, *, tell_apart: bool) -> _Subject:
     endpoint = query.endpoint
-    params = (*_width(query), *named, *_options(query), *_fields(query, tell_apart=tell_apart))
+    interval = query.interval
+    width = () if interval is None else interval_params(interval.count, interval.unit)
+    params = (*width, *named, *_options(query), *_fields(query, tell_apart=tell_apart))
     nested = tell_apart or (query.include_private and any("." in column.wire for column in endpoint.of("private")))
     return _Subject(names, params, csv and endpoint.flat and not nested)
 
@@ -253,39 +246,29 @@ def _checks(query: Query) -> Iterator[Piece]:
     start, end = query.window.start.ceil(ACTIVITY.grain), query.window.end.floor(ACTIVITY.grain)
     start = max(start, ACTIVITY.since or start)
     counts = Query(ACTIVITY, (), Window(start, max(start, end)), query.tz, COUNTED, routes=query.routes)
-    subject = evolve(_subject(counts, ("counts",), [], False, tell_apart=False), verifies=True)
+    subject = evolve(_subject(counts, ("counts",), (), False, tell_apart=False), verifies=True)
     return (_piece(ACTIVITY, ask, subject) for ask in _cut(counts, counts.window))
 
 
 # --- what a request says ---------------------------------------------------------------------------------------
 
 
-def _width(query: Query) -> list[Pair]:
-    interval = query.interval
-    return [] if interval is None else [("interval", str(interval.count)), ("intervalUnit", interval.unit)]
-
-
-def _options(query: Query) -> list[Pair]:
+def _options(query: Query) -> Params:
     """What differs from the API's own defaults."""
-    options: list[Pair] = []
-    if query.depth is not None:
-        options.append(("depth", str(query.depth)))
-    if query.max_spread is not None:
-        options.append(("maxSpread", f"{Decimal(str(query.max_spread)):f}"))
-    if query.include_private and "include_private" in query.endpoint.options:
-        options.append(("includePrivate", "true"))
-    if query.include_empty:
-        options.append(("includeEmptyBuckets", "true"))
-    options += [("routes", route) for route in query.routes]
-    if query.routes and "deduplicate" in query.endpoint.options:
-        options.append(("deduplicateRoutes", str(query.deduplicate).lower()))
-    return options
+    known = query.endpoint.options
+    return option_params(
+        depth=query.depth,
+        max_spread=query.max_spread,
+        include_private=query.include_private and "include_private" in known,
+        include_empty=query.include_empty,
+        routes=query.routes,
+        deduplicate=query.deduplicate if query.routes and "deduplicate" in known else None,
+    )
 
 
-def _fields(query: Query, *, tell_apart: bool) -> list[Pair]:
+def _fields(query: Query, *, tell_apart: bool) -> Params:
     # With routes the server adds the column `route` by itself (guide p. 31).
     columns = [column for column in query.fields if not (column.name == "route" and query.routes)]
-    names = dict.fromkeys((*query.endpoint.always_asked, *(column.asked_as for column in columns)))
-    # Snapshots say it of themselves.
-    contract = ["contract"] if tell_apart and not query.endpoint.rows_at else []
-    return [("optionalFields", name) for name in (*names, *contract)]
+    # Snapshots say of themselves which contract they are of.
+    contract = tell_apart and not query.endpoint.rows_at
+    return field_params((*query.endpoint.always_asked, *(column.asked_as for column in columns)), contract=contract)

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from ..api import DEFAULT
+from ..wire import contract_params
 from .output import table, write
 
 __all__ = ["add_commands"]
@@ -42,7 +43,7 @@ def _resolve(options: argparse.Namespace) -> None:
     delivery = " to ".join(f"{moment:%Y-%m-%d}" for moment in (contract.period_start, contract.period_end) if moment)
     # Of a spread, what is known is when its first period delivers.
     said = "first delivers" if contract.kind == "spread" else "delivers"
-    print(table([("name", contract.name), *contract.params(), (said, delivery or "rolls with the calendar")]))
+    print(table([("name", contract.name), *contract_params(contract), (said, delivery or "rolls with the calendar")]))
 
 
 def _venues(options: argparse.Namespace) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..contracts import Contract, Instrument, Market
-from ..contracts.contract import kind_of
 from ..decoding import STRING
 from ..errors import ContractError, NotFound, QueryError, TrayportWarning
+from ..wire import kind_of
 
 if TYPE_CHECKING:
     from ..refdata import Catalogue

@@ -10,11 +10,11 @@ import pandas as pd
 
 from .._time import Window
 from ..contracts import Contract
-from ..contracts.contract import kind_of
 from ..decoding import Schema
 from ..endpoints import ACTIVITY
 from ..errors import TrayportWarning
 from ..planner import COUNTED
+from ..wire import kind_of
 
 __all__ = ["COUNTS", "verified"]
 

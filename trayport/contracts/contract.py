@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from attrs import evolve, field, frozen
 
@@ -28,15 +28,6 @@ __all__ = [
 
 Kind: TypeAlias = Literal["single", "spread", "range"]
 
-# guide p. 28 for requests; answers say PeriodSpread and PeriodRange (guide pp. 21, 23, 26).
-_WIRE: dict[Kind, str] = {"single": "SinglePeriod", "spread": "Spread", "range": "Range"}
-_KINDS: dict[str, Kind] = {
-    "singleperiod": "single",
-    "spread": "spread",
-    "periodspread": "spread",
-    "range": "range",
-    "periodrange": "range",
-}
 # How the two periods of each kind stand together in a name.
 JOINTS: dict[Kind, str] = {"spread": "/", "range": ".."}
 
@@ -68,7 +59,6 @@ class Instrument:
     spelling: str | None = field(default=None, eq=False, repr=False, kw_only=True)
     """What finds it where its plain name would find another product."""
 
-    parameter: ClassVar[str] = "instrumentId"
     kind: ClassVar[str] = "instrument"
 
     @property
@@ -86,7 +76,6 @@ class Market:
     spelling: str | None = field(default=None, eq=False, repr=False, kw_only=True)
     """What finds it where its plain name would find another product."""
 
-    parameter: ClassVar[str] = "marketId"
     kind: ClassVar[str] = "market"
 
     @property
@@ -136,9 +125,9 @@ class Contract:
 
     >>> april = Contract(Market(10000065), 10000305, 232)
     >>> may = Contract(Market(10000065), 10000305, 233)
-    >>> april.spread(may).params()
-    (('marketId', '10000065'), ('sequenceId', '10000305'), ('sequenceItemId', '232'),
-     ('secondSequenceItemId', '233'), ('contractType', 'Spread'))
+    >>> april.spread(may)
+    Contract(product=Market(id=10000065, name=None), sequence_id=10000305, item_id=232, second_item_id=233,
+             kind='spread', name=None)
     """
 
     product: Product = field(validator=_product)
@@ -152,7 +141,7 @@ class Contract:
 
     @kind.validator
     def _fits(self, _: object, kind: object) -> None:
-        if not isinstance(kind, str) or kind not in _WIRE:
+        if kind not in get_args(Kind):
             raise ContractError(f"kind {kind!r} is none of 'single', 'spread' and 'range'")
         if kind == "single" and self.second_item_id is not None:
             raise ContractError("a second period makes a contract a spread or a range: give kind='spread' or 'range'")
@@ -205,17 +194,6 @@ class Contract:
         items = str(self.item_id) if self.second_item_id is None else f"{self.item_id}, {self.second_item_id}"
         return f"{self.product.label} {self.sequence_id}:{items}"
 
-    def params(self) -> tuple[tuple[str, str], ...]:
-        """What names this contract in a request."""
-        second = () if self.second_item_id is None else (("secondSequenceItemId", str(self.second_item_id)),)
-        return (
-            (self.product.parameter, str(self.product.id)),
-            ("sequenceId", str(self.sequence_id)),
-            ("sequenceItemId", str(self.item_id)),
-            *second,
-            ("contractType", _WIRE[self.kind]),
-        )
-
 
 # A name that two sequences of a product share is made exact by the sequence's id behind it: "TTF BOM [10000302]".
 QUALIFIER = re.compile(r"\s*\[(?P<sequence>\d{1,18})\]$", re.ASCII)
@@ -234,14 +212,6 @@ def _joined(first: Contract, second: Contract, kind: Kind) -> str | None:
 def workaround(kind: Kind) -> str:
     """What to do where the API has no such spread or range."""
     return "ask for the two and take the difference" if kind == "spread" else "ask for each of its periods"
-
-
-def kind_of(wire: str) -> Kind:
-    """The kind that a contract type of an answer means; both spellings of each are in use."""
-    try:
-        return _KINDS[wire.lower()]
-    except (AttributeError, KeyError):
-        raise ContractError(f"contract type {wire!r} is none of {', '.join(_KINDS)}") from None
 
 
 @frozen

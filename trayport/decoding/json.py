@@ -18,6 +18,7 @@ from attrs import define, evolve, field, frozen
 
 from ..endpoints import Column, DType, Endpoint
 from ..errors import DecodeError
+from ..wire import CONTRACT_OBJECT
 from .cells import Misfit, pack, pack_quickly
 from .rows import Rows
 from .schema import Check, Schema
@@ -170,14 +171,16 @@ def _contract_decoder() -> msgspec.json.Decoder[Any]:
     import msgspec
 
     fields: list[Any] = [
-        ("contractType", str),
-        ("sequenceId", int),
-        ("sequenceItemId", int),
-        ("secondSequenceItemId", int | None, None),
-        ("marketId", int | None, None),
-        ("instrumentId", int | None, None),
+        ("contract_type", str),
+        ("sequence_id", int),
+        ("item_id", int),
+        ("second_item_id", int | None, None),
+        ("market_id", int | None, None),
+        ("instrument_id", int | None, None),
     ]
-    return msgspec.json.Decoder(msgspec.defstruct("ContractObject", fields, gc=False, frozen=True))
+    return msgspec.json.Decoder(
+        msgspec.defstruct("ContractObject", fields, rename=CONTRACT_OBJECT, gc=False, frozen=True)
+    )
 
 
 # --- from rows to cells --------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 from attrs import define, field, frozen
 
-from ..contracts.contract import kind_of
 from ..errors import ContractError, DecodeError, QueryError
+from ..wire import kind_of
 from .frames import framed
 from .schema import Ids, Naming, Schema, Table
 
@@ -219,6 +219,6 @@ def _told() -> Iterator[None]:
 
 
 def _ids(contract: Any) -> Ids:
-    kind = kind_of(contract.contractType)
-    second = None if kind == "single" else contract.secondSequenceItemId
-    return Ids(contract.sequenceId, contract.sequenceItemId, second, kind, contract.marketId, contract.instrumentId)
+    kind = kind_of(contract.contract_type)
+    second = None if kind == "single" else contract.second_item_id
+    return Ids(contract.sequence_id, contract.item_id, second, kind, contract.market_id, contract.instrument_id)

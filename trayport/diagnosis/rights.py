@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import pandas as pd
 
-from .._time import wire
 from ..contracts import Contract, Market, SequenceItem
 from ..endpoints import ACTIVITY, PRIVATE_TRADES, REFERENCE, TOP_OF_BOOK, Request
 from ..refdata.models import Entry, SequenceEntry, parse, read
 from ..transport.answer import AttemptResult
+from ..wire import contract_params, interval_params, window_params
 from .checks import Check, not_checked
 from .way import is_of_use
 
@@ -38,27 +38,22 @@ _LIKELY = ("TTF Hi Cal 51.6", "Months")
 MARKETS = Request(REFERENCE["markets"])
 
 
-def _minute(end: pd.Timestamp) -> tuple[tuple[str, str], ...]:
-    return ("from", wire(end - _MINUTE)), ("until", wire(end))
-
-
 def private_trades(now: pd.Timestamp) -> Request:
     """One's own, of the last minute that every key may see."""
-    return Request(PRIVATE_TRADES, _minute(now.floor("D")), until=now.floor("D"))
+    return Request(PRIVATE_TRADES, window_params(now.floor("D") - _MINUTE, now.floor("D")), until=now.floor("D"))
 
 
 def this_minute(now: pd.Timestamp) -> Request | None:
     """What was traded in the last whole minute, of any product; None where that was still yesterday."""
     end = now.floor("min")
-    return None if end == end.floor("D") else Request(ACTIVITY, _minute(end), until=end)
+    return None if end == end.floor("D") else Request(ACTIVITY, window_params(end - _MINUTE, end), until=end)
 
 
 def top_of_book(now: pd.Timestamp, contract: Contract) -> Request:
     """One point, at the end of yesterday."""
     end = now.floor("D")
-    width = (("interval", "1"), ("intervalUnit", "minute"))
-    return Request(TOP_OF_BOOK, (*_minute(end), *width, *((name, str(value)) for name, value in contract.params())),
-                   until=end)  # fmt: skip
+    params = (*window_params(end - _MINUTE, end), *interval_params(1, "minute"), *contract_params(contract))
+    return Request(TOP_OF_BOOK, params, until=end)
 
 
 def contract(markets: AttemptResult, ask: Callable[[Request], AttemptResult]) -> Contract:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from .._time import Window, instant, wire
+from .._time import Window, instant, iso
 from ..contracts import Contract, ContractLike, Front, as_int
 from ..endpoints import Column, Endpoint
 from ..errors import ContractError, QueryError, TrayportWarning
@@ -135,8 +135,8 @@ def on_grid(window: Window, interval: Interval) -> Window:
         floor = interval.floor(moment)
         if floor != moment:
             raise QueryError(
-                f"{name} {wire(moment)} is not on the grid of {interval} candles, which is UTC's: the nearest points "
-                f"are {wire(floor)} and {wire(interval.after(floor, 1))}"
+                f"{name} {iso(moment)} is not on the grid of {interval} candles, which is UTC's: the nearest points "
+                f"are {iso(floor)} and {iso(interval.after(floor, 1))}"
             )
     return window
 
@@ -145,9 +145,9 @@ def on_grain(window: Window, endpoint: Endpoint) -> Window:
     """``window``, if it begins and ends with a whole minute, and not before there are data."""
     for name, moment in (("start", window.start), ("end", window.end)):
         if moment != moment.floor(endpoint.grain):
-            raise QueryError(f"{name} {wire(moment)} is not a whole minute, the finest that {endpoint.name} takes")
+            raise QueryError(f"{name} {iso(moment)} is not a whole minute, the finest that {endpoint.name} takes")
     if endpoint.since is not None and window.start < endpoint.since:
-        raise QueryError(f"start {wire(window.start)} lies before {wire(endpoint.since)}, where {endpoint.name} begins")
+        raise QueryError(f"start {iso(window.start)} lies before {iso(endpoint.since)}, where {endpoint.name} begins")
     return window
 
 
@@ -160,7 +160,7 @@ def moment(at: When | None, endpoint: Endpoint, scene: Scene) -> pd.Timestamp | 
         raise QueryError(f"at {at!r} is not a whole minute, the finest that {endpoint.name} takes")
     if read > scene.known and not scene.intraday:
         raise QueryError(
-            f"at {at!r} is later than {wire(scene.known)}, where data end without intraday rights: ask for an earlier "
+            f"at {at!r} is later than {iso(scene.known)}, where data end without intraday rights: ask for an earlier "
             "one, or set Config.intraday=True (TRAYPORT_INTRADAY) if your key may see today"
         )
     return read
@@ -171,11 +171,11 @@ def within_orders(window: Window) -> Window:
     known = {code: pd.Timestamp(venue.orders_from, tz="UTC") for code, venue in VENUES.items() if venue.orders_from}
     first = min(known.values())
     if window.end <= first and not window.empty:
-        raise QueryError(f"the window {window} ends before {wire(first)}, from which on there are orders (guide p. 32)")
+        raise QueryError(f"the window {window} ends before {iso(first)}, from which on there are orders (guide p. 32)")
     late = [code for code, since in known.items() if since > window.start]
     if late and not window.empty:
         warnings.warn(
-            f"the books of {', '.join(sorted(late))} begin only after {wire(window.start)} (guide p. 32): until then "
+            f"the books of {', '.join(sorted(late))} begin only after {iso(window.start)} (guide p. 32): until then "
             "theirs are missing; trayport.venues() has the dates",
             TrayportWarning,
             stacklevel=4,

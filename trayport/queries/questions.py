@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
-from .._time import Window, window, wire
+from .._time import Window, iso, window
 from ..contracts import ContractLike
 from ..endpoints import (
     ACTIVITY,
@@ -503,7 +503,7 @@ class Queries(ABC, Generic[T_co]):
         if at is None and not scene.intraday:
             raise QueryError(
                 "at is needed without intraday rights, since the server would take 00:00 UTC, when the books of "
-                f"exchanges are empty: give one, such as at={wire(_last_afternoon(scene.now))!r}"
+                f"exchanges are empty: give one, such as at={iso(_last_afternoon(scene.now))!r}"
             )
         return self._ask(_instant(scene, SNAPSHOTS, contract, at))
 

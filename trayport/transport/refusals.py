@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 import requests
@@ -14,6 +13,7 @@ from attrs import frozen
 from ..config import Secret
 from ..endpoints import Request
 from ..errors import APIError, BadRequest, IntradayNotAllowed, NotAllowed, NotFound, RateLimited, ServerError
+from ..wire import entitlement_params, error_detail
 
 __all__ = ["MOST_OF_A_REASON", "Reader", "subject"]
 
@@ -23,13 +23,10 @@ _MOST_OF_AN_ERROR = 1 << 16
 _ErrorOf: TypeAlias = type[APIError]
 _STATUS: dict[int, _ErrorOf] = {400: BadRequest, 401: NotAllowed, 404: NotFound}
 
-# What a key has a right to, or not: a product, its own orders beside it, routes. Other dates and items change nothing.
-_RIGHTS = frozenset({"marketId", "instrumentId", "includePrivate", "routes"})
-
 
 def subject(request: Request) -> tuple[object, ...]:
     """What a 403 is about: the endpoint, the product, and what else needs a right."""
-    return request.endpoint.name, request.ids, tuple(pair for pair in request.params if pair[0] in _RIGHTS)
+    return request.endpoint.name, request.ids, entitlement_params(request.params)
 
 
 @frozen
@@ -47,7 +44,7 @@ class Reader:
         said = _beginning(response)
         # Redacted twice, since a key that JSON spells with escapes shows only when it is read.
         text = said[: _MOST_OF_AN_ERROR - len(self._key.reveal())].decode("utf-8", "replace")
-        detail = self.redacted(_detail(self.redacted(text)))[:MOST_OF_A_REASON]
+        detail = self.redacted(error_detail(self.redacted(text)))[:MOST_OF_A_REASON]
         return self._kind(request, response, detail, today), said
 
     def _kind(self, request: Request, response: requests.Response, detail: str, today: pd.Timestamp) -> APIError:
@@ -84,23 +81,3 @@ def _host(location: str) -> str:
         return urllib3.util.parse_url(location).host or "nowhere"
     except (ValueError, urllib3.exceptions.HTTPError):
         return "a place that is no URL"
-
-
-def _detail(text: str) -> str:
-    """What an error's body says, whatever its shape: the guide gives none, and users saw several."""
-    text = text.strip()
-    try:
-        said: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        # HTML comes from a gateway or a proxy; its markup helps nobody.
-        return "an HTML page instead of an answer" if text.startswith("<") else text
-    if not isinstance(said, dict):
-        return str(said) if said else ""
-    if isinstance(said.get("errors"), dict):
-        listed = (f"{name}: {_sentences(messages)}" for name, messages in said["errors"].items())
-        return "; ".join(listed)
-    return next((str(said[key]) for key in ("title", "detail", "message") if said.get(key)), "")
-
-
-def _sentences(messages: object) -> str:
-    return " ".join(map(str, messages)) if isinstance(messages, list) else str(messages)

@@ -31,6 +31,7 @@ from ..errors import (
 from ..hooks import Hook, RequestEvent, new_id
 from ..limits import ConcurrencyLimit, RateLimiter, Wait, limiter_of
 from ..status import Counts, Status
+from ..wire import request_headers
 from .answer import AttemptResult
 from .bodies import Body, TooLarge, is_framed
 from .breaker import Breaker
@@ -326,11 +327,7 @@ class Session:
                 "GET",
                 base + request.path,
                 params=list(request.params),
-                headers={
-                    "X-API-KEY": self._key.reveal(),
-                    "Accept": "text/csv" if request.csv else "application/json",
-                    "X-Request-ID": trial.attempt_id,
-                },
+                headers=request_headers(self._key.reveal(), trial.attempt_id, csv=request.csv),
             )
         )
         settings = self._http.settings_for(base)
