@@ -2,38 +2,40 @@
 
 ::
 
-    TrayportError                          .transient: may the same request succeed later?
+    TrayportError                          .problem .remedy .transient .request_id
     ├─ ConfigError (ValueError)            no key, unreadable settings
     ├─ QueryError (ValueError)             refused before anything was sent
     ├─ ContractError (ValueError)          a contract that cannot be, or cannot be traded so
     │  ├─ UnknownContract                  .name .near
     │  └─ AmbiguousContract                .name .candidates
-    ├─ TransportError                      .endpoint .attempts .request_id
-    │  ├─ ConnectionFailed                 transient  .detail
-    │  ├─ TimedOut                         transient  .detail
-    │  └─ CircuitOpen                      .retry_in
-    ├─ APIError                            .endpoint .status .detail .request_id
+    ├─ TransportError                      .endpoint .attempts .detail
+    │  ├─ ConnectionFailed                 transient
+    │  ├─ TimedOut                         transient
+    │  └─ CircuitOpen                      transient  .retry_in
+    ├─ APIError                            .endpoint .status .detail
     │  ├─ BadRequest                       400
     │  ├─ NotAllowed                       401, 403
     │  │  └─ IntradayNotAllowed            401 for a request that reached into today
     │  ├─ NotFound                         404
     │  ├─ RateLimited                      429, and 403 while waiting may clear it: transient  .retry_after
     │  └─ ServerError                      5xx: transient
-    ├─ DecodeError                         .endpoint .path .request_id
+    ├─ DecodeError                         .endpoint .path .detail
     └─ PartialDataError                    .frame .failures .resume()
 
-    Interrupted (KeyboardInterrupt)        .frame .failures .resume(); not a TrayportError
+    Interrupted (KeyboardInterrupt)        .frame .failures .resume() .problem .remedy; not a TrayportError
 
-    TrayportWarning (UserWarning)          nothing failed, but somebody should know
+    TrayportWarning (UserWarning)          .problem .remedy; nothing failed, but something needs attention
 
-Every error is a value: its facts are fields, it pickles, and it never holds the key or a header. ``request_id`` is
-the ``X-Request-ID`` of the last attempt, which logs and ``RequestEvent.id`` have, too (of a ``DecodeError`` without
-the number of the attempt); "" where nothing was sent.
+Every error is a value: its facts are fields, it pickles, and it never holds the key or a header. Its text is
+"<problem>; <remedy>": ``problem`` is what is wrong, and ``remedy`` is what to do about it, or None. ``transient`` is
+True if the same request may succeed later. ``request_id`` is the ``X-Request-ID`` of the last attempt, as in logs and
+``RequestEvent.id`` (of a ``DecodeError`` without the number of the attempt), or "" if nothing was sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -68,22 +70,62 @@ __all__ = [
 ]
 
 
-class TrayportWarning(UserWarning):
-    """Nothing failed, but something is not as it should be; the text says what and what to do."""
+class _WithRemedy(BaseException):
+    """An exception whose text is its problem and, if it has one, its remedy."""
 
+    remedy: str | None = None
 
-class TrayportError(Exception):
-    """The base of every error that this package raises."""
+    def __init__(self, message: str = "", remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
-    transient: ClassVar[bool] = False
-    """May the same request succeed later?"""
+    @property
+    def problem(self) -> str:
+        """What is wrong, without the remedy."""
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind: type = type(self)
         _, args, *state = tuple[Any, ...](super().__reduce__())
-        if has(kind):  # as it is now: which request it was about is known later than what went wrong
-            args = tuple(getattr(self, attribute.name) for attribute in fields(kind))
-        return kind, args, *state
+        if not has(kind):
+            return kind, args, *state
+        # The fields and not ``args``, since ``request_id`` is set after the error was made.
+        return partial(kind, **{each.alias: getattr(self, each.name) for each in fields(kind)}), (), *state
+
+
+class TrayportWarning(_WithRemedy, UserWarning):
+    """A warning: nothing failed, but something is not as it should be.
+
+    Parameters
+    ----------
+    message : str
+        The problem.
+    remedy : str, optional
+        The action that mends it.
+    """
+
+
+class TrayportError(_WithRemedy, Exception):
+    """Base class of every error that this package raises.
+
+    Parameters
+    ----------
+    message : str
+        The problem.
+    remedy : str, optional
+        The action that mends it.
+    """
+
+    transient: ClassVar[bool] = False
+    """True if the same request may succeed later."""
+    request_id: str = ""
+    """The ``X-Request-ID`` of the last attempt; "" if nothing was sent."""
+
+    def __str__(self) -> str:
+        return super().__str__() + (f" (X-Request-ID {self.request_id})" if self.request_id else "")
 
 
 class ConfigError(TrayportError, ValueError):
@@ -91,178 +133,204 @@ class ConfigError(TrayportError, ValueError):
 
 
 class QueryError(TrayportError, ValueError):
-    """The question cannot be asked as it stands; nothing was sent."""
+    """The query is not valid; nothing was sent."""
 
 
 class ContractError(TrayportError, ValueError):
-    """The contract cannot be, or cannot be traded in this way; nothing was sent."""
+    """The contract does not exist or cannot be used in this way; nothing was sent."""
 
 
 @define
 class UnknownContract(ContractError):
-    """No contract, product or sequence goes by this name; ``near`` holds what may be meant."""
+    """No contract, product or sequence has this name; ``near`` holds the nearest names."""
 
     name: str
     near: tuple[str, ...] = ()
+    remedy: str | None = field(kw_only=True, repr=False)
 
-    def __str__(self) -> str:
-        hint = f"the nearest are {_listed(self.near)}" if self.near else "trayport.search finds products by half a name"
-        return f"nothing is named {self.name!r}; {hint}"
+    @remedy.default
+    def _remedy(self) -> str:
+        return f"the nearest are {_listed(self.near)}" if self.near else "trayport.search finds products by half a name"
+
+    @property
+    def problem(self) -> str:
+        """The name that was not found."""
+        return f"nothing is named {self.name!r}"
 
 
 @define
 class AmbiguousContract(ContractError):
-    """The name fits more than one; ``candidates`` holds them, nearest first, each spelled so that it is exact."""
+    """The name has several meanings; ``candidates`` holds an exact name for each, nearest first."""
 
     name: str
     candidates: tuple[str, ...]
+    remedy: str | None = field(default="write one of them", kw_only=True, repr=False)
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        """The name and the first eight candidates."""
         more = len(self.candidates) - 8
         rest = f" and {more} more, which trayport.search lists" if more > 0 else ""
-        return f"{self.name!r} may mean {_listed(self.candidates[:8])}{rest}; write one of them"
+        return f"{self.name!r} may mean {_listed(self.candidates[:8])}{rest}"
 
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
-def _asked_as(request_id: str) -> str:
-    return f" (X-Request-ID {request_id})" if request_id else ""
-
-
 @define
 class TransportError(TrayportError):
-    """The request did not reach the API, or its answer did not come back whole."""
+    """The request did not reach the API, or its response did not arrive whole."""
 
     endpoint: str
     attempts: int
     detail: str = ""
     request_id: str = ""
+    remedy: str | None = field(default=None, kw_only=True, repr=False)
+    _failure: ClassVar[str] = "no answer"
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        """The endpoint, the number of attempts and the detail."""
         tries = {0: "", 1: " after 1 attempt"}.get(self.attempts, f" after {self.attempts} attempts")
-        return f"{self.endpoint}: {self._what()}{tries}{self.detail and ': ' + self.detail}{_asked_as(self.request_id)}"
-
-    def _what(self) -> str:
-        return "no answer"
+        return f"{self.endpoint}: {self._failure}{tries}{self.detail and ': ' + self.detail}"
 
 
 @define
 class ConnectionFailed(TransportError):
-    """No connection, or one that broke before the whole answer had come."""
+    """The connection could not be opened, or broke before the whole response had arrived."""
 
     transient: ClassVar[bool] = True
-
-    def _what(self) -> str:
-        return "the connection failed"
+    _failure: ClassVar[str] = "the connection failed"
 
 
 @define
 class TimedOut(TransportError):
-    """The server took longer than ``Config.timeout`` allows, or the question longer than ``Config.deadline``."""
+    """The server took longer than ``Config.timeout`` allows, or the query longer than ``Config.deadline``."""
 
     transient: ClassVar[bool] = True
-
-    def _what(self) -> str:
-        return "the server did not answer in time"
+    _failure: ClassVar[str] = "the server did not answer in time"
 
 
 @define
 class CircuitOpen(TransportError):
-    """The API kept failing, so nothing is sent to it for ``retry_in`` seconds."""
+    """The API kept failing, so that nothing is sent to it for ``retry_in`` seconds."""
 
     retry_in: float = 0.0
+    remedy: str | None = field(kw_only=True, repr=False)
     transient: ClassVar[bool] = True
 
-    def __str__(self) -> str:
-        last = f", at last with {self.detail!r}" if self.detail else ""
+    @remedy.default
+    def _remedy(self) -> str:
         seconds = max(1, round(self.retry_in))
-        return (
-            f"{self.endpoint}: the API failed several times in a row{last}, so it is left alone for a while; "
-            f"ask again in {seconds} second{'s' * (seconds > 1)}{_asked_as(self.request_id)}"
-        )
+        return f"ask again in {seconds} second{'s' * (seconds > 1)}"
+
+    @property
+    def problem(self) -> str:
+        """The endpoint and the last failure."""
+        last = f", at last with {self.detail!r}" if self.detail else ""
+        return f"{self.endpoint}: the API failed several times in a row{last}, so it is left alone for a while"
 
 
 @define
 class APIError(TrayportError):
-    """The API answered, with a status other than 200."""
+    """The API responded with a status other than 200."""
 
     endpoint: str
     status: int
     detail: str = ""
     request_id: str = ""
-    advice: ClassVar[str] = ""
+    remedy: str | None = field(default=None, kw_only=True, repr=False)
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        """The endpoint, the status and the detail."""
         try:
             phrase = f"{self.status} {HTTPStatus(self.status).phrase}"
         except ValueError:
             phrase = str(self.status)
         more = "" if self.detail.lower() in phrase.lower() else f": {self.detail}"
-        advice = f". {self.advice}" if self.advice else ""
-        return f"{self.endpoint}: {phrase}{more}{advice}{_asked_as(self.request_id)}"
+        return f"{self.endpoint}: {phrase}{more}"
 
 
 @define
 class BadRequest(APIError):
-    """400: the API refused a parameter; ``detail`` says which."""
+    """400: the API refused a parameter, which ``detail`` names."""
 
 
 @define
 class NotAllowed(APIError):
-    """401 or 403: the key is not accepted, or has no right to this."""
+    """401 or 403: the key is not accepted, or not entitled to this."""
 
-    advice: ClassVar[str] = "Check the key, and with Trayport what it may see"
+    remedy: str | None = field(
+        default="check the key, and with Trayport what it may see",
+        kw_only=True,
+        repr=False,
+    )
 
 
 @define
 class IntradayNotAllowed(NotAllowed):
     """401 for a request that reached into the current UTC day, which needs Trayport's gateway."""
 
-    advice: ClassVar[str] = (
-        "The request reached into today, which needs intraday rights: end it at 00:00 UTC of today, "
-        "leave `end` out with Config.intraday=False, or ask Trayport for the Data Analytics Gateway"
+    remedy: str | None = field(
+        default=(
+            "the request reached into today, which needs intraday rights: end it at 00:00 UTC of today, "
+            "leave `end` out with Config.intraday=False, or ask Trayport for the Data Analytics Gateway"
+        ),
+        kw_only=True,
+        repr=False,
     )
 
 
 @define
 class NotFound(APIError):
-    """404: no such path or id, or a product outside what the key may see."""
+    """404: the path or id does not exist, or the key is not entitled to the product."""
 
-    advice: ClassVar[str] = (
-        "There is no such id for this key: a market can be closed to a key that may see its instruments, and "
-        "Client.refresh() forgets cached reference data"
+    remedy: str | None = field(
+        default=(
+            "there is no such id for this key: a market can be closed to a key that may see its instruments, and "
+            "Client.refresh() forgets cached reference data"
+        ),
+        kw_only=True,
+        repr=False,
     )
 
 
 @define
 class RateLimited(APIError):
-    """429, or 403 while waiting may clear it: more was asked than the key may ask."""
+    """429, or a 403 that waiting may clear: the key's rate limit is used up."""
 
     retry_after: float | None = None
+    remedy: str | None = field(
+        default="another program may be using the same key: lower Config.per_second for both",
+        kw_only=True,
+        repr=False,
+    )
     transient: ClassVar[bool] = True
-    advice: ClassVar[str] = "Another program may be using the same key: lower Config.per_second for both"
 
 
 @define
 class ServerError(APIError):
-    """5xx: the fault is the server's."""
+    """5xx: the server failed."""
 
     transient: ClassVar[bool] = True
 
 
 @define
 class DecodeError(TrayportError):
-    """The answer is not what the API's guide promises; ``path`` points at the place, as in ``$[3].price``."""
+    """The response is not as the API's guide describes it; ``path`` is the place, such as ``$[3].price``."""
 
     endpoint: str
     path: str
     detail: str
     request_id: str = ""
+    remedy: str | None = field(default=None, kw_only=True, repr=False)
 
-    def __str__(self) -> str:
-        return f"{self.endpoint}: cannot read the answer at {self.path}: {self.detail}{_asked_as(self.request_id)}"
+    @property
+    def problem(self) -> str:
+        """The endpoint, the place and the detail."""
+        return f"{self.endpoint}: cannot read the answer at {self.path}: {self.detail}"
 
 
 @frozen(repr=False)
@@ -283,18 +351,19 @@ class Failure:
 
 
 @define(slots=False)  # slots of two bases cannot be laid out beside an exception's
-class _Partial:
-    """What arrived of a question, and how to ask for the rest."""
+class _Partial(_WithRemedy):
+    """The part of a query's result that arrived, and a way to request the rest."""
 
     frame: pd.DataFrame = field(repr=lambda frame: f"<{len(frame)} rows>")
     failures: tuple[Failure, ...] = field(repr=lambda failures: f"<{len(failures)}>")
     _rest: Callable[[], Any] = field(repr=False)
+    remedy: str | None = field(default=".resume() asks for the rest", kw_only=True, repr=False)
 
     def resume(self) -> Any:
-        """Ask for what is missing, and only for that.
+        """Request the missing pieces, and only those.
 
-        Returns the whole frame, the one that an undisturbed call returns; of a stream, an iterator
-        that goes on from the piece that failed. May be called again and again.
+        Returns the whole frame, equal to that of an undisturbed call; of a stream, an iterator that goes on from the
+        piece that failed. May be called repeatedly.
         """
         return self._rest()
 
@@ -304,27 +373,31 @@ class _Partial:
 
 @define
 class PartialDataError(_Partial, TrayportError):
-    """Some of the planned requests failed for good; the others are in ``frame``.
+    """Some of the planned requests failed for good; the rows of the others are in ``frame``.
 
-    ``failures`` names each missing window with its contracts and its error, and ``resume()`` asks for those
-    alone. ``frame`` is shaped like any answer, without what is missing.
+    ``failures`` holds the window, the contracts and the error of each missing piece, and ``resume()`` requests those
+    alone. ``frame`` has the shape of a whole result, without the missing rows.
     """
 
-    def __str__(self) -> str:
-        first = self.failures[0]
+    @property
+    def problem(self) -> str:
+        """The number of failed requests and the first failure."""
         count = "1 request" if len(self.failures) == 1 else f"{len(self.failures)} requests"
         return (
-            f"{count} failed for good, the first for {first}. "
-            f"All that failed is in .failures{self._kept()}; .resume() asks for the rest"
+            f"{count} failed for good, the first for {self.failures[0]}. All that failed is in .failures{self._kept()}"
         )
 
 
 @define
 class Interrupted(_Partial, KeyboardInterrupt):
-    """Ctrl-C, with what had arrived: ``frame``, ``failures`` (what had not) and ``resume()``."""
+    """Ctrl-C during a query: ``frame`` holds what had arrived, ``failures`` what had not."""
 
-    def __str__(self) -> str:
+    remedy: str | None = field(default=".resume() asks for them", kw_only=True, repr=False)
+
+    @property
+    def problem(self) -> str:
+        """The number of missing requests."""
         return (
             f"interrupted with {len(self.failures)} of the planned requests missing. "
-            f"They are in .failures{self._kept()}; .resume() asks for them"
+            f"They are in .failures{self._kept()}"
         )
