@@ -436,7 +436,7 @@ class TestPartsAndFailures:
             assert 5 == main(["private-trades", "2024-01-01", "2024-03-01", "-o", str(tmp_path / "it.csv")])
         said = capsys.readouterr()
         assert ("", []) == (said.out, list(tmp_path.iterdir()))
-        assert "401 Unauthorized. Check the key" in said.err
+        assert "401 Unauthorized; check the key" in said.err
 
     @pytest.mark.parametrize(
         "words", [["trades", "TTF Apr-24", "2024-02-05", "2024-02-06"], ["search", "ttf"], ["resolve", "TTF Apr-24"]]
@@ -446,7 +446,7 @@ class TestPartsAndFailures:
             tp.configure(api_key="another")
 
             assert 5 == main(words)
-        assert "401 Unauthorized. Check the key" in capsys.readouterr().err
+        assert "401 Unauthorized; check the key" in capsys.readouterr().err
 
     def test_a_server_that_is_not_there_is_1(self, capsys: pytest.CaptureFixture[str]) -> None:
         with sandboxed(analytics_url="http://127.0.0.1:1/api", attempts=1):
