@@ -6,7 +6,6 @@ import gc
 import json
 import os
 import re
-import shutil
 import sqlite3
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
+from .._atomic import remove_folder
 from ..config import private_folder
 from ..errors import TrayportWarning
 
@@ -198,16 +198,14 @@ def _inside(filename: Any) -> str:
 
 def _thrown_away(folder: Path) -> bool:
     """Move a damaged cache aside and delete it, so that a process that begins meanwhile finds a clean place."""
-    aside = folder.with_name(f"{folder.name}-damaged-{os.getpid()}")
     with warnings.catch_warnings():
         # A connection that diskcache did not close, as its constructor failed, keeps files from being moved on Windows.
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
     try:
-        folder.rename(aside)
+        remove_folder(folder)
     except OSError:
         return False
-    shutil.rmtree(aside, ignore_errors=True)
     return True
 
 
