@@ -19,9 +19,7 @@ from trayport.api import DEFAULT
 from trayport.config import Config, settings_file
 from trayport.limits import state_file
 from trayport.refdata import Cache
-from trayport.sandbox import Rights, Sandbox
-from trayport.sandbox.rights import KEYS
-from trayport.sandbox.switches import OTHERS
+from trayport.sandbox import KEYS, OTHERS, Rights, Sandbox
 
 _ITS_KEY: dict[str, Any] = {"key": canary.KEY, "keys": {**KEYS, canary.KEY: Rights()}}
 

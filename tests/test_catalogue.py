@@ -35,7 +35,7 @@ from trayport import (
 from trayport.endpoints import Request
 from trayport.refdata import Cache, Catalogue
 from trayport.sandbox import Sandbox
-from trayport.sandbox.listener import Heard
+from trayport.sandbox.listener import HttpRequest
 from trayport.sandbox.server import REFERENCE
 
 AT = datetime.date(2024, 1, 15)
@@ -63,7 +63,7 @@ class Desk:
             return self.trouble(request)
         query = "&".join(f"{name}={value}" for name, value in request.params)
         headers = {"x-api-key": self.sandbox.key}
-        answer = self.sandbox.answer(Heard("GET", f"{REFERENCE}{request.path}?{query}", headers))
+        answer = self.sandbox.answer(HttpRequest("GET", f"{REFERENCE}{request.path}?{query}", headers))
         if answer.status != 200:
             raise NotFound(request.endpoint.name, answer.status)
         assert isinstance(answer.body, bytes)

@@ -18,8 +18,8 @@ import requests
 
 from trayport.cli import main
 from trayport.sandbox import Sandbox, Switches
-from trayport.sandbox.page import in_words
-from trayport.sandbox.rights import KEYS
+from trayport.sandbox.keys import KEYS
+from trayport.sandbox.page import describe_rights
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def test_it_says_which_keys_there_are_and_what_they_may_see() -> None:
         pass
 
     assert "the lines below use sandbox-intraday" in text
-    assert all(f"{name:<16}  may see {in_words(rights)}" in text for name, rights in KEYS.items())
+    assert all(f"{name:<16}  may see {describe_rights(rights)}" in text for name, rights in KEYS.items())
     assert {"sandbox-intraday"} == set(re.findall(r"(?:KEY: |api_key=\"|API_KEY=|API_KEY = \")([\w-]+)", text))
 
 

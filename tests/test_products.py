@@ -8,7 +8,7 @@ from trayport import AmbiguousContract, ContractError, Instrument, Market
 from trayport.contracts import Product
 from trayport.refdata.models import Entry
 from trayport.refdata.products import Products
-from trayport.sandbox import catalogue
+from trayport.sandbox import universe
 
 INSTRUMENTS = [
     Entry(10002096, "TTF Hi Cal 51.6"),
@@ -179,7 +179,7 @@ def test_every_canonical_name_finds_its_own_product(aliases: dict[str, str]) -> 
     ids=["plain", "shadowed"],
 )
 def test_every_canonical_name_of_a_catalogue_of_real_size_leads_back(aliases: dict[str, str]) -> None:
-    listed = catalogue.products().values()
+    listed = universe.products().values()
     instruments, markets = (
         [Entry(product.id, product.name) for product in listed if product.kind == kind]
         for kind in ("instrument", "market")

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from support.api import DOCUMENT, KEY_OF, TRADES, ask, check
 
 from trayport.sandbox import Sandbox
-from trayport.sandbox.rights import ROUTES
+from trayport.sandbox.keys import ROUTES
 
 FIELDS = DOCUMENT["components"]["parameters"]["TradeOptionalFields"]["schema"]["items"]["enum"]
 TRADE = {"tradeId", "venueCode", "dealDate", "price", "quantity", "aggressorBuy"}

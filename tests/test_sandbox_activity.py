@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.api import KEY_OF, TTF, answer, ask, check, fields, nanoseconds, refused, written
 
 from trayport.sandbox import Sandbox, calendar, deliveries
-from trayport.sandbox.catalogue import products
+from trayport.sandbox.universe import products
 
 ACTIVITY, PRIVATE, LAST = "/trades/activity", "/trades/private", "/trades/last"
 DAY = {"from": "2024-02-05", "until": "2024-02-06"}

@@ -13,7 +13,7 @@ import pytest
 from support.api import TRADES, TTF, ask, nanoseconds
 
 from trayport.sandbox import Sandbox
-from trayport.sandbox.wire import Column, Rows
+from trayport.sandbox.payload import Payload, PayloadColumn
 
 DAY = {"from": "2024-02-05", "until": "2024-02-06"}
 GRID = {"interval": 30, "intervalUnit": "minute", "includeEmptyBuckets": "true"}
@@ -158,8 +158,11 @@ def test_the_better_liked_of_the_two_is_sent(sandbox: Sandbox, accept: str, kind
 
 
 def test_what_needs_quoting_is_quoted() -> None:
-    columns = (Column("a,b", ['say "hi"', "x, y", "two\r\nlines"], "text"), Column("c", ["null", "1.5", "true"]))
-    text = Rows.of(columns).csv()
+    columns = (
+        PayloadColumn("a,b", ['say "hi"', "x, y", "two\r\nlines"], "text"),
+        PayloadColumn("c", ["null", "1.5", "true"]),
+    )
+    text = Payload.of(columns).csv()
 
     assert isinstance(text, bytes)
     text = text.decode()

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from support.ear import BODY, Line, listening, url, worded
 
-from trayport.sandbox.faults import Fault, Script, read, struck
-from trayport.sandbox.listener import Answer, Heard, Listener
+from trayport.sandbox.fault_injection import Fault, Script, read_faults, struck
+from trayport.sandbox.listener import HttpRequest, HttpResponse, Listener
 
 PLAIN = "Accept-Encoding: identity"
 
@@ -35,14 +35,14 @@ class Struck:
         self.url = ""
         self.listener: Listener
 
-    def __call__(self, heard: Heard) -> Answer:
+    def __call__(self, heard: HttpRequest) -> HttpResponse:
         return struck(self.fault, self.honest, worded)
 
-    def honest(self) -> Answer:
+    def honest(self) -> HttpResponse:
         self.asked += 1
         half = len(self.body) // 2
         body = iter([self.body[:half], self.body[half:]]) if self.in_pieces else self.body
-        return Answer(200, body, headers=(("X-Trace", "1"), ("Retry-After", "1")))
+        return HttpResponse(200, body, headers=(("X-Trace", "1"), ("Retry-After", "1")))
 
     def get(self, **options: Any) -> requests.Response:
         return requests.get(self.url, **{"timeout": 10, **options})
@@ -263,7 +263,7 @@ def test_an_answer_whose_clock_jumps_is_sent_as_it_is(either: Struck) -> None:
 
 
 def test_a_struck_answer_says_so_and_the_honest_one_stays_as_it_was() -> None:
-    honest, fault = Answer(200, b"[]"), Fault(headers={"X-Trace": "1"}, clock=5)
+    honest, fault = HttpResponse(200, b"[]"), Fault(headers={"X-Trace": "1"}, clock=5)
     answer = struck(fault, lambda: honest, worded)
 
     assert (fault, (("X-Trace", "1"),)) == (answer.fault, answer.headers)
@@ -274,9 +274,9 @@ def test_a_struck_answer_says_so_and_the_honest_one_stays_as_it_was() -> None:
 def test_whoever_closes_does_not_wait_for_a_fault() -> None:
     before, asked = set(threading.enumerate()), threading.Event()
 
-    def answer(heard: Heard) -> Answer:
+    def answer(heard: HttpRequest) -> HttpResponse:
         asked.set()
-        return struck(Fault(delay=3600), lambda: Answer(200, b""), worded)
+        return struck(Fault(delay=3600), lambda: HttpResponse(200, b""), worded)
 
     with listening(answer) as listener, Line(listener) as line:
         line.say()
@@ -294,7 +294,7 @@ def test_an_answer_that_fails_while_it_is_joined_is_no_answer(server: Struck, ca
         yield b"["
         raise OSError("no more")  # even one that a line might have had
 
-    server.honest = lambda: Answer(200, failing())  # type: ignore[method-assign]
+    server.honest = lambda: HttpResponse(200, failing())  # type: ignore[method-assign]
     server.fault = Fault(stall=1)
     with pytest.raises(requests.ConnectionError):
         server.get()
@@ -532,15 +532,15 @@ def test_a_file_holds_a_fault_a_table(tmp_path: Path, begin: str, end: str) -> N
     assert (
         Fault(path="/trades", skip=2, status=503, headers={"Retry-After": "30"}),
         Fault(times=None, probability=0.5, delay=2.0, body="ü"),
-    ) == read(file)
-    assert read(str(file)) == read(file)
+    ) == read_faults(file)
+    assert read_faults(str(file)) == read_faults(file)
 
 
 def test_a_file_without_tables_holds_no_fault(tmp_path: Path) -> None:
     file = tmp_path / "faults.toml"
     file.write_text("# none today\n")
 
-    assert () == read(file)
+    assert () == read_faults(file)
 
 
 GOOD = "[[fault]]\nstatus = 503\n"
@@ -569,10 +569,10 @@ def test_a_file_is_refused_with_its_name_the_table_and_the_remedy(tmp_path: Path
     file.write_bytes(text.encode("latin-1"))
 
     with pytest.raises(ValueError) as refused:  # noqa: PT011  what it says is compared below
-        read(file)
+        read_faults(file)
     assert str(refused.value).startswith(f"{file}{complaint}")
 
 
 def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        read(tmp_path / "none.toml")
+        read_faults(tmp_path / "none.toml")

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.ear import BODY, listening, url, worded
 
-from trayport.sandbox.faults import Fault, struck
-from trayport.sandbox.listener import Answer, Heard
+from trayport.sandbox.fault_injection import Fault, struck
+from trayport.sandbox.listener import HttpRequest, HttpResponse
 from trayport.sandbox.memory import Memory
 
 BESIDES = 1100
@@ -21,12 +21,12 @@ BESIDES = 1100
 
 
 def test_a_memory_gives_back_what_it_keeps() -> None:
-    memory, answer = Memory(100_000), Answer(200, b"[]")
+    memory, answer = Memory(100_000), HttpResponse(200, b"[]")
 
     assert memory.keep("a", answer) is answer
     assert memory.get("a") is answer
     assert memory.get("b") is None
-    other = memory.keep("a", Answer(200, b"[1]"))
+    other = memory.keep("a", HttpResponse(200, b"[1]"))
     assert memory.get("a") is other
     assert 1 == len(memory)
 
@@ -34,16 +34,16 @@ def test_a_memory_gives_back_what_it_keeps() -> None:
 def test_what_was_not_used_for_longest_is_forgotten_first() -> None:
     memory = Memory(9000)
     for key in "abcd":
-        memory.keep(key, Answer(200, bytes(1000)))
+        memory.keep(key, HttpResponse(200, bytes(1000)))
     memory.get("a")
-    memory.keep("e", Answer(200, bytes(1000)))
+    memory.keep("e", HttpResponse(200, bytes(1000)))
 
     assert [True, False, True, True, True] == [memory.get(key) is not None for key in "abcde"]
 
 
 def test_packed_forms_count_and_push_others_out() -> None:
     memory = Memory(300_000)
-    first, last = (memory.keep(key, Answer(200, BODY)) for key in ("first", "last"))
+    first, last = (memory.keep(key, HttpResponse(200, BODY)) for key in ("first", "last"))
     before = memory.held
     packed = last.packed("br")
     assert len(packed) == memory.held - before
@@ -51,7 +51,7 @@ def test_packed_forms_count_and_push_others_out() -> None:
     assert len(packed) == memory.held - before
 
     for number in range(40):
-        memory.keep(number, Answer(200, bytes(6000)))
+        memory.keep(number, HttpResponse(200, bytes(6000)))
     assert (None, None) == (memory.get("first"), memory.get("last"))
     held = memory.held
     first.packed("gzip")  # forgotten, though somebody may still send it
@@ -60,7 +60,7 @@ def test_packed_forms_count_and_push_others_out() -> None:
 
 def test_an_answer_that_was_replaced_does_not_come_back_by_growing() -> None:
     memory = Memory(300_000)
-    old, new = (memory.keep("a", Answer(200, BODY)) for _ in range(2))
+    old, new = (memory.keep("a", HttpResponse(200, BODY)) for _ in range(2))
     held = memory.held
     old.packed("gzip")
 
@@ -69,7 +69,7 @@ def test_an_answer_that_was_replaced_does_not_come_back_by_growing() -> None:
 
 def test_an_answer_that_grows_too_large_is_forgotten() -> None:
     memory = Memory(2 * len(BODY) + 3000)
-    answer = memory.keep("a", Answer(200, BODY))
+    answer = memory.keep("a", HttpResponse(200, BODY))
     assert memory.get("a") is answer
 
     answer.packed("gzip")
@@ -79,17 +79,17 @@ def test_an_answer_that_grows_too_large_is_forgotten() -> None:
 
 def test_an_answer_of_more_than_half_and_a_struck_one_are_not_kept() -> None:
     memory = Memory(20_000)
-    memory.keep("large", Answer(200, bytes(10_000)))
-    memory.keep("fits", Answer(200, bytes(8_900)))
-    memory.keep("struck", struck(Fault(clock=1), lambda: Answer(200, b"[]"), worded))
+    memory.keep("large", HttpResponse(200, bytes(10_000)))
+    memory.keep("fits", HttpResponse(200, bytes(8_900)))
+    memory.keep("struck", struck(Fault(clock=1), lambda: HttpResponse(200, b"[]"), worded))
 
     assert [False, True, False] == [memory.get(key) is not None for key in ("large", "fits", "struck")]
 
 
 def test_a_memory_of_nothing_keeps_nothing() -> None:
     memory = Memory(0)
-    memory.keep("a", Answer(200, b""))
-    assert b"[]" == b"".join(memory.keep("b", Answer(200, iter([b"[", b"]"]))).pieces)
+    memory.keep("a", HttpResponse(200, b""))
+    assert b"[]" == b"".join(memory.keep("b", HttpResponse(200, iter([b"[", b"]"]))).pieces)
 
     assert (0, 0) == (len(memory), memory.held)
 
@@ -102,7 +102,7 @@ def test_a_memory_has_a_size(most: Any) -> None:
 
 def test_a_long_answer_is_kept_once_all_of_it_was_made() -> None:
     memory = Memory(1_000_000)
-    sent = memory.keep("a", Answer(203, iter([b"[1", b"]"]), "text/csv", (("X", "1"),)))
+    sent = memory.keep("a", HttpResponse(203, iter([b"[1", b"]"]), "text/csv", (("X", "1"),)))
     pieces = iter(sent.pieces)
 
     assert b"[1" == next(pieces)
@@ -125,7 +125,7 @@ def test_a_long_answer_that_is_not_wanted_to_its_end_is_not_kept() -> None:
         finally:
             closed.append(True)
 
-    passing: Any = iter(memory.keep("a", Answer(200, pieces())).pieces)
+    passing: Any = iter(memory.keep("a", HttpResponse(200, pieces())).pieces)
     next(passing)
     passing.close()
 
@@ -140,15 +140,15 @@ def test_a_long_answer_that_fails_is_not_kept() -> None:
         raise KeyError("trade")
 
     with pytest.raises(KeyError):
-        list(memory.keep("a", Answer(200, pieces())).pieces)
+        list(memory.keep("a", HttpResponse(200, pieces())).pieces)
     assert (None, 0) == (memory.get("a"), memory.held)
 
 
 def test_a_long_answer_that_is_too_long_passes_and_nothing_is_held_of_it() -> None:
     memory = Memory(100_000)
-    other = memory.keep("other", Answer(200, bytes(10_000)))
+    other = memory.keep("other", HttpResponse(200, bytes(10_000)))
     before, held = memory.held, []
-    for _ in memory.keep("a", Answer(200, iter([bytes(1000)] * 200))).pieces:
+    for _ in memory.keep("a", HttpResponse(200, iter([bytes(1000)] * 200))).pieces:
         held.append(memory.held - before)
 
     assert 50_000 == max(held)
@@ -159,7 +159,7 @@ def test_a_long_answer_that_is_too_long_passes_and_nothing_is_held_of_it() -> No
 
 def test_long_answers_at_once_hold_no_more_than_the_memory_together() -> None:
     memory = Memory(100_000)
-    passing = [iter(memory.keep(key, Answer(200, iter([bytes(5900)] * 4))).pieces) for key in range(5)]
+    passing = [iter(memory.keep(key, HttpResponse(200, iter([bytes(5900)] * 4))).pieces) for key in range(5)]
     held = [memory.held for _ in range(4) for pieces in passing if next(pieces)]
 
     assert 90_000 < max(held) <= 100_000
@@ -179,9 +179,9 @@ def test_a_memory_never_holds_too_much_and_counts_what_it_holds(acts: list[tuple
     for act, key, size in acts:
         answer = memory.get(key)
         if act == "keep":
-            memory.keep(key, Answer(200, bytes(size)))
+            memory.keep(key, HttpResponse(200, bytes(size)))
         elif act == "pieces":
-            list(memory.keep(key, Answer(200, iter([bytes(size // 2)] * 2))).pieces)
+            list(memory.keep(key, HttpResponse(200, iter([bytes(size // 2)] * 2))).pieces)
         elif act == "pack" and answer is not None:
             answer.packed("gzip")
         kept = [answer for answer in map(memory.get, range(6)) if answer is not None]
@@ -197,9 +197,9 @@ def test_threads_at_once_leave_the_count_right() -> None:
 
     def use(first: int) -> None:
         for number in range(first, first + 300):
-            answer = memory.keep(number % 7, Answer(200, bytes(number)))
+            answer = memory.keep(number % 7, HttpResponse(200, bytes(number)))
             answer.packed("deflate")
-            list(memory.keep(number % 5, Answer(200, iter([bytes(100)] * 3))).pieces)
+            list(memory.keep(number % 5, HttpResponse(200, iter([bytes(100)] * 3))).pieces)
 
     threads = [threading.Thread(target=use, args=(first,)) for first in range(4)]
     for thread in threads:
@@ -215,12 +215,12 @@ def test_a_long_answer_is_sent_in_pieces_once_and_from_memory_from_then_on() -> 
     memory = Memory(10_000_000)
     made = []
 
-    def answer(heard: Heard) -> Answer:
+    def answer(heard: HttpRequest) -> HttpResponse:
         def pieces() -> Iterator[bytes]:
             made.append(heard.target)
             yield from (BODY, BODY)
 
-        return memory.get(heard.target) or memory.keep(heard.target, Answer(200, pieces()))
+        return memory.get(heard.target) or memory.keep(heard.target, HttpResponse(200, pieces()))
 
     with listening(answer) as listener:
         bodies = [requests.get(url(listener, "/a"), timeout=10) for _ in range(3)]

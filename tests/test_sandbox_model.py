@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.api import TTF, ask
 
-from trayport.sandbox import Sandbox, calendar, catalogue, desks, dice, fates
-from trayport.sandbox.catalogue import SEQUENCES, Item, Product
+from trayport.sandbox import Sandbox, calendar, hashing, lifecycle, universe, venue_books
 from trayport.sandbox.deliveries import Delivery
-from trayport.sandbox.model import VERSION, Contract, Market, Trades
+from trayport.sandbox.model import VERSION, SimulatedContract, SimulatedMarket, Trades
+from trayport.sandbox.universe import SEQUENCES, Item, Product
 
 PINNED = Path(__file__).parent / "data" / "model_checksums.json"
 DAY_NS = 86_400 * 10**9
@@ -27,11 +27,11 @@ END = 2**62
 
 
 def instrument(number: int) -> Product:
-    return catalogue.products()["instrument", number]
+    return universe.products()["instrument", number]
 
 
 def item(sequence: int, number: int) -> Item:
-    found = catalogue.item(SEQUENCES[sequence], number)
+    found = universe.item(SEQUENCES[sequence], number)
     assert found is not None
     return found
 
@@ -70,7 +70,7 @@ def traded(
     """What is left of it in the end."""
     items = tuple(item(sequence, number) for number in numbers)
     delivery = Delivery(SEQUENCES[sequence], items, kind)  # type: ignore[arg-type]
-    return Market(seed).trades([Contract(product, delivery)], first, last).known(END)
+    return SimulatedMarket(seed).trades([SimulatedContract(product, delivery)], first, last).known(END)
 
 
 def trades(name: str, seed: int = 1) -> Trades:
@@ -140,11 +140,11 @@ def test_any_window_is_a_part_of_any_wider_one(one: int, other: int, name: str) 
 
 def test_a_day_of_everything_is_that_day_of_every_contract() -> None:
     number = day("2024-02-05")
-    everything = Market(1).day(number)
-    among = Market(1).priced(everything.contracts, everything.inserted)
+    everything = SimulatedMarket(1).day(number)
+    among = SimulatedMarket(1).priced(everything.contracts, everything.inserted)
     broken = {place for place, leg in zip(among.place.tolist(), among.leg.tolist(), strict=True) if leg}
     for place in {*range(0, len(among.contracts), 25), *broken}:
-        alone = Market(1).trades([among.contracts[place]], number, number + 1)
+        alone = SimulatedMarket(1).trades([among.contracts[place]], number, number + 1)
 
         assert checksum(alone) == checksum(among.take(among.place == place))
     assert len(among.known(END)) < len(among) < 1.02 * len(among.known(END))
@@ -152,19 +152,23 @@ def test_a_day_of_everything_is_that_day_of_every_contract() -> None:
 
 
 def test_nothing_is_known_from_before_2010() -> None:
-    assert 0 == len(Market(1).day(day("2009-12-31")).contracts) < len(Market(1).day(day("2010-01-04")).contracts)
+    assert (
+        0
+        == len(SimulatedMarket(1).day(day("2009-12-31")).contracts)
+        < len(SimulatedMarket(1).day(day("2010-01-04")).contracts)
+    )
 
 
 def test_about_one_trade_in_two_hundred_was_deleted_later() -> None:
-    inserted = Market(1).day(day("2024-02-05")).inserted
+    inserted = SimulatedMarket(1).day(day("2024-02-05")).inserted
 
-    assert 0.002 < fates.is_deleted(inserted.chance).mean() < 0.01
+    assert 0.002 < lifecycle.is_deleted(inserted.chance).mean() < 0.01
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_trades_are_in_order_on_ticks_and_lots_within_trading_hours(name: str) -> None:
     made = trades(name)
-    terms = desks.terms(SAMPLES[name][0].family)
+    terms = venue_books.terms(SAMPLES[name][0].family)
 
     assert len(made) > 10
     assert (np.diff(made.time) >= 0).all()
@@ -249,27 +253,27 @@ class TestDice:
     """Hashes instead of chance."""
 
     def test_the_same_number_gives_the_same_bits_whatever_is_asked_beside_it(self) -> None:
-        alone, among = dice.roll(7, np.array([5])), dice.roll(7, np.arange(100))
+        alone, among = hashing.hash64(7, np.array([5])), hashing.hash64(7, np.arange(100))
 
         assert alone[0] == among[5]
 
     def test_known_bits(self) -> None:
         # The finaliser of SplitMix64 from state 0, as published with the generator.
-        assert [16294208416658607535, 7960286522194355700] == dice.roll(0, np.arange(2)).tolist()
+        assert [16294208416658607535, 7960286522194355700] == hashing.hash64(0, np.arange(2)).tolist()
 
     def test_bits_are_spread_evenly(self) -> None:
-        counts = np.bincount(dice.below(dice.roll(3, np.arange(100_000)), 10))
+        counts = np.bincount(hashing.uniform_below(hashing.hash64(3, np.arange(100_000)), 10))
 
         assert (abs(counts - 10_000) < 500).all()
 
     def test_a_wandering_line_has_no_jumps_and_stays_in_bounds(self) -> None:
-        line = dice.noise(9, np.arange(0, 10**8, 1000), ((10**7, 1000), (10**6, 300)))
+        line = hashing.noise(9, np.arange(0, 10**8, 1000), ((10**7, 1000), (10**6, 300)))
 
         assert abs(line).max() <= 1300
         assert abs(np.diff(line)).max() < 5
 
     def test_keys_tell_their_parts_apart(self) -> None:
-        assert dice.key("ab", "c") != dice.key("a", "bc")
+        assert hashing.key("ab", "c") != hashing.key("a", "bc")
 
 
 class TestCalendar:
@@ -317,16 +321,16 @@ class TestNumbering:
 
     @pytest.mark.parametrize("sequence, number", [(10000400, 711), (10000302, 40), (10000305, 0)])
     def test_numbers_between_are_nothing(self, sequence: int, number: int) -> None:
-        assert catalogue.item(SEQUENCES[sequence], number) is None
+        assert universe.item(SEQUENCES[sequence], number) is None
 
     @pytest.mark.parametrize("sequence", [10000305, 10000306, 10000307, 10000309])
     def test_numbers_beyond_the_calendar_are_nothing(self, sequence: int) -> None:
-        assert catalogue.item(SEQUENCES[sequence], 99_999) is None
+        assert universe.item(SEQUENCES[sequence], 99_999) is None
 
     def test_the_first_tradable_month_is_the_guides(self) -> None:
         # guide p. 25: on 15 August it is September.
         today = datetime.date(2023, 8, 15)
-        months = [each for each in catalogue.items(10000305, today) if each.last and each.last >= today]
+        months = [each for each in universe.items(10000305, today) if each.last and each.last >= today]
 
         assert "Sep-23" == months[0].name
 
@@ -334,7 +338,7 @@ class TestNumbering:
         from trayport import Period
 
         for sequence in SEQUENCES.values():
-            for each in catalogue.items(sequence.id, datetime.date(2024, 2, 5))[-40:]:
+            for each in universe.items(sequence.id, datetime.date(2024, 2, 5))[-40:]:
                 period = Period.parse(each.name)
                 rolling = sequence.tenor == "prompt"
                 assert rolling == (period.start is None)
@@ -343,15 +347,15 @@ class TestNumbering:
     @pytest.mark.parametrize(
         "date", ["2024-02-05", "2024-02-09", "2024-02-10", "2024-02-28", "2024-02-29", "2024-12-31"]
     )
-    @pytest.mark.parametrize("name", catalogue.PROMPT.values())
+    @pytest.mark.parametrize("name", universe.PROMPT.values())
     def test_a_rolling_item_delivers_soon_and_at_least_a_day(self, date: str, name: str) -> None:
         today = datetime.date.fromisoformat(date)
-        start, end = catalogue.delivery(name, today)
+        start, end = universe.delivery(name, today)
 
         assert today <= start < end <= today + datetime.timedelta(days=40) or name in ("BOM", "BOW")
         assert start < end
 
     def test_there_are_fourteen_thousand_instruments_beside_the_real_ones(self) -> None:
-        names = [product.name for product in catalogue.products().values() if product.kind == "instrument"]
+        names = [product.name for product in universe.products().values() if product.kind == "instrument"]
 
         assert 14_000 + 65 == len(names) == len(set(names))

@@ -14,9 +14,9 @@ import attrs
 import pytest
 import requests
 
-from trayport.sandbox import Asked, Fault, Rights, Sandbox, Switches, faults, model
-from trayport.sandbox.page import REFERENCE_PATHS, in_words, page
-from trayport.sandbox.rights import KEYS
+from trayport.sandbox import Asked, Fault, Rights, Sandbox, Switches, fault_injection, model
+from trayport.sandbox.keys import KEYS
+from trayport.sandbox.page import REFERENCE_PATHS, describe_rights, page
 from trayport.sandbox.rules import PATHS
 from trayport.testing import sandboxed
 
@@ -94,7 +94,7 @@ class TestPage:
 
         assert sandbox.analytics_url in read.text
         assert sandbox.reference_url in read.text
-        assert [f"may see {in_words(KEYS[name])}" for name in KEYS] == [
+        assert [f"may see {describe_rights(KEYS[name])}" for name in KEYS] == [
             row[1] for row in read.rows if row[0].split()[0] in KEYS
         ]
 
@@ -267,7 +267,7 @@ class TestPage:
     ],
 )
 def test_rights_are_said_in_words(rights: Rights, said: str) -> None:
-    assert said == in_words(rights)
+    assert said == describe_rights(rights)
 
 
 class TestGuide:
@@ -292,7 +292,7 @@ class TestGuide:
         assert [f"`{name}`" for name in names()] == re.findall(r"^\| (`\w+`) \|", table, re.MULTILINE)
 
     def test_the_table_of_keys_is_that_of_the_code(self) -> None:
-        assert [(name, in_words(rights)) for name, rights in KEYS.items()] == re.findall(
+        assert [(name, describe_rights(rights)) for name, rights in KEYS.items()] == re.findall(
             r"^\| `(sandbox-\w+)` \| (.*) \|$", GUIDE, re.MULTILINE
         )
 
@@ -306,7 +306,7 @@ class TestGuide:
         found = re.search(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
         assert found is not None
         (tmp_path / "faults.toml").write_text(found[1], encoding="utf-8")
-        read = faults.read(str(tmp_path / "faults.toml"))
+        read = fault_injection.read_faults(str(tmp_path / "faults.toml"))
 
         assert [("/trades", 503), ("/orders/*", None), ("*", None)] == [(fault.path, fault.status) for fault in read]
 

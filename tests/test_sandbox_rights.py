@@ -12,8 +12,8 @@ import requests
 from support.api import EUA, TRADES, TTF, ask
 
 from trayport.sandbox import Fault, Sandbox
-from trayport.sandbox.listener import Heard
-from trayport.sandbox.rights import KEYS, Rights
+from trayport.sandbox.keys import KEYS, Rights
+from trayport.sandbox.listener import HttpRequest
 
 NOW = datetime.datetime(2024, 2, 7, 12, 7, 30, tzinfo=datetime.UTC)
 DAY = {"from": "2024-02-05", "until": "2024-02-06"}
@@ -245,7 +245,7 @@ def test_however_far_the_clock_jumps_there_is_an_answer(far: float) -> None:
 def test_a_long_history_of_large_requests_is_forgotten_before_it_fills_the_memory() -> None:
     heavy = {f"name{number}": "x" * 1000 for number in range(50)}
     with Sandbox(limits=False) as sandbox:
-        answer = Heard("GET", "/reference/markets?" + urlencode(heavy), {"x-api-key": sandbox.key})
+        answer = HttpRequest("GET", "/reference/markets?" + urlencode(heavy), {"x-api-key": sandbox.key})
         for _ in range(1000):
             sandbox.answer(answer)
 

@@ -14,7 +14,7 @@ from support.api import TRADES, ask
 from conftest import MakeClient
 from trayport import APIError, DecodeError, NotAllowed, ServerError, TrayportWarning
 from trayport.sandbox import Sandbox
-from trayport.sandbox.faults import Fault
+from trayport.sandbox.fault_injection import Fault
 
 TTF = ("TTF Apr-24", "2024-02-05", "2024-02-07")
 # Each is over after a while, so that a client that tries again arrives.

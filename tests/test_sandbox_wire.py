@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.ear import Line, listening, url
 
-from trayport.sandbox.listener import Answer, Heard, Listener, gathered
+from trayport.sandbox.listener import HttpRequest, HttpResponse, Listener, gathered
 
 LONG = b"".join(b"%d," % number for number in range(100_000))
 UNPACK: dict[str, Callable[[bytes], bytes]] = {
@@ -33,10 +33,10 @@ class Ear:
     """Answers with what a test lays down, and notes what it hears."""
 
     def __init__(self) -> None:
-        self.answer = Answer(200, b"[]")
-        self.heard: list[Heard] = []
+        self.answer = HttpResponse(200, b"[]")
+        self.heard: list[HttpRequest] = []
 
-    def __call__(self, heard: Heard) -> Answer:
+    def __call__(self, heard: HttpRequest) -> HttpResponse:
         self.heard.append(heard)
         return self.answer
 
@@ -63,32 +63,32 @@ def line(listener: Listener) -> Iterator[Line]:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "BREW", "get"])
 def test_every_method_is_handed_over_with_its_target_and_headers(ear: Ear, line: Line, method: str) -> None:
-    ear.answer = Answer(200, b"[1]")
+    ear.answer = HttpResponse(200, b"[1]")
     line.say(f"{method} /api/trades?a=%20b&a=c HTTP/1.1", "X-API-Key:  k ", "ACCEPT: text/csv", "accept: */*")
     status, _ = line.head()
 
-    assert Heard(method, "/api/trades?a=%20b&a=c", {"x-api-key": "k", "accept": "text/csv, */*"}) == ear.heard[-1]
+    assert HttpRequest(method, "/api/trades?a=%20b&a=c", {"x-api-key": "k", "accept": "text/csv, */*"}) == ear.heard[-1]
     assert 200 == status
 
 
 def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(ear: Ear, line: Line) -> None:
     for ear.answer, field in (
-        (Answer(200, b"[12]"), "Content-Length"),
-        (Answer(200, iter([LONG])), "Transfer-Encoding"),
+        (HttpResponse(200, b"[12]"), "Content-Length"),
+        (HttpResponse(200, iter([LONG])), "Transfer-Encoding"),
     ):
         line.say("HEAD / HTTP/1.1", "Accept-Encoding: identity")
         assert {"Content-Length": "4", "Transfer-Encoding": "chunked"}[field] == line.head()[1][field]
 
-    ear.answer = Answer(200, b"[34]")
+    ear.answer = HttpResponse(200, b"[34]")
     assert b"[34]" == line.ask("GET / HTTP/1.1", "Accept-Encoding: identity")[2]
 
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_an_answer_that_has_no_body_by_its_status_has_none(ear: Ear, line: Line, status: int) -> None:
-    ear.answer = Answer(status, b"[12]")
+    ear.answer = HttpResponse(status, b"[12]")
     line.say()
     got, fields = line.head()
-    ear.answer = Answer(200, b"[34]")
+    ear.answer = HttpResponse(200, b"[34]")
 
     assert status == got
     assert not {"Content-Length", "Transfer-Encoding"} & set(fields)
@@ -96,12 +96,12 @@ def test_an_answer_that_has_no_body_by_its_status_has_none(ear: Ear, line: Line,
 
 
 def test_the_date_is_the_machines_unless_the_answer_has_one(ear: Ear, line: Line) -> None:
-    ear.answer = Answer(200, b"[]")
+    ear.answer = HttpResponse(200, b"[]")
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     date = parsedate_to_datetime(line.ask()[1]["Date"])
     assert before <= date <= datetime.datetime.now(datetime.UTC)
 
-    ear.answer = Answer(200, b"[]", headers=(("date", "Tue, 06 Feb 2024 12:00:00 GMT"), ("X-Trace", "1")))
+    ear.answer = HttpResponse(200, b"[]", headers=(("date", "Tue, 06 Feb 2024 12:00:00 GMT"), ("X-Trace", "1")))
     fields = line.ask()[1]
 
     assert ("Tue, 06 Feb 2024 12:00:00 GMT", "1") == (fields["date"], fields["X-Trace"])
@@ -109,10 +109,10 @@ def test_the_date_is_the_machines_unless_the_answer_has_one(ear: Ear, line: Line
 
 
 def test_the_kind_of_an_answer_may_be_told_by_its_own_headers(ear: Ear, line: Line) -> None:
-    ear.answer = Answer(200, b"x", "text/csv")
+    ear.answer = HttpResponse(200, b"x", "text/csv")
     assert "text/csv; charset=utf-8" == line.ask()[1]["Content-Type"]
 
-    ear.answer = Answer(200, b"x", "text/csv", headers=(("Content-Type", "text/plain"),))
+    ear.answer = HttpResponse(200, b"x", "text/csv", headers=(("Content-Type", "text/plain"),))
     assert "text/plain" == line.ask()[1]["Content-Type"]
 
 
@@ -150,7 +150,7 @@ def test_what_is_no_http_is_refused_at_once_and_the_connection_ends(
 @settings(deadline=None)
 @given(said=st.binary(max_size=200) | st.text("GET /:\r\n1.HTP", max_size=60).map(str.encode))
 def test_whatever_is_said_the_connection_comes_to_an_end(ear: Ear, listener: Listener, said: bytes) -> None:
-    ear.answer = Answer(200, b"[]")
+    ear.answer = HttpResponse(200, b"[]")
     with Line(listener) as line:
         line.socket.sendall(said)
         line.socket.shutdown(1)  # nothing more is said
@@ -159,7 +159,7 @@ def test_whatever_is_said_the_connection_comes_to_an_end(ear: Ear, listener: Lis
 
 
 def test_an_answer_arrives_although_nobody_reads_the_body_of_its_request(ear: Ear, line: Line) -> None:
-    ear.answer = Answer(405, b"no")
+    ear.answer = HttpResponse(405, b"no")
     size = 16_000_000
 
     assert 405 == line.ask("POST / HTTP/1.1", f"Content-Length: {size}", body=bytes(size))[0]
@@ -170,8 +170,8 @@ def said_by_the_sandbox(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_an_error_in_answering_is_logged_and_ends_only_its_connection(caplog: pytest.LogCaptureFixture) -> None:
-    def answer(heard: Heard) -> Answer:
-        return Answer(200, b"%d" % (1 // int(heard.target[1:])))
+    def answer(heard: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, b"%d" % (1 // int(heard.target[1:])))
 
     with listening(answer) as listener:
         with pytest.raises(requests.ConnectionError):
@@ -187,7 +187,7 @@ def test_an_error_in_answering_is_logged_and_ends_only_its_connection(caplog: py
 
 @pytest.mark.parametrize("encoding", UNPACK)
 def test_an_answer_is_packed_once_however_often_it_is_sent(ear: Ear, line: Line, encoding: str) -> None:
-    ear.answer = Answer(200, LONG)
+    ear.answer = HttpResponse(200, LONG)
     assert len(LONG) == ear.answer.size
     bodies = [line.ask("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")[2] for _ in range(2)]
 
@@ -198,7 +198,7 @@ def test_an_answer_is_packed_once_however_often_it_is_sent(ear: Ear, line: Line,
 
 
 def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Listener) -> None:
-    ear.answer = Answer(200, LONG * 4)
+    ear.answer = HttpResponse(200, LONG * 4)
     found: list[bool] = []
 
     def ask() -> None:
@@ -227,7 +227,7 @@ def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Liste
 def test_a_long_answer_is_what_its_pieces_are(ear: Ear, listener: Listener, pieces: list[bytes], encoding: str) -> None:
     with Line(listener) as line:
         for _ in range(2):  # the second shows that the first came to its end
-            ear.answer = Answer(200, iter(pieces))
+            ear.answer = HttpResponse(200, iter(pieces))
             line.say("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
             _, fields = line.head()
             body = b"".join(iter(line.chunk, b""))
@@ -238,12 +238,12 @@ def test_a_long_answer_is_what_its_pieces_are(ear: Ear, listener: Listener, piec
 
 
 def test_a_long_answer_is_brotli_unasked_and_requests_reads_it(ear: Ear, line: Line, listener: Listener) -> None:
-    ear.answer = Answer(200, iter([LONG, LONG]))
+    ear.answer = HttpResponse(200, iter([LONG, LONG]))
     line.say()
     assert "br" == line.head()[1]["Content-Encoding"]
     assert LONG * 2 == brotli.decompress(b"".join(iter(line.chunk, b"")))
 
-    ear.answer = Answer(200, iter([LONG, LONG]))
+    ear.answer = HttpResponse(200, iter([LONG, LONG]))
     assert LONG * 2 == requests.get(url(listener), timeout=10).content
 
 
@@ -268,7 +268,7 @@ def test_the_first_bytes_leave_before_the_others_are_made(ear: Ear, line: Line, 
         yield b"first"
         yield b"second" if seen.wait(10) else b"nobody saw the first"
 
-    ear.answer = Answer(200, pieces())
+    ear.answer = HttpResponse(200, pieces())
     line.say("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
     line.head()
     first = line.chunk()
@@ -294,7 +294,7 @@ def test_a_long_answer_is_made_no_faster_than_it_is_read(ear: Ear, line: Line) -
             made.append(number)
             yield bytes(1 << 20)
 
-    ear.answer = Answer(200, pieces())
+    ear.answer = HttpResponse(200, pieces())
     line.say("GET / HTTP/1.1", "Accept-Encoding: identity")
     line.head()
     before = -1
@@ -314,7 +314,7 @@ def test_who_hangs_up_in_the_middle_closes_what_makes_the_answer(ear: Ear, liste
         finally:
             closed.set()
 
-    ear.answer = Answer(200, pieces())
+    ear.answer = HttpResponse(200, pieces())
     with Line(listener) as line:
         line.say()
         line.head()
@@ -332,7 +332,7 @@ def failing() -> Iterator[bytes]:
 def test_an_answer_that_cannot_be_finished_is_cut_and_logged(
     ear: Ear, listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ear.answer = Answer(200, failing())
+    ear.answer = HttpResponse(200, failing())
 
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         requests.get(url(listener, "/here"), timeout=10)
@@ -342,7 +342,7 @@ def test_an_answer_that_cannot_be_finished_is_cut_and_logged(
 
 @pytest.mark.parametrize("encoding", UNPACK)
 def test_who_knows_no_chunks_gets_none_and_the_connection_ends(ear: Ear, line: Line, encoding: str) -> None:
-    ear.answer = Answer(200, iter([b"1", LONG, LONG]))
+    ear.answer = HttpResponse(200, iter([b"1", LONG, LONG]))
     line.say("GET / HTTP/1.0", "Connection: keep-alive", f"Accept-Encoding: {encoding}")
     _, fields = line.head()
 
@@ -352,7 +352,7 @@ def test_who_knows_no_chunks_gets_none_and_the_connection_ends(ear: Ear, line: L
 
 
 def test_who_knows_no_chunks_can_tell_a_cut_answer_from_a_whole_one(ear: Ear, line: Line) -> None:
-    ear.answer = Answer(200, failing())
+    ear.answer = HttpResponse(200, failing())
     line.say("GET / HTTP/1.0")
 
     with pytest.raises(ConnectionError):
@@ -364,7 +364,7 @@ def test_closing_ends_long_answers_and_leaves_no_thread_behind() -> None:
         yield from repeat(LONG)
 
     before = set(threading.enumerate())
-    with listening(lambda heard: Answer(200, pieces())) as listener, Line(listener) as line:
+    with listening(lambda heard: HttpResponse(200, pieces())) as listener, Line(listener) as line:
         line.say()
         line.head()
         threads = set(threading.enumerate()) - before
@@ -376,12 +376,12 @@ def test_closing_ends_long_answers_and_leaves_no_thread_behind() -> None:
 
 
 def test_open_and_accepted_count_connections(ear: Ear) -> None:
-    ear.answer = Answer(200, iter([b"[]"]))
+    ear.answer = HttpResponse(200, iter([b"[]"]))
     with listening(ear) as listener:
         with Line(listener) as one, Line(listener) as other:
             one.say()
             one.head()
-            ear.answer = Answer(200, b"[]")
+            ear.answer = HttpResponse(200, b"[]")
             other.ask()
             assert (2, 2) == (listener.accepted, listener.open)
         end = time.monotonic() + 10

@@ -16,7 +16,7 @@ import trayport as tp
 from conftest import MakeClient
 from trayport import Client, Contract, ContractError, Front, Instrument, Market, QueryError, UnknownContract
 from trayport.sandbox import Sandbox, model
-from trayport.sandbox import catalogue as lists
+from trayport.sandbox import universe as lists
 from trayport.sandbox.deliveries import Delivery
 
 Asked = Callable[[], list[Any]]
@@ -51,8 +51,8 @@ def test_a_long_window_is_eight_requests_and_every_row_comes_once(client: Client
     assert item is not None
     delivery = Delivery(sequence, (item,), "single")
     first, last = (int(pd.Timestamp(day).timestamp()) // 86_400 for day in ("2023-06-01", "2024-02-10"))
-    members = [model.Contract(member, delivery) for member in lists.members(10000065)]
-    traded = model.Market(1).trades(members, first, last).known(2**62)
+    members = [model.SimulatedContract(member, delivery) for member in lists.members(10000065)]
+    traded = model.SimulatedMarket(1).trades(members, first, last).known(2**62)
     assert traded.time.tolist() == pd.DatetimeIndex(frame.index).asi8.tolist()
     assert int(traded.price.sum()) == round(frame["price"].sum() * 1000)
 

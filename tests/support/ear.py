@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from trayport.sandbox import refusals
-from trayport.sandbox.listener import Answer, Heard, Listener
+from trayport.sandbox import error_responses
+from trayport.sandbox.listener import HttpRequest, HttpResponse, Listener
 from trayport.sandbox.switches import Switches
 
 BODY = b"[" + b",".join(b'{"tradeId":"%d"}' % number for number in range(2000)) + b"]"
 """An answer that is long enough to be packed."""
 
 
-def worded(status: int) -> Answer:
+def worded(status: int) -> HttpResponse:
     """What the API says with a status."""
-    return refusals.worded(status, Switches())
+    return error_responses.worded(status, Switches())
 
 
 @contextmanager
-def listening(answer: Callable[[Heard], Answer]) -> Iterator[Listener]:
+def listening(answer: Callable[[HttpRequest], HttpResponse]) -> Iterator[Listener]:
     """A listener, until the end of the block."""
     listener = Listener(0, answer)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})

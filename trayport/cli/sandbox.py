@@ -11,20 +11,25 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ..errors import ConfigError
-from ..sandbox import Sandbox, Switches, catalogue
-from ..sandbox.page import in_words, violations
-from ..sandbox.rights import KEY, KEYS
+from ..sandbox import (
+    KEY,
+    KEYS,
+    Sandbox,
+    Switches,
+    count_violations,
+    describe_rights,
+    example_contract,
+    read_faults,
+)
 
 if TYPE_CHECKING:
     from ..sandbox import Fault
-    from ..sandbox.catalogue import Item
 
 NAME = "sandbox"
 HELP = "serve simulated data on this machine, until Ctrl-C; no key is needed"
 
 PORT = 8585
 
-_MARKET, _SEQUENCE = 10000065, catalogue.SEQUENCES[10000305]  # TTF, and the months of gas
 _MOST_RULES, _LONGEST = 3, 160
 
 
@@ -119,10 +124,8 @@ def _listening(options: argparse.Namespace) -> Sandbox:
 def _faults(path: str | None) -> tuple[Fault, ...]:
     if path is None:
         return ()
-    from ..sandbox import faults  # only where somebody has any
-
     try:
-        return faults.read(path)
+        return read_faults(path)
     except OSError as error:
         raise ConfigError(f"--faults {path}: {reason(error)}; give a TOML file with [[fault]] tables") from None
     except ValueError as error:
@@ -143,12 +146,14 @@ def _lines(sandbox: Sandbox) -> str:
     bash = "\n".join(f"export {name}={value}" for name, value in variables.items())
     powershell = "\n".join(f'$env:{name} = "{value}"' for name, value in variables.items())
     python = ",\n".join(f'    {name}="{value}"' for name, value in sandbox.settings.items())
-    keys = "\n".join(f"  {name:<16}  may see {in_words(rights)}" for name, rights in sandbox.keys.items())
-    month, start, end = _example(sandbox)
+    keys = "\n".join(f"  {name:<16}  may see {describe_rights(rights)}" for name, rights in sandbox.keys.items())
+    start = _example_day(sandbox)
+    end = start + datetime.timedelta(days=2)
+    parameters, contract = example_contract(start)
     # Windows PowerShell takes plain `curl` for a command of its own.
     curl = "curl.exe" if os.name == "nt" else "curl"
-    contract = f"marketId={_MARKET}&sequenceId={_SEQUENCE.id}&sequenceItemId={month.id}&contractType=SinglePeriod"
-    target = f"{sandbox.analytics_url}/trades?from={start}T08:00:00Z&until={start}T09:00:00Z&{contract}"
+    query = "&".join(f"{name}={value}" for name, value in parameters.items())
+    target = f"{sandbox.analytics_url}/trades?from={start}T08:00:00Z&until={start}T09:00:00Z&{query}"
     return f"""\
 A stand-in for Trayport's APIs serves simulated data on this machine. Ctrl-C ends it.
 
@@ -173,23 +178,19 @@ import trayport as tp
 tp.configure(
 {python},
 )
-print(tp.trades("TTF {month.name}", "{start}", "{end}"))
+print(tp.trades("{contract}", "{start}", "{end}"))
 """
 
 
-def _example(sandbox: Sandbox) -> tuple[Item, datetime.date, datetime.date]:
-    """A month of gas, and two days on which it traded: always the same, unless the clock stands before them."""
-    day = datetime.timedelta(days=1)
+def _example_day(sandbox: Sandbox) -> datetime.date:
+    """Return a Monday for the printed examples: 2024-02-05, or an earlier one if the clock is set before that day."""
     today = (sandbox.now or datetime.datetime.now(datetime.UTC)).date()
-    start = min(datetime.date(2024, 2, 5), today - (today.weekday() + 14) * day)
-    listed = catalogue.items(_SEQUENCE.id, start)
-    month = next(item for item in listed if item.start and item.start > start + 31 * day)
-    return month, start, start + 2 * day
+    return min(datetime.date(2024, 2, 5), today - datetime.timedelta(days=today.weekday() + 14))
 
 
 def _summary(sandbox: Sandbox) -> str:
     """What was asked in all, and the rules that were broken most often."""
-    counts = violations(sandbox.asked)
+    counts = count_violations(sandbox.asked)
     said = f"Answered {_counted(sandbox.answered, 'request')}; {_counted(counts.total(), 'rule')} broken."
     worst = (f"  {count:>6} x  {_plain(f'{path}: {rule}')}" for (path, rule), count in counts.most_common(_MOST_RULES))
     return "\n".join([said, *worst])

@@ -8,9 +8,25 @@
 
 from __future__ import annotations
 
-from .faults import Fault
-from .rights import Rights
+from .fault_injection import Fault, read_faults
+from .keys import KEY, KEYS, Rights
+from .page import count_violations, describe_rights
 from .server import Asked, Sandbox, Violation
-from .switches import Switches
+from .switches import OTHERS, Switches
+from .universe import example_contract
 
-__all__ = ["Asked", "Fault", "Rights", "Sandbox", "Switches", "Violation"]
+__all__ = [
+    "KEY",
+    "KEYS",
+    "OTHERS",
+    "Asked",
+    "Fault",
+    "Rights",
+    "Sandbox",
+    "Switches",
+    "Violation",
+    "count_violations",
+    "describe_rights",
+    "example_contract",
+    "read_faults",
+]

@@ -8,28 +8,28 @@ from typing import Any
 import numpy as np
 from attrs import Factory, define
 
-from . import catalogue, fates, model, rules
+from . import lifecycle, model, rules, universe
 from .calendar import NS_PER_DAY
-from .dice import Integers
+from .hashing import Integers
 from .insertions import Inserted
-from .model import Contract, Day
+from .keys import Route
+from .model import Day, SimulatedContract
 from .parameters import Parameters
-from .rights import Route
+from .payload import Payload, PayloadColumn, nested
 from .tape import contract, on_route, route_columns
 from .view import View
-from .wire import Column, Rows, nested
 
 
 @define
 class _Tally:
     """How many trades of a contract were inserted on a route, changed later, and deleted later."""
 
-    contract: Contract
+    contract: SimulatedContract
     route: Route
     counts: list[int] = Factory(lambda: [0, 0, 0])
 
 
-def activity(parameters: Parameters, view: View) -> Rows:
+def activity(parameters: Parameters, view: View) -> Payload:
     """``/trades/activity``: a row for each contract and route, the busiest first."""
     ask = rules.activity(parameters, view.caller)
     end = view.end(ask.until)
@@ -43,7 +43,7 @@ def activity(parameters: Parameters, view: View) -> Rows:
                 tally = tallies.setdefault(key, _Tally(found, route))
                 tally.counts = [sum(pair) for pair in zip(tally.counts, counts, strict=True)]
     rows = [tallies[key] for key in sorted(tallies, key=lambda key: (-tallies[key].counts[0], key))]
-    return Rows.of(_columns(rows, ask))
+    return Payload.of(_columns(rows, ask))
 
 
 def _counted(day: Day, route: Route, start: int, end: int, view: View) -> Iterator[tuple[int, list[int]]]:
@@ -52,9 +52,9 @@ def _counted(day: Day, route: Route, start: int, end: int, view: View) -> Iterat
     seen = np.array([view.caller.rights.sees(contract.product) for contract in day.contracts] or [False])
     inserted = day.inserted
     rows = (inserted.time >= start) & (inserted.time < end)
-    rows &= on_route(route, fates.is_on_second_route(inserted.chance)) & seen[inserted.place]
+    rows &= on_route(route, lifecycle.is_on_second_route(inserted.chance)) & seen[inserted.place]
     found = inserted.take(rows)
-    deleted = found.time + fates.after(found.chance, fates.DELETION) <= now
+    deleted = found.time + lifecycle.delay(found.chance, lifecycle.DELETION) <= now
     # What is left of a broken spread is inserted when it is broken.
     found = found.take(((found.leg == 0) | deleted) & view.revisions.inserted(found))
     counts = _sums(found, day, view)
@@ -67,28 +67,34 @@ def _sums(rows: Inserted, day: Day, view: View) -> Integers:
     chance, outright = rows.chance, rows.leg == 0
     # Nothing happens any more to what somebody has deleted.
     end = np.minimum(view.caller.now, view.revisions.ended(rows) - 1)
-    broken = model.are_spreads(day.contracts)[rows.place] & fates.is_broken(chance)
-    deleted = (fates.is_deleted(chance) | broken) & outright & (rows.time + fates.after(chance, fates.DELETION) <= end)
-    updated = fates.is_updated(chance) & outright & (rows.time + fates.after(chance, fates.UPDATE) <= end)
+    broken = model.are_spreads(day.contracts)[rows.place] & lifecycle.is_broken(chance)
+    deleted = (
+        (lifecycle.is_deleted(chance) | broken)
+        & outright
+        & (rows.time + lifecycle.delay(chance, lifecycle.DELETION) <= end)
+    )
+    updated = (
+        lifecycle.is_amended(chance) & outright & (rows.time + lifecycle.delay(chance, lifecycle.AMENDMENT) <= end)
+    )
     amended, removed = view.revisions.counts(rows)
     counted = (np.ones_like(amended), updated + amended, deleted + removed)
     sums = [np.bincount(rows.place, weights=each, minlength=len(day.contracts)) for each in counted]
     return np.stack(sums, axis=1).astype(np.int64)
 
 
-def _columns(rows: list[_Tally], ask: rules.Activity) -> list[Column]:
+def _columns(rows: list[_Tally], ask: rules.ActivityRequest) -> list[PayloadColumn]:
     said = [contract(row.contract.product.id, row.contract.delivery, None) for row in rows]
     fields = ask.shown.fields
 
-    def column(name: str) -> Column:
-        return Column(name, [nested(each[name]) for each in said])
+    def column(name: str) -> PayloadColumn:
+        return PayloadColumn(name, [nested(each[name]) for each in said])
 
     columns = [column("instrumentId")]
     if "marketId" in fields:
-        columns.append(Column("marketId", [nested(catalogue.market_of(row.contract.product)) for row in rows]))
+        columns.append(PayloadColumn("marketId", [nested(universe.market_of(row.contract.product)) for row in rows]))
     columns += [column("sequenceId"), column("sequenceItemId"), column("secondSequenceItemId")]
-    columns.append(Column("contractType", [each["contractType"] for each in said], "text"))
+    columns.append(PayloadColumn("contractType", [each["contractType"] for each in said], "text"))
     for place, name in enumerate(("count", "updateCount", "deleteCount")):
         if place == 0 or name in fields:
-            columns.append(Column(name, [str(row.counts[place]) for row in rows]))
+            columns.append(PayloadColumn(name, [str(row.counts[place]) for row in rows]))
     return columns + route_columns(np.array([row.route[0] for row in rows], dtype=np.int64), ask.shown)

@@ -10,24 +10,24 @@ from attrs import evolve, frozen
 
 from . import orders, rules
 from .calendar import NS_PER_MS
-from .dice import Bools, Integers
-from .orders import FIRM, PUBLIC, WITHHELD, Desk, Hours, Side
+from .hashing import Bools, Integers
+from .keys import ROUTES, Route
+from .orders import FIRM, PUBLIC, WITHHELD, Hours, Side, VenueBook
 from .parameters import Parameters
-from .rights import ROUTES, Route
-from .rules import Books, Shown
+from .payload import Payload, PayloadColumn, PayloadTable, decimal, nested, numbers, quoted
+from .rules import BooksRequest, Shown
 from .subjects import Subject
 from .tape import route_columns
 from .view import View
-from .wire import Column, Rows, Table, decimal, nested, numbers, quoted
 
 # So many orders of a side at once: a deep book of a market holds dozens at each moment.
 _BLOCK = 16_384
 
-_Seen: TypeAlias = list[tuple[Desk, Route]]
+_Seen: TypeAlias = list[tuple[VenueBook, Route]]
 """Desks, each with the route that its orders are shown by."""
 
 
-def tops(parameters: Parameters, view: View) -> Rows:
+def tops(parameters: Parameters, view: View) -> Payload:
     """``/orders/book/top``.
 
     How a row names its routes is not documented. Here it is one route a row, ``route`` and ``routeId`` as with
@@ -38,20 +38,22 @@ def tops(parameters: Parameters, view: View) -> Rows:
     together = ask.shown.deduplicate or len(ask.shown.wanted) == 1
     asked = [ask.shown.wanted] if together else [(route,) for route in ask.shown.wanted]
 
-    def make(block: slice) -> Table:
+    def make(block: slice) -> PayloadTable:
         parts = [_tops(ask, view, stamps[block], routes) for routes in asked]
         times = np.concatenate([times for times, _ in parts])
         order = np.argsort(times, kind="stable").tolist()
-        columns = [Column("timestamp", times[order].tolist(), "time")]
+        columns = [PayloadColumn("timestamp", times[order].tolist(), "time")]
         for alike in zip(*(columns for _, columns in parts), strict=True):
             cells = [cell for column in alike for cell in column.cells]
-            columns.append(Column(alike[0].name, [cells[row] for row in order], alike[0].kind))
-        return Table(tuple(columns))
+            columns.append(PayloadColumn(alike[0].name, [cells[row] for row in order], alike[0].kind))
+        return PayloadTable(tuple(columns))
 
-    return Rows.blocks(len(stamps), make)
+    return Payload.blocks(len(stamps), make)
 
 
-def _tops(ask: Books, view: View, stamps: Integers, routes: tuple[Route, ...]) -> tuple[Integers, list[Column]]:
+def _tops(
+    ask: BooksRequest, view: View, stamps: Integers, routes: tuple[Route, ...]
+) -> tuple[Integers, list[PayloadColumn]]:
     """The times and the other columns of the rows that show the best of some routes."""
     seen = _seen(view, ask.subject, evolve(ask.shown, routes=routes, deduplicate=True))
     found = best(view, [desk for desk, _ in seen], stamps)
@@ -61,7 +63,7 @@ def _tops(ask: Books, view: View, stamps: Integers, routes: tuple[Route, ...]) -
     if "venueCode" in ask.shown.fields:
         for name, there, places in zip(("bid", "ask"), found.there.tolist(), found.desk.tolist(), strict=True):
             cells = [seen[place][0].venue if hit else None for hit, place in zip(there, places, strict=True)]
-            columns.append(Column(f"{name}VenueCode", cells, "text"))
+            columns.append(PayloadColumn(f"{name}VenueCode", cells, "text"))
     number = np.full(found.there.shape[1], routes[0][0], dtype=np.int64)
     return stamps[rows], columns + route_columns(number, ask.shown)
 
@@ -75,18 +77,18 @@ class Best:
     quantity: Integers
     desk: Integers
 
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[PayloadColumn]:
         """Price and quantity of both sides; null where there is none."""
         found = []
         for row, name in enumerate(("bid", "ask")):
             there = self.there[row].tolist()
             for what, values in (("Price", self.price[row]), ("Quantity", self.quantity[row])):
                 cells = [cell if hit else "null" for hit, cell in zip(there, numbers(values), strict=True)]
-                found.append(Column(name + what, cells))
+                found.append(PayloadColumn(name + what, cells))
         return found
 
 
-def best(view: View, desks: list[Desk], stamps: Integers) -> Best:
+def best(view: View, desks: list[VenueBook], stamps: Integers) -> Best:
     """The best orders of some desks at each moment (ns since 1970)."""
     nothing = np.zeros((2, len(stamps)), dtype=np.int64)
     found = Best(nothing > 0, nothing, nothing.copy(), nothing.copy())
@@ -97,7 +99,7 @@ def best(view: View, desks: list[Desk], stamps: Integers) -> Best:
     return found
 
 
-def books(parameters: Parameters, view: View) -> Rows:
+def books(parameters: Parameters, view: View) -> Payload:
     """``/orders/book``."""
     ask = rules.books(parameters, view.caller)
     stamps = _stamps(ask, view)
@@ -106,19 +108,23 @@ def books(parameters: Parameters, view: View) -> Rows:
     if ask.include_private:
         leaves += tuple(f"privateFields.{name}" for name in _private_fields("Firm"))
 
-    def make(block: slice) -> Table:
+    def make(block: slice) -> PayloadTable:
         hours, is_open = Hours.of(stamps[block] // NS_PER_MS)
         texts = dict(_texts(ask, view, seen, hours, np.flatnonzero(is_open).tolist()))
         rows = list(range(len(is_open))) if ask.include_empty else sorted(texts)
         sides = [[f"[{texts.get(row, ('', ''))[side]}]" for row in rows] for side in (0, 1)]
-        times = Column("timestamp", stamps[block][rows].tolist(), "time")
-        found = [Column(name, cells, "orders", leaves) for name, cells in zip(("bids", "asks"), sides, strict=True)]
-        return Table((times, *found))
+        times = PayloadColumn("timestamp", stamps[block][rows].tolist(), "time")
+        found = [
+            PayloadColumn(name, cells, "orders", leaves) for name, cells in zip(("bids", "asks"), sides, strict=True)
+        ]
+        return PayloadTable((times, *found))
 
-    return Rows.blocks(len(stamps), make, max(64, _BLOCK // max(1, min(ask.depth, 12 * len(seen)))))
+    return Payload.blocks(len(stamps), make, max(64, _BLOCK // max(1, min(ask.depth, 12 * len(seen)))))
 
 
-def _texts(ask: Books, view: View, seen: _Seen, hours: Hours, rows: list[int]) -> Iterator[tuple[int, tuple[str, str]]]:
+def _texts(
+    ask: BooksRequest, view: View, seen: _Seen, hours: Hours, rows: list[int]
+) -> Iterator[tuple[int, tuple[str, str]]]:
     """The orders of both sides at each moment at which there are any, by the moment's row."""
     tails = [_order_tail(desk, route, ask.shown) for desk, route in seen]
     desks = [desk for desk, _ in seen]
@@ -147,7 +153,7 @@ def _tail_fields(shown: Shown) -> list[str]:
     return names + [column.name for column in route_columns(np.array([ROUTES[0][0]]), shown)]
 
 
-def _order_tail(desk: Desk, route: Route, shown: Shown) -> str:
+def _order_tail(desk: VenueBook, route: Route, shown: Shown) -> str:
     columns = route_columns(np.array([route[0]]), shown)
     said = {"venueCode": quoted(desk.venue)} | {column.name: column.json()[0] for column in columns}
     return "".join(f',"{name}":{said[name]}' for name in _tail_fields(shown))
@@ -175,13 +181,13 @@ _PRIVATE = {PUBLIC: ""} | {
 def _seen(view: View, subject: Subject, shown: Shown) -> _Seen:
     """The desks that are on the routes asked for, once for each route, or once at all."""
     seen: _Seen = []
-    for desk in orders.all_desks(view.market, subject.contracts()):
+    for desk in orders.books_of(view.market, subject.contracts()):
         routes = [route for route in shown.wanted if desk.is_on(route)]
         seen += [(desk, route) for route in (routes[:1] if shown.deduplicate else routes)]
     return seen
 
 
-def _stamps(ask: Books, view: View) -> Integers:
+def _stamps(ask: BooksRequest, view: View) -> Integers:
     """The moments that a question asks for, as far as the key may see them; ``Sandbox`` says how they are read."""
     switches = view.switches
     first = ask.start + (0 if switches.books == "start" else ask.step)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .dice import Integers
+from .hashing import Integers
 
 EPOCH = datetime.date(1970, 1, 1)
 DAY_MS = 86_400_000

@@ -8,36 +8,36 @@ from typing import Any
 import numpy as np
 
 from . import rules
-from .dice import Integers
+from .hashing import Integers
 from .model import Trades
 from .parameters import DAY, Parameters
+from .payload import BLOCK, NO_TIME, Payload, PayloadColumn, PayloadTable, decimal, numbers
 from .switches import Empty
 from .view import View
-from .wire import BLOCK, NO_TIME, Column, Rows, Table, decimal, numbers
 
 # A volume-weighted price has four decimals in the published sample.
 _VWAP_PLACES = 4
 
 
-def candles(parameters: Parameters, view: View) -> Rows:
+def candles(parameters: Parameters, view: View) -> Payload:
     """``/trades/ohlcv``: the buckets that begin in the range, and before what is to come."""
     ask = rules.candles(parameters, view.caller)
     edges = _edges(ask, view.end(ask.until))
     contracts = ask.subject.contracts()
 
-    def make(block: slice) -> Table:
+    def make(block: slice) -> PayloadTable:
         some = edges[block.start : block.stop + 1]
-        return Table(tuple(_columns(ask, view, some, view.trades(contracts, int(some[0]), int(some[-1])))))
+        return PayloadTable(tuple(_columns(ask, view, some, view.trades(contracts, int(some[0]), int(some[-1])))))
 
     at_once = 1 if ask.step is None else max(1, min(BLOCK, _DAYS_AT_ONCE * DAY // ask.step // view.market.volume))
-    return Rows.blocks(len(edges) - 1, make, at_once)
+    return Payload.blocks(len(edges) - 1, make, at_once)
 
 
 # The trades of so many days are looked at together.
 _DAYS_AT_ONCE = 100
 
 
-def _columns(ask: rules.Candles, view: View, edges: Integers, traded: Trades) -> list[Column]:
+def _columns(ask: rules.CandlesRequest, view: View, edges: Integers, traded: Trades) -> list[PayloadColumn]:
     """The candles of the buckets between some edges."""
     found = traded.between(int(edges[0]), view.caller.known)
     bucket = np.searchsorted(edges, found.time, side="right") - 1
@@ -46,8 +46,8 @@ def _columns(ask: rules.Candles, view: View, edges: Integers, traded: Trades) ->
     rows = np.arange(len(edges) - 1) if ask.include_empty else filled
     places = (filled if ask.include_empty else np.arange(len(filled))).tolist()
     columns = [
-        Column("fromTimestamp", edges[rows].tolist(), "time"),
-        Column("toTimestamp", edges[rows + 1].tolist(), "time"),
+        PayloadColumn("fromTimestamp", edges[rows].tolist(), "time"),
+        PayloadColumn("toTimestamp", edges[rows + 1].tolist(), "time"),
     ]
     for name, cells in _filled(found, first).items():
         if name not in _OPTIONAL or name in ask.fields:
@@ -55,7 +55,7 @@ def _columns(ask: rules.Candles, view: View, edges: Integers, traded: Trades) ->
             column = [_EMPTY[view.switches.empty_candles](name)] * len(rows)
             for place, cell in zip(places, cells, strict=True):
                 column[place] = cell
-            columns.append(Column(name, column, "time" if is_time else "plain"))
+            columns.append(PayloadColumn(name, column, "time" if is_time else "plain"))
     return columns
 
 
@@ -94,7 +94,7 @@ def _filled(trades: Trades, first: Integers) -> dict[str, list[Any]]:
     }
 
 
-def _edges(ask: rules.Candles, end: int) -> Integers:
+def _edges(ask: rules.CandlesRequest, end: int) -> Integers:
     """Where the buckets begin that begin before ``end``, and where the last of them ends."""
     if ask.step is not None:
         count = max(0, -((ask.start - end) // ask.step))

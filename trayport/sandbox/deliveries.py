@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from attrs import frozen
 
-from . import calendar, catalogue, dice
-from .catalogue import SEQUENCES, Item, Sequence
-from .dice import Hashes, Integers
+from . import calendar, hashing, universe
+from .hashing import Hashes, Integers
+from .universe import SEQUENCES, Item, Sequence
 
 Kind: TypeAlias = Literal["single", "spread", "range"]
 
@@ -33,7 +33,7 @@ class Delivery:
     @property
     def key(self) -> int:
         """64 bits that stand for it."""
-        return dice.key(self.sequence.id, self.kind, *self.ids)
+        return hashing.key(self.sequence.id, self.kind, *self.ids)
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -51,11 +51,11 @@ class Delivery:
 def spreads_of(delivery: Delivery) -> list[tuple[Delivery, int]]:
     """The spreads that are traded of which a single period is the first or the second leg, and which it is."""
     sequence, (item,) = delivery.sequence, delivery.items
-    step = catalogue.numbering(sequence).step
+    step = universe.numbering(sequence).step
     found = []
     for places in range(1, _WIDEST + 1):
         for other, leg in ((item.id + places * step, 1), (item.id - places * step, 2)):
-            partner = catalogue.item(sequence, other)
+            partner = universe.item(sequence, other)
             if partner is not None:
                 items = (item, partner) if leg == 1 else (partner, item)
                 found.append((Delivery(sequence, items, "spread"), leg))
@@ -68,7 +68,7 @@ _RARITY: dict[Kind, int] = {"single": 1, "spread": 8, "range": 30}
 
 def _places(sequence: Sequence, first: int, second: int) -> int:
     """How many places the second item comes after the first."""
-    return (second - first) // catalogue.numbering(sequence).step
+    return (second - first) // universe.numbering(sequence).step
 
 
 # base thousandths of trades a day at the front, days of distance that make a rank, how fast they thin out
@@ -96,7 +96,7 @@ def _liquidity(sequence: Sequence, item: Item, days: Integers) -> Integers:
 
 
 @frozen
-class Listing:
+class DayListing:
     """All that can be traded of a commodity on a day, as columns."""
 
     deliveries: tuple[Delivery, ...]
@@ -105,12 +105,12 @@ class Listing:
 
 
 @lru_cache(maxsize=96)
-def on(group: str, day: int) -> Listing:
+def on(group: str, day: int) -> DayListing:
     """What can be traded of a commodity on a day."""
     date, days = calendar.date_of(day), np.array([day], dtype=np.int64)
     sequences = [sequence for sequence in SEQUENCES.values() if sequence.group == group]
     found = [delivery for sequence in sequences for delivery in _joined(sequence, _tradable(sequence, date))]
-    return Listing(
+    return DayListing(
         tuple(found),
         np.array([delivery.key for delivery in found], dtype=np.uint64),
         np.array([delivery.liquidity(days)[0] for delivery in found], dtype=np.int64),
@@ -120,16 +120,16 @@ def on(group: str, day: int) -> Listing:
 def _tradable(sequence: Sequence, date: datetime.date) -> list[Item]:
     """The items that trade on a day; first and last day of trading rise with the number."""
     if sequence.tenor == "prompt":
-        return [item for item in (catalogue.item(sequence, number) for number in catalogue.PROMPT) if item]
-    ids = catalogue.numbering(sequence)
+        return [item for item in (universe.item(sequence, number) for number in universe.PROMPT) if item]
+    ids = universe.numbering(sequence)
 
     def last(number: int) -> datetime.date:
-        item = catalogue.item(sequence, number)
+        item = universe.item(sequence, number)
         return (item and item.last) or datetime.date.max
 
     found = []
     for number in ids[bisect.bisect_left(ids, date, key=last) :]:
-        item = catalogue.item(sequence, number)
+        item = universe.item(sequence, number)
         if item is None or item.first is None or item.first > date:
             break
         found.append(item)

@@ -10,10 +10,10 @@ from functools import cache
 import numpy as np
 from attrs import frozen
 
-from . import calendar, dice
-from .catalogue import Item, Sequence
+from . import calendar, hashing
 from .deliveries import Delivery
-from .dice import Integers
+from .hashing import Integers
+from .universe import Item, Sequence
 
 # Roughly what the front of each commodity cost, in thousandths of its price unit, with the crisis of 2021 and 2022.
 _ANCHORS: dict[str, tuple[tuple[str, int], ...]] = {
@@ -111,12 +111,12 @@ def worth(key: tuple[int, int], family: str, delivery: Delivery, moments: Intege
 def _value(key: tuple[int, int], family: str, sequence: Sequence, item: Item, moments: Integers) -> Integers:
     group = sequence.group
     level = _anchored(group, moments)
-    level += (level * dice.noise(dice.key(*key, "level", group), moments, _WANDER)) >> 16
+    level += (level * hashing.noise(hashing.key(*key, "level", group), moments, _WANDER)) >> 16
     near, far = _weights(group, item, moments // _DAY)
     value = (level * near + _LONG_RUN[group] * far) >> 22
     value = value * FAMILIES[family].ratio // 1000
-    own_key = dice.key(*key, "own", family, sequence.id, item.id)
-    alone: Integers = value + (value * dice.noise(own_key, moments, _OWN) >> 16)
+    own_key = hashing.key(*key, "own", family, sequence.id, item.id)
+    alone: Integers = value + (value * hashing.noise(own_key, moments, _OWN) >> 16)
     return alone
 
 

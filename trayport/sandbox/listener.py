@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field, frozen
 
 from .. import _redact
-from .wire import problem
+from .payload import problem
 
 if TYPE_CHECKING:
-    from .faults import Fault
+    from .fault_injection import Fault
 
 logger = _redact.logger(__name__)
 
@@ -45,7 +45,7 @@ _LINGER = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
 
 
 @frozen
-class Heard:
+class HttpRequest:
     """What a client asks: the method and the target of its first line, and its headers by lower-case names."""
 
     method: str
@@ -54,7 +54,7 @@ class Heard:
 
 
 @define(eq=False)
-class Answer:
+class HttpResponse:
     """What goes back: a status, a body with what it is written in, headers of its own, and what befalls it.
 
     A long body may come in pieces, which are made while it is sent, once.
@@ -66,7 +66,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     """They stand for the listener's own of the same name, such as ``Date``."""
     fault: Fault | None = None
-    grown: Callable[[Answer], None] | None = field(default=None, init=False, repr=False)
+    grown: Callable[[HttpResponse], None] | None = field(default=None, init=False, repr=False)
     """Told whenever the answer remembers one more packed form of its body."""
     _forms: dict[str, bytes] = field(factory=dict, init=False, repr=False)
 
@@ -96,9 +96,9 @@ class Answer:
         return self._forms[encoding]
 
 
-def refusal(status: int, title: str, **more: Any) -> Answer:
+def refusal(status: int, title: str, **more: Any) -> HttpResponse:
     """The answer to a request that breaks a rule, as problem details."""
-    return Answer(status, problem(status, title, **more), "application/problem+json")
+    return HttpResponse(status, problem(status, title, **more), "application/problem+json")
 
 
 class Listener(ThreadingHTTPServer):
@@ -112,7 +112,7 @@ class Listener(ThreadingHTTPServer):
     allow_reuse_port = False
 
     def __init__(
-        self, port: int, answer: Callable[[Heard], Answer], usual: Callable[[], Mapping[str, str]] = dict
+        self, port: int, answer: Callable[[HttpRequest], HttpResponse], usual: Callable[[], Mapping[str, str]] = dict
     ) -> None:
         self.answer = answer
         self.usual = usual
@@ -187,14 +187,16 @@ class _Handler(BaseHTTPRequestHandler):
                 headers[name.lower()] = before + value.strip()
             if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
                 self.close_connection = self.unread = True  # a body follows
-            self._send(self.server.answer(Heard(self.command, self.path, headers)), headers.get("accept-encoding"))
+            self._send(
+                self.server.answer(HttpRequest(self.command, self.path, headers)), headers.get("accept-encoding")
+            )
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the base class finds wrong with a request, in the words of the others."""
         self.close_connection = self.unread = True
         self._send(refusal(int(code), HTTPStatus(code).phrase), "identity")  # what it accepts may not have been read
 
-    def _send(self, answer: Answer, accepted: str | None) -> None:
+    def _send(self, answer: HttpResponse, accepted: str | None) -> None:
         fault = answer.fault
         if fault is not None:
             self.server.pause(fault.delay)
@@ -213,12 +215,12 @@ class _Handler(BaseHTTPRequestHandler):
             if not self._knows_chunks:  # the end of the connection would be taken for the end of the body
                 self._reset()
 
-    def _send_whole(self, answer: Answer, accepted: str | None) -> None:
+    def _send_whole(self, answer: HttpResponse, accepted: str | None) -> None:
         encoding = _encoding_of(answer.whole, accepted)
         packed = answer.packed(encoding)
         self._write(self._head(answer, encoding, length=len(packed)), packed if self._has_body(answer) else b"")
 
-    def _send_pieces(self, answer: Answer, body: Iterable[bytes], accepted: str | None) -> None:
+    def _send_pieces(self, answer: HttpResponse, body: Iterable[bytes], accepted: str | None) -> None:
         """A long body while it is made: in chunks, or until the connection ends for those who know none."""
         self.close_connection |= not self._knows_chunks
         encoding = _encoding(accepted)
@@ -231,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self._knows_chunks:
                 self.wfile.write(b"0\r\n\r\n")
 
-    def _send_spoilt(self, answer: Answer, fault: Fault, accepted: str | None) -> None:
+    def _send_spoilt(self, answer: HttpResponse, fault: Fault, accepted: str | None) -> None:
         """An answer with what befalls its body on the line, for which there has to be all of it."""
         whole = evolve(answer, body=b"".join(_made(answer.pieces)))
         encoding = _encoding(accepted) or "br" if fault.corrupt else _encoding_of(whole.whole, accepted)
@@ -248,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
         # Without a word in the head: whoever announces it does not lie.
         self.close_connection |= fault.cut is not None or fault.length is not None
 
-    def _head(self, answer: Answer, encoding: str | None, length: int | None = None) -> bytes:
+    def _head(self, answer: HttpResponse, encoding: str | None, length: int | None = None) -> bytes:
         """The first line and the headers; a body without a length comes in chunks, or ends with the connection."""
         own = {
             "Server": "trayport-sandbox",
@@ -274,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _knows_chunks(self) -> bool:
         return self.request_version >= "HTTP/1.1"
 
-    def _has_body(self, answer: Answer) -> bool:
+    def _has_body(self, answer: HttpResponse) -> bool:
         return self.command != "HEAD" and answer.status not in BODILESS
 
     def _write(self, head: bytes, body: bytes) -> None:

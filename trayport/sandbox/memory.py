@@ -9,7 +9,7 @@ from functools import partial
 
 from attrs import evolve, frozen
 
-from .listener import Answer
+from .listener import HttpResponse
 
 # A short answer weighs little more than what keeps it.
 _BESIDES = 1000
@@ -17,7 +17,7 @@ _BESIDES = 1000
 
 @frozen
 class _Kept:
-    answer: Answer
+    answer: HttpResponse
     weight: int
 
 
@@ -45,7 +45,7 @@ class Memory:
         """The bytes that it holds, with those of long answers that are still being sent."""
         return self._held
 
-    def get(self, key: Hashable) -> Answer | None:
+    def get(self, key: Hashable) -> HttpResponse | None:
         """The answer that was kept for a key, if it still is."""
         with self._lock:
             kept = self._kept.get(key)
@@ -54,7 +54,7 @@ class Memory:
             self._kept.move_to_end(key)
             return kept.answer
 
-    def keep(self, key: Hashable, answer: Answer) -> Answer:
+    def keep(self, key: Hashable, answer: HttpResponse) -> HttpResponse:
         """Keep an answer; what is returned is to be sent, since one in pieces is kept once all of it was made."""
         if answer.fault is not None:
             return answer
@@ -65,7 +65,7 @@ class Memory:
             self._put(key, answer)
         return answer
 
-    def _watched(self, key: Hashable, answer: Answer, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    def _watched(self, key: Hashable, answer: HttpResponse, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """The pieces; they are held while they pass, as long as they may become an answer that is kept."""
         body: list[bytes] = []
         held = True
@@ -101,14 +101,14 @@ class Memory:
             self._passing -= size
         body.clear()
 
-    def _weigh(self, key: Hashable, answer: Answer) -> None:
+    def _weigh(self, key: Hashable, answer: HttpResponse) -> None:
         """An answer has grown; it may have been forgotten since."""
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and kept.answer is answer:
                 self._put(key, answer)
 
-    def _put(self, key: Hashable, answer: Answer) -> None:
+    def _put(self, key: Hashable, answer: HttpResponse) -> None:
         if key in self._kept:
             self._held -= self._kept.pop(key).weight
         weight = answer.size + _size(key) + _BESIDES

@@ -15,14 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from attrs import evolve, fields_dict, frozen
 
-from . import calendar, catalogue, deliveries, desks, dice, fates, levels
+from . import calendar, deliveries, hashing, levels, lifecycle, universe, venue_books
 from .calendar import NS_PER_DAY
-from .catalogue import GROUPS, Product
 from .deliveries import Delivery
-from .desks import VENUES
-from .dice import Bools, Hashes, Integers
+from .hashing import Bools, Hashes, Integers
 from .insertions import Cells, Inserted, before, counts_of, insert, taken
 from .levels import FAMILIES
+from .universe import GROUPS, Product
+from .venue_books import VENUES
 
 VERSION = 3
 """Counted up by every change that alters a single trade."""
@@ -31,7 +31,7 @@ VERSION = 3
 FIRST_DAY = calendar.day_number(datetime.date(2010, 1, 1))
 
 
-class Contract(NamedTuple):
+class SimulatedContract(NamedTuple):
     """A delivery of an instrument."""
 
     product: Product
@@ -46,7 +46,7 @@ class Trades:
     flags are drawn; ``code``, ``serial`` and ``leg`` tell it from the other trades of its day and venue.
     """
 
-    contracts: tuple[Contract, ...]
+    contracts: tuple[SimulatedContract, ...]
     place: Integers
     """Which of the contracts a trade is of."""
     time: Integers
@@ -76,9 +76,9 @@ class Trades:
         columns = (self.place, self.venue_number, days, short(self.code), self.serial, self.leg + 1)
         return tuple(
             f"Eurex T7/{code:010X}{starts[place] or dates[day]:%m%Y}-{dates[day]:%Y%m%d}/{serial + 1}/{leg} Public"
-            if venue == desks.T7
+            if venue == venue_books.T7
             else f"{day}{code:013d}{serial:05d}{leg}"
-            if venue < desks.FIRST_BROKER
+            if venue < venue_books.FIRST_BROKER
             else f"{day:05d}{code:010X}{serial:05d}{leg}"
             for place, venue, day, code, serial, leg in zip(*(column.tolist() for column in columns), strict=True)
         )
@@ -86,18 +86,18 @@ class Trades:
     @property
     def is_buy(self) -> Bools:
         """Which trades an aggressor bought; who buys a spread buys its first leg and sells its second."""
-        found: Bools = fates.is_buy(self.chance) ^ (self.leg == 2)
+        found: Bools = lifecycle.is_buy(self.chance) ^ (self.leg == 2)
         return found
 
     @property
     def own(self) -> Bools:
         """Which trades are the key owner's."""
-        return fates.is_own(self.chance)
+        return lifecycle.is_own(self.chance)
 
     @property
     def on_second_route(self) -> Bools:
         """Which trades are on both routes; the others are on the first one alone."""
-        return fates.is_on_second_route(self.chance)
+        return lifecycle.is_on_second_route(self.chance)
 
     @property
     def is_spread(self) -> Bools:
@@ -107,8 +107,8 @@ class Trades:
 
     def last_updated(self, now: int) -> Integers:
         """When each trade was last changed, as far as is known at a moment; or made, if it never was."""
-        updated = fates.is_updated(self.chance) & (self.leg == 0)
-        later = self.time + fates.after(self.chance, fates.UPDATE)
+        updated = lifecycle.is_amended(self.chance) & (self.leg == 0)
+        later = self.time + lifecycle.delay(self.chance, lifecycle.AMENDMENT)
         seen: Integers = np.where(updated & (later <= now), later, self.time)
         return seen
 
@@ -124,12 +124,12 @@ class Trades:
     def known(self, now: int) -> Trades:
         """The trades as they show at a moment: some are deleted or changed after a while, and of a broken spread the
         legs are left."""
-        gone = fates.is_deleted(self.chance) | (self.is_spread & fates.is_broken(self.chance))
-        past = self.time + fates.after(self.chance, fates.DELETION) <= now
+        gone = lifecycle.is_deleted(self.chance) | (self.is_spread & lifecycle.is_broken(self.chance))
+        past = self.time + lifecycle.delay(self.chance, lifecycle.DELETION) <= now
         shown = self.take(np.where(self.leg == 0, ~(gone & past), past) & (self.time < now))
-        later = shown.time + fates.after(shown.chance, fates.UPDATE)
-        slips = fates.is_updated(shown.chance) & (shown.leg == 0) & (later > now)
-        return evolve(shown, quantity=np.where(slips, shown.quantity * fates.SLIP, shown.quantity))
+        later = shown.time + lifecycle.delay(shown.chance, lifecycle.AMENDMENT)
+        slips = lifecycle.is_amended(shown.chance) & (shown.leg == 0) & (later > now)
+        return evolve(shown, quantity=np.where(slips, shown.quantity * lifecycle.SLIP, shown.quantity))
 
 
 _COLUMNS = tuple(name for name in fields_dict(Trades) if name != "contracts")
@@ -152,7 +152,7 @@ def short(code: Hashes) -> Hashes:
     return code & np.uint64(0xFFFFFFFFFF)
 
 
-def are_spreads(contracts: Sequence[Contract]) -> Bools:
+def are_spreads(contracts: Sequence[SimulatedContract]) -> Bools:
     """Which contracts are spreads."""
     return np.array([contract.delivery.kind == "spread" for contract in contracts] or [False], dtype=np.bool_)
 
@@ -166,18 +166,18 @@ NO_TRADES = Trades((), *(_NOTHING,) * 7, _NO_BITS, _NO_BITS)
 class Day:
     """Everything that was inserted on a day."""
 
-    contracts: tuple[Contract, ...]
+    contracts: tuple[SimulatedContract, ...]
     inserted: Inserted
 
 
 @frozen
-class Market:
+class SimulatedMarket:
     """The model with one seed; ``volume`` times as much is traded as usual."""
 
     seed: int
     volume: int = 1
 
-    def trades(self, contracts: Iterable[Contract], first: int, last: int) -> Trades:
+    def trades(self, contracts: Iterable[SimulatedContract], first: int, last: int) -> Trades:
         """Whatever was inserted of some contracts from the day ``first`` up to ``last``, itself left out.
 
         They are in order of time, then of the contracts.
@@ -186,7 +186,7 @@ class Market:
         singles = {delivery for _, delivery in asked if delivery.kind == "single"}
         spreads = {delivery: deliveries.spreads_of(delivery) for delivery in singles}
         sources = [
-            (place, Contract(product, spread), leg)
+            (place, SimulatedContract(product, spread), leg)
             for place, (product, delivery) in enumerate(asked)
             for spread, leg in (spreads.get(delivery, ()) if product.share else ())
         ]
@@ -195,7 +195,9 @@ class Market:
         inserted = insert(self._cells(all_, days), self.volume)
         legs = np.array([0] * len(asked) + [leg for _, _, leg in sources], dtype=np.int64)
         places = np.array([*range(len(asked)), *(place for place, _, _ in sources)], dtype=np.int64)
-        rows = (legs[inserted.source] == 0) | (fates.is_broken(inserted.chance) & ~fates.is_deleted(inserted.chance))
+        rows = (legs[inserted.source] == 0) | (
+            lifecycle.is_broken(inserted.chance) & ~lifecycle.is_deleted(inserted.chance)
+        )
         kept = inserted.take(rows)
         kept = evolve(kept, place=places[kept.source], leg=legs[kept.source])
         return evolve(self.priced(all_, kept), contracts=asked)
@@ -213,18 +215,18 @@ class Market:
         """How many thousandths of a trade an instrument's delivery sees on an average day; 0 if it is not listed."""
         return _share(product, delivery.liquidity(days))
 
-    def busy(self, contracts: Iterable[Contract], number: int) -> int:
+    def busy(self, contracts: Iterable[SimulatedContract], number: int) -> int:
         """How many trades some contracts see on a day, about."""
         cells = self._cells(tuple(contracts), np.array([number], dtype=np.int64))
         return int(cells.thousandths.sum()) * self.volume // 1000
 
-    def codes(self, contracts: Sequence[Contract]) -> Hashes:
+    def codes(self, contracts: Sequence[SimulatedContract]) -> Hashes:
         """64 bits that stand for each contract with this seed."""
         products = _product_keys(self.seed, tuple(contract.product for contract in contracts))
         keys = {delivery: delivery.key for delivery in {contract.delivery for contract in contracts}}
-        return dice.join(products, np.array([keys[contract.delivery] for contract in contracts], dtype=np.uint64))
+        return hashing.combine(products, np.array([keys[contract.delivery] for contract in contracts], dtype=np.uint64))
 
-    def priced(self, contracts: tuple[Contract, ...], inserted: Inserted) -> Trades:
+    def priced(self, contracts: tuple[SimulatedContract, ...], inserted: Inserted) -> Trades:
         """Inserted trades with their prices, in order of time, then of their contracts."""
         if not len(inserted):
             return NO_TRADES
@@ -246,32 +248,32 @@ class Market:
         )  # fmt: skip
         return trades.take(np.lexsort((inserted.leg > 0, inserted.place, inserted.time)))
 
-    def _dealt(self, contract: Contract, rows: Inserted) -> tuple[Integers, Integers]:
+    def _dealt(self, contract: SimulatedContract, rows: Inserted) -> tuple[Integers, Integers]:
         """At what each trade of a contract was made: the best order of the second before, or a part of it."""
         family = contract.product.family
         signs, sides = taken(rows)
-        terms, away = desks.terms(family), desks.distances(sides, rows.thousandths)
+        terms, away = venue_books.terms(family), venue_books.distances(sides, rows.thousandths)
         worth = self.worth(family, contract.delivery, before(rows))
-        price = desks.prices(worth, terms.ticks[rows.venue_number], signs, away)
-        lots = desks.sizes(desks.first(sides), FAMILIES[family].most)
-        lots = 1 + dice.below(dice.reroll(rows.chance, 5), lots)
+        price = venue_books.prices(worth, terms.ticks[rows.venue_number], signs, away)
+        lots = venue_books.sizes(venue_books.first(sides), FAMILIES[family].most)
+        lots = 1 + hashing.uniform_below(hashing.rehash(rows.chance, 5), lots)
         return price, lots * terms.lots[rows.venue_number]
 
-    def _leg_price(self, spread: Contract, rows: Inserted, price: Integers) -> Integers:
+    def _leg_price(self, spread: SimulatedContract, rows: Inserted, price: Integers) -> Integers:
         """What a leg costs: the second what it is worth, and the first as much more as the spread cost."""
         family, delivery = spread.product.family, spread.delivery
         second = Delivery(delivery.sequence, delivery.items[1:], "single")
-        ticks = desks.terms(family).ticks[rows.venue_number]
+        ticks = venue_books.terms(family).ticks[rows.venue_number]
         worth = self.worth(family, second, before(rows)) // ticks * ticks
         return np.where(rows.leg == 1, worth + price, worth)
 
-    def _cells(self, contracts: Sequence[Contract], days: Integers) -> Cells:
+    def _cells(self, contracts: Sequence[SimulatedContract], days: Integers) -> Cells:
         if not contracts or not len(days):
             return Cells(*(_NOTHING,) * 4, _NO_BITS)
         listed = {delivery: delivery.liquidity(days) for delivery in {contract.delivery for contract in contracts}}
         busy = np.stack([_share(product, listed[delivery]) for product, delivery in contracts])
         place, day = np.nonzero(busy)
-        homes = np.array([desks.home(contract.product) for contract in contracts], dtype=np.int64)
+        homes = np.array([venue_books.home(contract.product) for contract in contracts], dtype=np.int64)
         return Cells(place, days[day], busy[place, day], homes[place], self.codes(contracts)[place])
 
 
@@ -284,7 +286,7 @@ def _share(product: Product, liquidity: Integers) -> Integers:
 
 
 @lru_cache(maxsize=8)  # one day is about a megabyte
-def _day(market: Market, number: int) -> Day:
+def _day(market: SimulatedMarket, number: int) -> Day:
     listed = [_day_of_group(market, group, number) for group in sorted(set(GROUPS.values()))]
     contracts = tuple(contract for found, _ in listed for contract in found)
     columns = [np.concatenate(column) for column in zip(*(cells for _, cells in listed), strict=True)]
@@ -295,7 +297,9 @@ def _day(market: Market, number: int) -> Day:
     return _with_legs(contracts, inserted)
 
 
-def _day_of_group(market: Market, group: str, number: int) -> tuple[list[Contract], tuple[Hashes, Integers, Integers]]:
+def _day_of_group(
+    market: SimulatedMarket, group: str, number: int
+) -> tuple[list[SimulatedContract], tuple[Hashes, Integers, Integers]]:
     """A commodity's contracts that may see trades on a day, with each one's code, how busy it is, and its venue."""
     products, shares, liquidities = _traders(group)
     if number < FIRST_DAY:
@@ -304,25 +308,25 @@ def _day_of_group(market: Market, group: str, number: int) -> tuple[list[Contrac
     thousandths = listing.liquidity[None, :] * shares[:, None] // 1000 * liquidities[:, None] // 1000
     rows, columns = np.nonzero(thousandths)
     busy = thousandths[rows, columns]
-    codes = dice.join(_product_keys(market.seed, products)[rows], listing.keys[columns])
+    codes = hashing.combine(_product_keys(market.seed, products)[rows], listing.keys[columns])
     seen = np.flatnonzero(counts_of(busy, codes, np.full(len(codes), number, dtype=np.int64), market.volume))
     pairs = zip(rows[seen].tolist(), columns[seen].tolist(), strict=True)
-    contracts = [Contract(products[row], listing.deliveries[column]) for row, column in pairs]
-    homes = np.array([desks.home(product) for product in products], dtype=np.int64)
+    contracts = [SimulatedContract(products[row], listing.deliveries[column]) for row, column in pairs]
+    homes = np.array([venue_books.home(product) for product in products], dtype=np.int64)
     return contracts, (codes[seen], busy[seen], homes[rows[seen]])
 
 
-def _with_legs(contracts: tuple[Contract, ...], inserted: Inserted) -> Day:
+def _with_legs(contracts: tuple[SimulatedContract, ...], inserted: Inserted) -> Day:
     """A day with the legs of the spreads that were broken."""
     spreads = are_spreads(contracts)[inserted.source]
-    broken = inserted.take(spreads & fates.is_broken(inserted.chance) & ~fates.is_deleted(inserted.chance))
+    broken = inserted.take(spreads & lifecycle.is_broken(inserted.chance) & ~lifecycle.is_deleted(inserted.chance))
     places = {_identity(contract): place for place, contract in enumerate(contracts)}
     more = list(contracts)
     for leg in (1, 2):
         found = []
         for source in broken.source.tolist():
             product, spread = contracts[source]
-            contract = Contract(product, Delivery(spread.sequence, (spread.items[leg - 1],), "single"))
+            contract = SimulatedContract(product, Delivery(spread.sequence, (spread.items[leg - 1],), "single"))
             place = places.setdefault(_identity(contract), len(more))
             more += [contract] * (place == len(more))
             found.append(place)
@@ -331,7 +335,7 @@ def _with_legs(contracts: tuple[Contract, ...], inserted: Inserted) -> Day:
     return Day(tuple(more), inserted)
 
 
-def _identity(contract: Contract) -> tuple[int, int, str, tuple[int, ...]]:
+def _identity(contract: SimulatedContract) -> tuple[int, int, str, tuple[int, ...]]:
     delivery = contract.delivery
     return contract.product.id, delivery.sequence.id, delivery.kind, delivery.ids
 
@@ -341,7 +345,7 @@ def _traders(group: str) -> tuple[tuple[Product, ...], Integers, Integers]:
     """A commodity's instruments that ever trade, their shares, and their families' liquidity."""
     found = [
         product
-        for product in catalogue.products().values()
+        for product in universe.products().values()
         if product.kind == "instrument" and product.share and GROUPS[product.family] == group
     ]
     shares = np.array([product.share for product in found], dtype=np.int64)
@@ -351,6 +355,7 @@ def _traders(group: str) -> tuple[tuple[Product, ...], Integers, Integers]:
 @lru_cache(maxsize=64)
 def _product_keys(seed: int, products: tuple[Product, ...]) -> Hashes:
     keys = {
-        product.id: dice.key(seed, VERSION, "trades", product.family, product.id) for product in dict.fromkeys(products)
+        product.id: hashing.key(seed, VERSION, "trades", product.family, product.id)
+        for product in dict.fromkeys(products)
     }
     return np.array([keys[product.id] for product in products], dtype=np.uint64)

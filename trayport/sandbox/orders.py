@@ -13,14 +13,14 @@ import numpy as np
 from attrs import frozen
 
 from ..venues import VENUES
-from . import calendar, desks, dice
-from .catalogue import Product
+from . import calendar, hashing, venue_books
 from .deliveries import Delivery
-from .desks import ASK, BID, FIRST_BROKER
-from .dice import Bools, Hashes, Integers
+from .hashing import Bools, Hashes, Integers
+from .keys import ROUTES, Route
 from .levels import FAMILIES
-from .model import Contract, Market
-from .rights import ROUTES, Route
+from .model import SimulatedContract, SimulatedMarket
+from .universe import Product
+from .venue_books import ASK, BID, FIRST_BROKER
 
 PUBLIC, FIRM, WITHHELD = 0, 1, 2
 """Whose an order is, and how an own one stands."""
@@ -37,7 +37,7 @@ _SESSION_MS = calendar.SESSION_NS // calendar.NS_PER_MS
 
 
 @frozen
-class Desk:
+class VenueBook:
     """The book of one contract of one instrument at one venue."""
 
     product: Product
@@ -48,7 +48,7 @@ class Desk:
     @property
     def number(self) -> int:
         """The venue's number."""
-        return desks.VENUES.index(self.venue)
+        return venue_books.VENUES.index(self.venue)
 
     def is_on(self, route: Route) -> bool:
         """Is it on a route? All are on the first."""
@@ -60,8 +60,8 @@ class Desk:
         since = VENUES[self.venue].orders_from
         first = _NEVER if since is None else calendar.day_number(datetime.date.fromisoformat(since))
         if self.venue == "EEX7":
-            return max(first, desks.T7_FROM), _NEVER
-        return first, desks.T7_FROM if self.venue == "EEX" else _NEVER
+            return max(first, venue_books.T7_FROM), _NEVER
+        return first, venue_books.T7_FROM if self.venue == "EEX" else _NEVER
 
     @property
     def most(self) -> int:
@@ -71,19 +71,19 @@ class Desk:
     def sides(self, sign: int, moments: Integers) -> Hashes:
         """64 bits for one side at each moment."""
         keys = np.array([self.key], dtype=np.uint64)
-        periods = desks.periods(keys, np.array([self.number]))
-        return desks.sides(keys, periods, np.array([sign]), moments)
+        periods = venue_books.periods(keys, np.array([self.number]))
+        return venue_books.sides(keys, periods, np.array([sign]), moments)
 
 
-def all_desks(market: Market, contracts: Iterable[Contract]) -> list[Desk]:
+def books_of(market: SimulatedMarket, contracts: Iterable[SimulatedContract]) -> list[VenueBook]:
     """Every desk at which some contracts, which are of one delivery, are traded."""
     traded = [contract for contract in contracts if contract.product.share]
-    places = [(contract, venue) for contract in traded for venue in desks.venues_of(contract.product)]
+    places = [(contract, venue) for contract in traded for venue in venue_books.venues_of(contract.product)]
     if not places:
         return []
     codes = market.codes([contract for contract, _ in places])
-    keys = desks.keys(codes, np.array([desks.VENUES.index(venue) for _, venue in places]))
-    return [Desk(*contract, venue, key) for (contract, venue), key in zip(places, keys.tolist(), strict=True)]
+    keys = venue_books.keys(codes, np.array([venue_books.VENUES.index(venue) for _, venue in places]))
+    return [VenueBook(*contract, venue, key) for (contract, venue), key in zip(places, keys.tolist(), strict=True)]
 
 
 @frozen
@@ -123,7 +123,9 @@ class Hours:
         return cls(moments[is_open], days, day[is_open]), is_open
 
 
-def sides(market: Market, at: list[Desk], hours: Hours, depth: int, private: bool = False) -> tuple[Side, Side]:
+def sides(
+    market: SimulatedMarket, at: list[VenueBook], hours: Hours, depth: int, private: bool = False
+) -> tuple[Side, Side]:
     """Bids and asks, at most ``depth`` orders deep; with one's own ones marked, or doubled where they come twice."""
     families = {desk.product.family: desk.delivery for desk in at}
     worth = {family: market.worth(family, delivery, hours.moments) for family, delivery in families.items()}
@@ -157,18 +159,25 @@ class _Orders:
 
 
 def _orders(
-    desk: Desk, sign: int, place: int, hours: Hours, worth: Integers, thousandths: Integers, depth: int, private: bool
+    desk: VenueBook,
+    sign: int,
+    place: int,
+    hours: Hours,
+    worth: Integers,
+    thousandths: Integers,
+    depth: int,
+    private: bool,
 ) -> Iterator[_Orders]:
-    family, terms, venue = FAMILIES[desk.product.family], desks.terms(desk.product.family), VENUES[desk.venue]
+    family, terms, venue = FAMILIES[desk.product.family], venue_books.terms(desk.product.family), VENUES[desk.venue]
     tick, lot = int(terms.ticks[desk.number]), int(terms.lots[desk.number])
     base = desk.sides(sign, hours.moments)
     level = np.arange(min(depth, desk.most), dtype=np.int64)[None, :]
-    bits = dice.roll(base[:, None], level)
+    bits = hashing.hash64(base[:, None], level)
     # Where prices are summed by level, each price comes once; single orders may share one.
-    steps = dice.below(bits, 3) + (venue.levels == "levels")
-    steps[:, 0] = desks.distances(base, thousandths)
-    price = desks.prices(worth[:, None], tick, sign, np.cumsum(steps, axis=1))
-    quantity = lot * desks.sizes(bits, family.most)
+    steps = hashing.uniform_below(bits, 3) + (venue.levels == "levels")
+    steps[:, 0] = venue_books.distances(base, thousandths)
+    price = venue_books.prices(worth[:, None], tick, sign, np.cumsum(steps, axis=1))
+    quantity = lot * venue_books.sizes(bits, family.most)
     there = _count(desk, base, hours, thousandths)[:, None] > level
     # The better price first, then the older order; of one desk, what lies deeper is never older.
     rank = (sign * price << 26) + ((base >> np.uint64(44)).astype(np.int64)[:, None] << 6) + level
@@ -182,19 +191,23 @@ def _orders(
         yield _Orders(there & (status > PUBLIC), price, np.minimum(quantity, lot), places, status, rank)
 
 
-def _count(desk: Desk, base: Hashes, hours: Hours, thousandths: Integers) -> Integers:
+def _count(desk: VenueBook, base: Hashes, hours: Hours, thousandths: Integers) -> Integers:
     """How many orders a side has: none where nothing is listed, and often none where little is traded."""
     first, end = desk.days
     days = hours.days[hours.day]
-    kept = (days >= first) & (days < end) & desks.is_there(base, thousandths)
-    count = 1 + (desk.most - 1) * np.minimum(thousandths, 40_000) // 40_000 - dice.below(dice.reroll(base, 63), 3)
+    kept = (days >= first) & (days < end) & venue_books.is_there(base, thousandths)
+    count = (
+        1
+        + (desk.most - 1) * np.minimum(thousandths, 40_000) // 40_000
+        - hashing.uniform_below(hashing.rehash(base, 63), 3)
+    )
     return np.where(kept, np.maximum(count, 1), 0)
 
 
 def _status(bits: Hashes, hours: Hours) -> Integers:
     kept = (hours.days >= _PRIVATE_FROM)[hours.day]
-    own = dice.hits(bits, 9, _OWN) & kept[:, None]
-    held = dice.hits(bits, 10, _HELD)
+    own = hashing.one_in(bits, 9, _OWN) & kept[:, None]
+    held = hashing.one_in(bits, 10, _HELD)
     return np.where(own, np.where(held, WITHHELD, FIRM), PUBLIC)
 
 

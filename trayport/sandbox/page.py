@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from . import model, rules
+from .keys import ROUTES, Rights
 from .record import Asked
-from .rights import ROUTES, Rights
 from .rules import PATHS, Path
 from .switches import Switches
 
@@ -70,7 +70,7 @@ def page(sandbox: Sandbox) -> str:
 """
 
 
-def in_words(rights: Rights) -> str:
+def describe_rights(rights: Rights) -> str:
     """What a key may see, such as ``"all but the current UTC day"``."""
     missing = ["the current UTC day"] * (not rights.intraday)
     missing += ["own trades and orders"] * (not rights.private) + ["order books"] * (not rights.books)
@@ -104,7 +104,7 @@ def _clock(sandbox: Sandbox) -> str:
 def _keys(sandbox: Sandbox) -> str:
     rows = (
         f"<tr><td>{_code(name)}{_tag('handed out') if name == sandbox.key else ''}</td>"
-        f"<td>may see {in_words(rights)}</td></tr>"
+        f"<td>may see {describe_rights(rights)}</td></tr>"
         for name, rights in sandbox.keys.items()
     )
     return _table("keys", ("Key", "Rights"), rows)
@@ -142,7 +142,7 @@ def _request(asked: Asked) -> str:
 
 
 def _violations(asked: list[Asked]) -> str:
-    counts = violations(reversed(asked))  # of those that are as frequent, the latest comes first
+    counts = count_violations(reversed(asked))  # of those that are as frequent, the latest comes first
     if not counts:
         return "<p>None so far.</p>"
     rows = (
@@ -153,7 +153,7 @@ def _violations(asked: list[Asked]) -> str:
     return _table("rules", ("Times", "Rule"), rows) + (f"<p>And {more} more.</p>" if more > 0 else "")
 
 
-def violations(asked: Iterable[Asked]) -> Counter[tuple[str, str]]:
+def count_violations(asked: Iterable[Asked]) -> Counter[tuple[str, str]]:
     """How often each rule was broken at each path."""
     return Counter((one.path, rule) for one in asked for rule in one.broken)
 

@@ -11,11 +11,11 @@ from attrs import evolve, frozen
 
 from . import calendar
 from .calendar import NS_PER_DAY
-from .desks import FIRST_BROKER, T7, VENUES
-from .dice import Bools, Integers
-from .fates import DELETION, after
+from .hashing import Bools, Integers
 from .insertions import Inserted
-from .model import FIRST_DAY, Market, Trades, short
+from .lifecycle import DELETION, delay
+from .model import FIRST_DAY, SimulatedMarket, Trades, short
+from .venue_books import FIRST_BROKER, T7, VENUES
 
 
 @frozen
@@ -116,12 +116,12 @@ class Revisions:
     @staticmethod
     def _never(revision: Revision, rows: Trades | Inserted) -> Bools:
         """The legs of a spread that was deleted before it could break."""
-        later: Bools = rows.time + after(rows.chance, DELETION) > revision.at
+        later: Bools = rows.time + delay(rows.chance, DELETION) > revision.at
         return revision.left_of(rows) & later
 
 
 def found(
-    market: Market,
+    market: SimulatedMarket,
     revisions: Revisions,
     venue_code: str,
     trade_id: str,

@@ -12,10 +12,10 @@ from fractions import Fraction
 from attrs import evolve, frozen
 
 from . import subjects
-from .catalogue import Product, Sequence
+from .keys import Caller, Route
 from .parameters import DAY, HOUR, MINUTE, NS, Parameters, bad_request, date_at, forbidden, midnight, moment
-from .rights import Caller, Route
 from .subjects import Subject
+from .universe import Product, Sequence
 
 _PRODUCT = ("instrumentId", "marketId", "sequenceId")
 _ONE = (*_PRODUCT, "sequenceItemId", "secondSequenceItemId", "contractType")
@@ -125,7 +125,7 @@ class Shown:
 
 
 @frozen
-class Trades:
+class TradesRequest:
     """A question about trades, as the server understands it."""
 
     subject: Subject
@@ -135,11 +135,11 @@ class Trades:
     shown: Shown
 
 
-def trades(parameters: Parameters, caller: Caller) -> Trades:
+def trades(parameters: Parameters, caller: Caller) -> TradesRequest:
     """``/trades``."""
     start, until = _range(parameters, PATHS["/trades"])
     caller.check("until", until)
-    return Trades(
+    return TradesRequest(
         subjects.subject(parameters, start, until, caller),
         start,
         until,
@@ -149,7 +149,7 @@ def trades(parameters: Parameters, caller: Caller) -> Trades:
 
 
 @frozen
-class Private:
+class PrivateTradesRequest:
     """A question about one's own trades: of one contract, or of all of a product, a sequence, both or neither."""
 
     subject: Subject | None
@@ -160,18 +160,18 @@ class Private:
     shown: Shown
 
 
-def private(parameters: Parameters, caller: Caller) -> Private:
+def private(parameters: Parameters, caller: Caller) -> PrivateTradesRequest:
     """``/trades/private``; today's are seen without the right to today (guide p. 22)."""
     if not caller.rights.private:
         raise forbidden("the key has no right to private trades")
     start, until = _range(parameters, PATHS["/trades/private"])
     subject = subjects.one(parameters, caller) if subjects.is_pinned(parameters) else None
     product, sequence = subjects.part(parameters, caller) if subject is None else (subject.product, subject.sequence)
-    return Private(subject, product, sequence, start, until, _shown(parameters, _TRADE_FIELDS, caller))
+    return PrivateTradesRequest(subject, product, sequence, start, until, _shown(parameters, _TRADE_FIELDS, caller))
 
 
 @frozen
-class Last:
+class LastTradeRequest:
     """A question about the last trade before a moment."""
 
     subject: Subject
@@ -179,28 +179,30 @@ class Last:
     fields: tuple[str, ...]
 
 
-def last(parameters: Parameters, caller: Caller) -> Last:
+def last(parameters: Parameters, caller: Caller) -> LastTradeRequest:
     """``/trades/last``."""
     path = PATHS["/trades/last"]
-    return Last(subjects.one(parameters, caller), _at(parameters, caller, path), _fields(parameters, path.fields))
+    return LastTradeRequest(
+        subjects.one(parameters, caller), _at(parameters, caller, path), _fields(parameters, path.fields)
+    )
 
 
 @frozen
-class Snapshots:
+class SnapshotsRequest:
     """A question about some contracts at a moment."""
 
     subject: Subject
     at: int
 
 
-def snapshots(parameters: Parameters, caller: Caller) -> Snapshots:
+def snapshots(parameters: Parameters, caller: Caller) -> SnapshotsRequest:
     """``/snapshots``; seconds are cut off, since only whole minutes are known (guide p. 24)."""
     at = _at(parameters, caller, PATHS["/snapshots"])
-    return Snapshots(subjects.subject(parameters, at, at + 1, caller), at)
+    return SnapshotsRequest(subjects.subject(parameters, at, at + 1, caller), at)
 
 
 @frozen
-class Activity:
+class ActivityRequest:
     """A question about what traded at all."""
 
     start: int
@@ -208,7 +210,7 @@ class Activity:
     shown: Shown
 
 
-def activity(parameters: Parameters, caller: Caller) -> Activity:
+def activity(parameters: Parameters, caller: Caller) -> ActivityRequest:
     """``/trades/activity``; seconds are ignored (guide p. 19)."""
     path = PATHS["/trades/activity"]
     start, until = _range(parameters, path)
@@ -216,7 +218,7 @@ def activity(parameters: Parameters, caller: Caller) -> Activity:
         raise bad_request({"from": [f"Must not be before {path.since}."]})
     caller.check("until", until)
     fields = _fields(parameters, path.fields)
-    return Activity(start, until, Shown(_routes(parameters, caller), caller.routes[:1], True, fields))
+    return ActivityRequest(start, until, Shown(_routes(parameters, caller), caller.routes[:1], True, fields))
 
 
 # --- candles -----------------------------------------------------------------------------------------------------
@@ -233,7 +235,7 @@ _MONDAY = 4 * DAY
 
 
 @frozen
-class Candles:
+class CandlesRequest:
     """A question about candles; ``step`` is the width of one in nanoseconds, None for a month."""
 
     subject: Subject
@@ -244,7 +246,7 @@ class Candles:
     fields: tuple[str, ...]
 
 
-def candles(parameters: Parameters, caller: Caller) -> Candles:
+def candles(parameters: Parameters, caller: Caller) -> CandlesRequest:
     """``/trades/ohlcv``."""
     count, unit = _interval(parameters, tuple(_CANDLES))
     width, counts = _CANDLES[unit]
@@ -257,7 +259,7 @@ def candles(parameters: Parameters, caller: Caller) -> Candles:
         if not _is_on_grid(edge, step):
             raise bad_request({name: ["Must be aligned to the interval."]})
     caller.check("until", until)
-    return Candles(
+    return CandlesRequest(
         subjects.one(parameters, caller),
         start,
         until,
@@ -279,7 +281,7 @@ _BOOKS = {"second": NS, "minute": MINUTE, "hour": HOUR}
 
 
 @frozen
-class Books:
+class BooksRequest:
     """A question about order books."""
 
     subject: Subject
@@ -294,7 +296,7 @@ class Books:
     include_private: bool = False
 
 
-def tops(parameters: Parameters, caller: Caller) -> Books:
+def tops(parameters: Parameters, caller: Caller) -> BooksRequest:
     """``/orders/book/top``."""
     if not caller.rights.books:
         raise forbidden("the key has no right to order books")
@@ -305,7 +307,7 @@ def tops(parameters: Parameters, caller: Caller) -> Books:
     if path.points and until - start > path.points * step:
         raise bad_request({"until": [f"Maximum number of points is {path.points}."]})
     caller.check("until", until)
-    return Books(
+    return BooksRequest(
         subjects.one(parameters, caller),
         start,
         until,
@@ -315,7 +317,7 @@ def tops(parameters: Parameters, caller: Caller) -> Books:
     )
 
 
-def books(parameters: Parameters, caller: Caller) -> Books:
+def books(parameters: Parameters, caller: Caller) -> BooksRequest:
     """``/orders/book``."""
     plain = tops(parameters, caller)
     depth = parameters.number("depth")
@@ -417,20 +419,20 @@ def _fields(parameters: Parameters, allowed: tuple[str, ...]) -> tuple[str, ...]
 
 
 @frozen
-class Items:
+class ItemsRequest:
     """A question about a sequence's items: how many, and from which end of delivery on."""
 
     count: int
     since: datetime.date
 
 
-def sequence_items(parameters: Parameters, today: datetime.date) -> Items:
+def sequence_items(parameters: Parameters, today: datetime.date) -> ItemsRequest:
     """What a request for items asks for; a time and a zone in startDate are ignored (guide p. 36)."""
     count = parameters.number("count")
     if count is not None and count < 1:
         raise bad_request({"count": ["Must be at least 1."]})
     text = parameters.one("startDate")
     if text is None:
-        return Items(100 if count is None else count, today)
+        return ItemsRequest(100 if count is None else count, today)
     since = date_at(moment("startDate", text.upper().partition("T")[0]))
-    return Items(100 if count is None else count, since)
+    return ItemsRequest(100 if count is None else count, since)

@@ -15,22 +15,22 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from .. import _redact
-from . import activity, books, candles, reference, refusals, revisions, rules, snapshots, tape
-from .faults import Fault, Script, struck
-from .limits import Limiter
-from .listener import Answer, Heard, Listener, dated, liked
+from . import activity, books, candles, error_responses, reference_data, revisions, rules, snapshots, tape
+from .fault_injection import Fault, Script, struck
+from .keys import KEY, KEYS, Caller, Rights
+from .listener import HttpRequest, HttpResponse, Listener, dated, liked
 from .memory import Memory
-from .model import Market
+from .model import SimulatedMarket
 from .page import page
 from .parameters import DAY, NS, Parameters, Refused, moment, not_found, unauthorized
+from .payload import Payload
 from .record import Asked, Record, Violation
-from .reference import Reference
+from .reference_data import Reference
 from .revisions import Revisions
-from .rights import KEY, KEYS, Caller, Rights
 from .rules import PATHS
 from .switches import Switches
+from .throttle import Limiter
 from .view import View
-from .wire import Rows
 
 __all__ = ["Asked", "Sandbox", "Violation"]
 
@@ -101,7 +101,7 @@ class Sandbox:
         self.now = now
         self.switches = Switches.of(switches)
         self.seed, self.volume, self.limits = seed, volume, limits
-        self._market = Market(seed, volume)
+        self._market = SimulatedMarket(seed, volume)
         self._limiter = Limiter(limits, self.switches.sustained, monotonic)
         self._script = Script(faults)
         self._record = Record()
@@ -237,25 +237,25 @@ class Sandbox:
 
     # --- for the listener ----------------------------------------------------------------------------------------
 
-    def answer(self, heard: Heard) -> Answer:
+    def answer(self, heard: HttpRequest) -> HttpResponse:
         """The answer to a request."""
         bare, _, query = heard.target.partition("?")
         api, route = _split(bare)
         if api == "" and route == "/" and heard.method == "GET":
-            return self._guarded(heard, lambda: Answer(200, page(self).encode(), "text/html"))
+            return self._guarded(heard, lambda: HttpResponse(200, page(self).encode(), "text/html"))
         pairs = _pairs(query)
         fault = self._script.meet(route)
         parameters = Parameters(pairs)
         broken: list[str] = []
 
-        def honest() -> Answer:
+        def honest() -> HttpResponse:
             try:
                 return self._dispatch(heard, api, route, parameters, pairs)
             except Refused as refused:
                 broken.append(refused.rule)
-                return refusals.answer(refused, self.switches, self.clock)
+                return error_responses.answer(refused, self.switches, self.clock)
 
-        def guarded() -> Answer:
+        def guarded() -> HttpResponse:
             return self._guarded(heard, honest)
 
         answer = guarded() if fault is None else struck(fault, guarded, self._worded)
@@ -264,7 +264,7 @@ class Sandbox:
         self._record.add(Asked(api, route, pairs, answer.status, ignored, tuple(broken), fault is not None))
         return answer
 
-    def _guarded(self, heard: Heard, make: Callable[[], Answer]) -> Answer:
+    def _guarded(self, heard: HttpRequest, make: Callable[[], HttpResponse]) -> HttpResponse:
         """A fault of ours is an answer too, and is told to whoever runs the server."""
         try:
             return make()
@@ -273,8 +273,8 @@ class Sandbox:
                 logger.exception("the sandbox failed at %s", heard.target)
             return self._worded(500)
 
-    def _worded(self, status: int) -> Answer:
-        return refusals.worded(status, self.switches)
+    def _worded(self, status: int) -> HttpResponse:
+        return error_responses.worded(status, self.switches)
 
     def _usual(self) -> dict[str, str]:
         """The headers of every answer: its own clock, and whether it counts."""
@@ -282,8 +282,8 @@ class Sandbox:
         return date if self.limits else date | {"X-Sandbox-Limits": "off"}
 
     def _dispatch(
-        self, heard: Heard, api: str, route: str, parameters: Parameters, pairs: tuple[tuple[str, str], ...]
-    ) -> Answer:
+        self, heard: HttpRequest, api: str, route: str, parameters: Parameters, pairs: tuple[tuple[str, str], ...]
+    ) -> HttpResponse:
         if heard.method != "GET":
             raise Refused(405, "Method Not Allowed", f"{heard.method}: only GET is allowed")
         api_key = heard.headers.get("x-api-key", "").strip()
@@ -302,17 +302,17 @@ class Sandbox:
         is_settled = api == REFERENCE or _is_settled(route, parameters, caller)
         return self._memory.keep(key, answer) if is_settled else answer
 
-    def _made(self, api: str, route: str, parameters: Parameters, view: View, prefers_csv: bool) -> Answer:
+    def _made(self, api: str, route: str, parameters: Parameters, view: View, prefers_csv: bool) -> HttpResponse:
         if api == ANALYTICS and route in _ANALYTICS:
             body = self._maker.submit(self._body, route, parameters, view, prefers_csv).result()
             # guide p. 37 has CSV for the Analytics API
             kind = "text/csv" if prefers_csv else "application/json"
-            return Answer(200, body if isinstance(body, bytes) else self._in_turn(body), kind)
+            return HttpResponse(200, body if isinstance(body, bytes) else self._in_turn(body), kind)
         if api == REFERENCE:
             for pattern, act in _REFERENCE:
                 if match := pattern.fullmatch(route):
                     ask = Reference(parameters, view.caller.today, self.switches.trading_dates)
-                    return Answer(200, act(ask, *match.groups()))
+                    return HttpResponse(200, act(ask, *match.groups()))
         raise not_found(f"the path {api}{route}")
 
     def _body(self, route: str, parameters: Parameters, view: View, in_csv: bool) -> bytes | Iterator[bytes]:
@@ -341,7 +341,7 @@ def _check(seed: object, volume: object, key: str, keys: Mapping[str, Rights]) -
         raise ValueError(f"key={key!r} is none of {', '.join(map(repr, keys)) or 'the keys, of which there are none'}")
 
 
-_ANALYTICS: dict[str, Callable[[Parameters, View], Rows]] = {
+_ANALYTICS: dict[str, Callable[[Parameters, View], Payload]] = {
     "/trades": tape.trades,
     "/trades/private": tape.private,
     "/trades/last": tape.last,
@@ -354,11 +354,11 @@ _ANALYTICS: dict[str, Callable[[Parameters, View], Rows]] = {
 
 _NUMBER = "([0-9]{1,18})"
 _REFERENCE: tuple[tuple[re.Pattern[str], Callable[..., bytes]], ...] = (
-    (re.compile("/(instrument|market)s"), reference.products),
-    (re.compile(f"/(instrument|market)s/{_NUMBER}"), reference.product),
-    (re.compile(f"/(instrument|market)s/{_NUMBER}/sequences"), reference.sequences),
-    (re.compile(f"/sequences/{_NUMBER}/sequenceItems"), reference.sequence_items),
-    (re.compile(f"/sequences/{_NUMBER}/sequenceItems/{_NUMBER}"), reference.sequence_item),
+    (re.compile("/(instrument|market)s"), reference_data.products),
+    (re.compile(f"/(instrument|market)s/{_NUMBER}"), reference_data.product),
+    (re.compile(f"/(instrument|market)s/{_NUMBER}/sequences"), reference_data.sequences),
+    (re.compile(f"/sequences/{_NUMBER}/sequenceItems"), reference_data.sequence_items),
+    (re.compile(f"/sequences/{_NUMBER}/sequenceItems/{_NUMBER}"), reference_data.sequence_item),
 )
 
 

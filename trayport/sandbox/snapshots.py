@@ -5,34 +5,38 @@ from __future__ import annotations
 import numpy as np
 
 from . import books, orders, rules
-from .catalogue import market_of
 from .deliveries import Delivery
-from .model import Contract
+from .model import SimulatedContract
 from .parameters import Parameters
+from .payload import Payload, PayloadColumn, decimal, nested
 from .subjects import Subject
 from .tape import CONTRACT_FIELDS, contract, last_before
+from .universe import market_of
 from .view import View
-from .wire import Column, Rows, decimal, nested
 
 _SIDES = ("bidPrice", "bidQuantity", "askPrice", "askQuantity")
 
 
-def snapshots(parameters: Parameters, view: View) -> Rows:
+def snapshots(parameters: Parameters, view: View) -> Payload:
     """``/snapshots``; what is not there is null."""
     ask = rules.snapshots(parameters, view.caller)
     subject, listed = ask.subject, ask.subject.deliveries
     columns = [
-        Column("timestamp", [ask.at] * len(listed), "time", once=True),
-        Column("contract", [_contract(subject, delivery, view) for delivery in listed], "object", CONTRACT_FIELDS),
-        Column(
+        PayloadColumn("timestamp", [ask.at] * len(listed), "time", once=True),
+        PayloadColumn(
+            "contract", [_contract(subject, delivery, view) for delivery in listed], "object", CONTRACT_FIELDS
+        ),
+        PayloadColumn(
             "lastTrade",
             [_last_trade(subject, delivery, ask.at, view) for delivery in listed],
             "object",
             ("price", "dealDate"),
         ),
-        Column("bestOrders", [_best_orders(subject, delivery, ask.at, view) for delivery in listed], "object", _SIDES),
+        PayloadColumn(
+            "bestOrders", [_best_orders(subject, delivery, ask.at, view) for delivery in listed], "object", _SIDES
+        ),
     ]
-    return Rows.of(columns, f'{{"timestamp":{ask.at},"snapshots":[', "]}")
+    return Payload.of(columns, f'{{"timestamp":{ask.at},"snapshots":[', "]}")
 
 
 def _contract(subject: Subject, delivery: Delivery, view: View) -> str:
@@ -45,7 +49,7 @@ def _contract(subject: Subject, delivery: Delivery, view: View) -> str:
 
 
 def _last_trade(subject: Subject, delivery: Delivery, at: int, view: View) -> str:
-    found = last_before(view, [Contract(member, delivery) for member in subject.members], at)
+    found = last_before(view, [SimulatedContract(member, delivery) for member in subject.members], at)
     if not len(found):
         return "null"
     return f'{{"price":{decimal(int(found.price[0]))},"dealDate":{int(found.time[0])}}}'
@@ -55,7 +59,7 @@ def _best_orders(subject: Subject, delivery: Delivery, at: int, view: View) -> s
     if not view.caller.rights.books:
         return "null"
     stamps = np.array([min(at, view.caller.known)], dtype=np.int64)
-    desks = orders.all_desks(view.market, [Contract(member, delivery) for member in subject.members])
+    desks = orders.books_of(view.market, [SimulatedContract(member, delivery) for member in subject.members])
     seen = [desk for desk in desks if any(desk.is_on(route) for route in view.caller.routes)]
     found = books.best(view, seen, stamps)
     fields = ",".join(f'"{column.name}":{column.cells[0]}' for column in found.columns())

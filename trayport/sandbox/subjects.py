@@ -6,12 +6,12 @@ import datetime
 
 from attrs import frozen
 
-from . import catalogue
-from .catalogue import Product, Sequence
+from . import universe
 from .deliveries import Delivery, Kind
-from .model import Contract
+from .keys import Caller
+from .model import SimulatedContract
 from .parameters import Parameters, bad_request, date_at, not_found
-from .rights import Caller
+from .universe import Product, Sequence
 
 _MOST_ITEMS = 50
 _KINDS: dict[str, Kind] = {
@@ -33,14 +33,14 @@ class Subject:
     sequence: Sequence
     deliveries: tuple[Delivery, ...]
 
-    def contracts(self) -> list[Contract]:
+    def contracts(self) -> list[SimulatedContract]:
         """Every instrument's contract that is shown: a market shows those of its members."""
-        return [Contract(member, delivery) for member in self.members for delivery in self.deliveries]
+        return [SimulatedContract(member, delivery) for member in self.members for delivery in self.deliveries]
 
 
 def members(product: Product, caller: Caller) -> tuple[Product, ...]:
     """The instruments that a product shows to a key: a market its members, an instrument itself."""
-    all_of_it = catalogue.members(product.id) if product.kind == "market" else (product,)
+    all_of_it = universe.members(product.id) if product.kind == "market" else (product,)
     return tuple(member for member in all_of_it if caller.rights.sees(member))
 
 
@@ -77,9 +77,9 @@ def part(parameters: Parameters, caller: Caller) -> tuple[Product | None, Sequen
         return product, None
     if product is not None:
         return product, _sequence(product, number)
-    if number not in catalogue.SEQUENCES:
+    if number not in universe.SEQUENCES:
         raise not_found(f"sequence {number}")
-    return None, catalogue.SEQUENCES[number]
+    return None, universe.SEQUENCES[number]
 
 
 def _pair(parameters: Parameters, caller: Caller) -> tuple[Product, Sequence]:
@@ -93,14 +93,14 @@ def _product(parameters: Parameters, caller: Caller) -> Product:
     if (instrument is None) == (market is None):
         raise bad_request({"instrumentId": ["Exactly one of instrumentId and marketId is required."]})
     kind, number = ("instrument", instrument) if instrument is not None else ("market", market)
-    product = catalogue.products().get((kind, number)) if number is not None else None
+    product = universe.products().get((kind, number)) if number is not None else None
     if product is None or (product.kind == "market" and not caller.rights.sees(product)):
         raise not_found(f"{kind} {number}")
     return product
 
 
 def _sequence(product: Product, number: int | None) -> Sequence:
-    for sequence in catalogue.sequences_of(product):
+    for sequence in universe.sequences_of(product):
         if sequence.id == number:
             return sequence
     raise not_found(f"sequence {number} of {product.kind} {product.id}")
@@ -134,7 +134,7 @@ def _deliveries(
     if second in ids:
         raise bad_request({"secondSequenceItemId": ["Must differ from sequenceItemId."]})
     wanted = [(number,) for number in dict.fromkeys(ids)] if second is None else [(ids[0], second)]
-    found = [[catalogue.item(sequence, number) for number in numbers] for numbers in wanted]
+    found = [[universe.item(sequence, number) for number in numbers] for numbers in wanted]
     known = [tuple(item for item in items if item is not None) for items in found if None not in items]
     return tuple(Delivery(sequence, items, kind) for items in known)
 
@@ -151,6 +151,6 @@ def _tradable(
         raise bad_request({"tradingItems": ["Not supported for sequences without an end of trading."]})
     start, until = within
     first, last = (date_at(at) for at in (start, max(start, until - 1)))  # what trades at `until` is not asked for
-    listed = catalogue.items(sequence.id, max(today, last))
+    listed = universe.items(sequence.id, max(today, last))
     found = [item for item in listed if item.first and item.last and item.first <= last and item.last >= first]
     return tuple(Delivery(sequence, (item,), "single") for item in found[:count])

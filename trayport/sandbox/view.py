@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from .calendar import NS_PER_DAY
-from .dice import Integers
-from .model import Contract, Market, Trades
+from .hashing import Integers
+from .keys import ROUTES, Caller
+from .model import SimulatedContract, SimulatedMarket, Trades
 from .revisions import Revisions
-from .rights import ROUTES, Caller
 from .switches import Switches
 
 
@@ -18,7 +18,7 @@ from .switches import Switches
 class View:
     """A seed's market as a key sees it at one moment, with the switches in one position."""
 
-    market: Market
+    market: SimulatedMarket
     caller: Caller
     switches: Switches
     revisions: Revisions
@@ -30,7 +30,7 @@ class View:
         """
         return min(until + (self.switches.until == "inclusive"), self.caller.now if own else self.caller.known)
 
-    def trades(self, contracts: Iterable[Contract], start: int, end: int) -> Trades:
+    def trades(self, contracts: Iterable[SimulatedContract], start: int, end: int) -> Trades:
         """What traded at ``start`` or later, and before ``end``, in order of time."""
         first, last = start // NS_PER_DAY, -(-end // NS_PER_DAY)
         return self.known(self.market.trades(contracts, first, max(first, last)).between(start, end))

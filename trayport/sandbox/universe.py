@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from .calendar import back
-from .dice import key
+from .hashing import key
 
 Tenor: TypeAlias = Literal["prompt", "day", "weekend", "week", "month", "quarter", "season", "year", "expiry"]
 
@@ -231,6 +231,18 @@ def _listed(sequence: Sequence, today: datetime.date) -> Iterator[Item]:
         if found is None or found.first is None or found.first > today:
             return
         yield found
+
+
+def example_contract(today: datetime.date) -> tuple[dict[str, int | str], str]:
+    """Return a liquid contract, for examples: its parameters and its name, such as "TTF Apr-24".
+
+    It is the first month of gas at TTF that begins more than 31 days after ``today``.
+    """
+    sequence = SEQUENCES[10000305]
+    start = today + datetime.timedelta(days=31)
+    month = next(item for item in items(sequence.id, today) if item.start and item.start > start)
+    market = {"marketId": 10000065, "sequenceId": sequence.id, "sequenceItemId": month.id}
+    return {**market, "contractType": "SinglePeriod"}, f"TTF {month.name}"
 
 
 def numbering(sequence: Sequence) -> range:

@@ -13,9 +13,9 @@ from functools import cache, lru_cache
 import numpy as np
 from attrs import frozen
 
-from . import calendar, dice
-from .catalogue import Product
-from .dice import Bools, Hashes, Integers
+from . import calendar, hashing
+from .hashing import Bools, Hashes, Integers
+from .universe import Product
 
 # Every venue that the model knows, with the grain of its clock in nanoseconds.
 VENUES = ("EEX", "EEX7", "ICE", "NDAQ", "TFS", "ICAP", "SPEC", "PREB", "GRFN", "GFI", "42FS")
@@ -45,7 +45,7 @@ def venues_of(product: Product) -> tuple[str, ...]:
 
 def venue_numbers(home: Integers, day: Integers, chance: Hashes) -> Integers:
     """Where each trade is made: at its product's venue, or at one of the brokers."""
-    brokers = FIRST_BROKER + dice.below(dice.reroll(chance, 8), len(BROKERS))
+    brokers = FIRST_BROKER + hashing.uniform_below(hashing.rehash(chance, 8), len(BROKERS))
     moved = (home == EEX) & (day >= T7_FROM)
     return np.where(home < 0, brokers, np.where(moved, T7, home))
 
@@ -87,7 +87,7 @@ def terms(family: str) -> Terms:
 
 def keys(codes: Hashes, venue_numbers: Integers) -> Hashes:
     """What tells each desk from any other, from its contract's code."""
-    return dice.join(codes, venue_numbers.astype(np.uint64))
+    return hashing.combine(codes, venue_numbers.astype(np.uint64))
 
 
 def periods(keys: Hashes, venue_numbers: Integers) -> Integers:
@@ -98,17 +98,19 @@ def periods(keys: Hashes, venue_numbers: Integers) -> Integers:
 
 def sides(keys: Hashes, periods: Integers, signs: Integers, moments: Integers) -> Hashes:
     """64 bits for each desk's side at a moment (ms since 1970), from which all of its orders are drawn."""
-    return dice.roll(dice.reroll(keys, 70) + signs.astype(np.uint64), moments // periods)
+    return hashing.hash64(hashing.rehash(keys, 70) + signs.astype(np.uint64), moments // periods)
 
 
 def is_there(sides: Hashes, thousandths: Integers) -> Bools:
     """Which sides have any order: never where nothing is listed, and often not where little is traded."""
-    return (thousandths > 0) & (dice.below(dice.reroll(sides, 62), 3_000) < thousandths + 1_000)
+    return (thousandths > 0) & (hashing.uniform_below(hashing.rehash(sides, 62), 3_000) < thousandths + 1_000)
 
 
 def distances(sides: Hashes, thousandths: Integers) -> Integers:
     """Ticks from what a delivery is worth to the best order: few where much is traded."""
-    return dice.below(dice.reroll(sides, 61), 2 + 18 * (20_000 - np.minimum(thousandths, 20_000)) // 20_000)
+    return hashing.uniform_below(
+        hashing.rehash(sides, 61), 2 + 18 * (20_000 - np.minimum(thousandths, 20_000)) // 20_000
+    )
 
 
 def prices(worth: Integers, ticks: Integers | int, signs: Integers | int, away: Integers) -> Integers:
@@ -120,9 +122,9 @@ def prices(worth: Integers, ticks: Integers | int, signs: Integers | int, away: 
 
 def sizes(bits: Hashes, most: int) -> Integers:
     """How many lots an order is for."""
-    return 1 + dice.below(bits >> np.uint64(20), most)
+    return 1 + hashing.uniform_below(bits >> np.uint64(20), most)
 
 
 def first(sides: Hashes) -> Hashes:
     """64 bits for the best order of a side."""
-    return dice.roll(sides, np.zeros(len(sides), dtype=np.int64))
+    return hashing.hash64(sides, np.zeros(len(sides), dtype=np.int64))

@@ -26,30 +26,30 @@ def key(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
-def join(keys: Hashes, others: Hashes) -> Hashes:
+def combine(keys: Hashes, others: Hashes) -> Hashes:
     """One key out of two, for each pair; the order of the two matters."""
-    return _mixed(keys ^ _mixed(others + _GAMMA))
+    return _mix(keys ^ _mix(others + _GAMMA))
 
 
-def roll(key: int | Hashes, numbers: Integers) -> Hashes:
+def hash64(key: int | Hashes, numbers: Integers) -> Hashes:
     """64 bits for each of ``numbers`` (the finaliser of SplitMix64), independent of the others asked for."""
     state = (numbers.astype(np.uint64) + np.uint64(1)) * _GAMMA + np.asarray(key, dtype=np.uint64)
-    return _mixed(state)
+    return _mix(state)
 
 
-def reroll(hashes: Hashes, salt: int) -> Hashes:
+def rehash(hashes: Hashes, salt: int) -> Hashes:
     """Fresh bits from ``hashes``, another set for each ``salt``."""
-    return _mixed(hashes + np.array(salt, dtype=np.uint64) * _GAMMA)
+    return _mix(hashes + np.array(salt, dtype=np.uint64) * _GAMMA)
 
 
-def below(hashes: Hashes, bound: int | Integers) -> Integers:
+def uniform_below(hashes: Hashes, bound: int | Integers) -> Integers:
     """``hashes`` as whole numbers from 0 up to ``bound``, itself left out."""
     return ((hashes >> np.uint64(16)) % np.asarray(bound, dtype=np.uint64)).astype(np.int64)
 
 
-def hits(hashes: Hashes, salt: int, rarity: int) -> Bools:
+def one_in(hashes: Hashes, salt: int, rarity: int) -> Bools:
     """True for one in ``rarity`` of ``hashes``, other ones for each ``salt``."""
-    found: Bools = below(reroll(hashes, salt), rarity) == 0
+    found: Bools = uniform_below(rehash(hashes, salt), rarity) == 0
     return found
 
 
@@ -76,10 +76,10 @@ def noise(key: int, moments: Integers, octaves: tuple[tuple[int, int], ...]) -> 
 
 def _height(keys: Hashes, step: Integers) -> Integers:
     """A hashed height from -32768 to 32767."""
-    return (roll(keys, step) >> np.uint64(48)).astype(np.int64) - 32768
+    return (hash64(keys, step) >> np.uint64(48)).astype(np.int64) - 32768
 
 
-def _mixed(state: Hashes) -> Hashes:
+def _mix(state: Hashes) -> Hashes:
     state = (state ^ (state >> np.uint64(30))) * _FIRST
     state = (state ^ (state >> np.uint64(27))) * _SECOND
     mixed: Hashes = state ^ (state >> np.uint64(31))

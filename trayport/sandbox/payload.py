@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from attrs import evolve, frozen
 
-from . import dice
-from .dice import Integers
+from . import hashing
+from .hashing import Integers
 
 NO_TIME = int(np.iinfo(np.int64).min)
 """A time that is missing."""
@@ -28,7 +28,7 @@ BLOCK = 2048
 
 
 @frozen
-class Column:
+class PayloadColumn:
     """One field of every row: JSON as it stands, text, times in nanoseconds since 1970, objects, or lists of orders.
 
     A cell that is None is not there, but for text, where it is null.
@@ -83,10 +83,10 @@ def _written(times: list[int | None]) -> list[str]:
 
 
 @frozen
-class Table:
+class PayloadTable:
     """Rows of an answer, column by column."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[PayloadColumn, ...]
 
     def json(self) -> list[str]:
         """Each row as an object."""
@@ -125,38 +125,40 @@ class Table:
             for side, order in _orders(sides, row)
         )
 
-    def shuffled(self) -> Table:
+    def shuffled(self) -> PayloadTable:
         """The same rows in an order that says nothing, but is always the same."""
         rows = self.json()
-        order = sorted(range(len(rows)), key=lambda row: dice.key(rows[row]))
-        return Table(tuple(evolve(column, cells=[column.cells[row] for row in order]) for column in self.columns))
+        order = sorted(range(len(rows)), key=lambda row: hashing.key(rows[row]))
+        return PayloadTable(
+            tuple(evolve(column, cells=[column.cells[row] for row in order]) for column in self.columns)
+        )
 
 
-def _orders(sides: list[Column], row: int) -> list[tuple[str, Any]]:
+def _orders(sides: list[PayloadColumn], row: int) -> list[tuple[str, Any]]:
     """The orders of a book with their sides; of an empty book a row without an order is left."""
     found = [(side.name.removesuffix("s"), order) for side in sides for order in json.loads(side.cells[row])]
     return found or [("", {})]
 
 
 @frozen
-class Rows:
+class Payload:
     """An answer's rows: tables that are made one after another, one at least, and what stands around them in JSON."""
 
-    tables: Iterator[Table]
+    tables: Iterator[PayloadTable]
     head: str = "["
     foot: str = "]"
 
     @classmethod
-    def of(cls, columns: Iterable[Column], head: str = "[", foot: str = "]") -> Rows:
+    def of(cls, columns: Iterable[PayloadColumn], head: str = "[", foot: str = "]") -> Payload:
         """Rows that are there already."""
-        return cls(iter([Table(tuple(columns))]), head, foot)
+        return cls(iter([PayloadTable(tuple(columns))]), head, foot)
 
     @classmethod
-    def blocks(cls, count: int, make: Callable[[slice], Table], size: int = BLOCK) -> Rows:
+    def blocks(cls, count: int, make: Callable[[slice], PayloadTable], size: int = BLOCK) -> Payload:
         """Rows that are made from so many things, ``size`` of them at once."""
         return cls(make(slice(start, start + size)) for start in range(0, max(count, 1), size))
 
-    def shuffled(self) -> Rows:
+    def shuffled(self) -> Payload:
         """The same rows in an order that says nothing."""
         return evolve(self, tables=_swapped(self.tables))
 
@@ -183,7 +185,7 @@ class Rows:
         yield (self.foot if before == "," else self.head + self.foot).encode()
 
 
-def _swapped(tables: Iterator[Table]) -> Iterator[Table]:
+def _swapped(tables: Iterator[PayloadTable]) -> Iterator[PayloadTable]:
     for first in tables:
         second = next(tables, None)
         if second is not None:
@@ -191,7 +193,7 @@ def _swapped(tables: Iterator[Table]) -> Iterator[Table]:
         yield first.shuffled()
 
 
-def _sheet(table: Table, with_header: bool) -> bytes:
+def _sheet(table: PayloadTable, with_header: bool) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     if with_header:
@@ -226,7 +228,7 @@ def document(value: Any) -> bytes:
 def problem(status: int, title: str, **more: Any) -> bytes:
     """Problem details: the shape that a user saw of a 400, which the other statuses may have, too."""
     # The trace is made of what it traces, so that the same request gets the same bytes.
-    trace = f"{dice.key(status, title, more):016x}"
+    trace = f"{hashing.key(status, title, more):016x}"
     said = {"type": f"https://httpstatuses.io/{status}", "title": title, "status": status}
     return document({**said, "traceId": f"00-{trace}{trace}-{trace}-00", **more})
 

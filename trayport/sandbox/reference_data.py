@@ -8,11 +8,11 @@ from typing import Any
 
 from attrs import frozen
 
-from . import catalogue, rules
-from .catalogue import Item, Product
+from . import rules, universe
 from .parameters import Parameters, not_found
+from .payload import document
 from .switches import Dates
-from .wire import document
+from .universe import Item, Product
 
 
 @frozen
@@ -32,12 +32,12 @@ def products(_: Reference, kind: str) -> bytes:
 def product(_: Reference, kind: str, number: str) -> bytes:
     """``/instruments/{id}`` and ``/markets/{id}``."""
     found = _product(kind, number)
-    return document({**_entry(found), "tradingSpecifications": catalogue.specification(found)})
+    return document({**_entry(found), "tradingSpecifications": universe.specification(found)})
 
 
 def sequences(_: Reference, kind: str, number: str) -> bytes:
     """``/instruments/{id}/sequences`` and ``/markets/{id}/sequences``."""
-    found = catalogue.sequences_of(_product(kind, number))
+    found = universe.sequences_of(_product(kind, number))
     return document([{"id": s.id, "name": s.name, "sequenceItems": f"/sequences/{s.id}/sequenceItems"} for s in found])
 
 
@@ -58,7 +58,7 @@ def sequence_item(about: Reference, number: str, item_id: str) -> bytes:
 
 @lru_cache(maxsize=2)
 def _product_list(kind: str) -> bytes:
-    return document([_entry(product) for product in catalogue.products().values() if product.kind == kind])
+    return document([_entry(product) for product in universe.products().values() if product.kind == kind])
 
 
 def _entry(product: Product) -> dict[str, Any]:
@@ -66,21 +66,21 @@ def _entry(product: Product) -> dict[str, Any]:
 
 
 def _product(kind: str, number: str) -> Product:
-    product = catalogue.products().get((kind, int(number)))
+    product = universe.products().get((kind, int(number)))
     if product is None:
         raise not_found(f"{kind} {number}")
     return product
 
 
 def _listed(number: str, about: Reference) -> tuple[Item, ...]:
-    if int(number) not in catalogue.SEQUENCES:
+    if int(number) not in universe.SEQUENCES:
         raise not_found(f"sequence {number}")
-    return catalogue.items(int(number), about.today)
+    return universe.items(int(number), about.today)
 
 
 def _item(item: Item, number: str, about: Reference) -> dict[str, Any]:
     """An item with its dates; of trading there are none where it rolls, and for emissions (guide p. 29)."""
-    traded = catalogue.SEQUENCES[int(number)].tenor not in ("prompt", "expiry")
+    traded = universe.SEQUENCES[int(number)].tenor not in ("prompt", "expiry")
     known = {
         "periodStart": item.start,
         "periodEnd": item.end,

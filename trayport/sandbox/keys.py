@@ -10,9 +10,9 @@ from typing import TypeAlias
 import attrs
 from attrs import frozen
 
-from . import catalogue
-from .catalogue import Product
+from . import universe
 from .parameters import HOUR, date_at, midnight, unauthorized
+from .universe import Product
 
 Route: TypeAlias = tuple[int, str]
 
@@ -41,7 +41,7 @@ def _known_routes(_: object, __: object, names: tuple[str, ...]) -> None:
 
 
 def _known_products(_: object, __: object, names: frozenset[str]) -> None:
-    known = {product.name for product in catalogue.products().values()}
+    known = {product.name for product in universe.products().values()}
     unknown = sorted(names - known)
     if unknown:
         raise ValueError(f"outside names {unknown[0]!r}, which is no product's name")

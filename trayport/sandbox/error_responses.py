@@ -11,14 +11,14 @@ from http import HTTPStatus
 
 from attrs import evolve
 
-from .limits import Throttled
-from .listener import Answer, refusal
+from .listener import HttpResponse, refusal
 from .parameters import Refused
+from .payload import document
 from .switches import Refusals, Switches
-from .wire import document
+from .throttle import Throttled
 
 
-def answer(refused: Refused, switches: Switches, now: datetime.datetime) -> Answer:
+def answer(refused: Refused, switches: Switches, now: datetime.datetime) -> HttpResponse:
     """The answer to a request that breaks a rule."""
     if isinstance(refused, Throttled):
         status = 403 if refused.forbidden else switches.throttling
@@ -27,7 +27,7 @@ def answer(refused: Refused, switches: Switches, now: datetime.datetime) -> Answ
     return evolve(worded(refused.status, switches, refused), headers=headers)
 
 
-def worded(status: int, switches: Switches, refused: Refused | None = None) -> Answer:
+def worded(status: int, switches: Switches, refused: Refused | None = None) -> HttpResponse:
     """An answer of this status in the words of the API, or of what may stand before it."""
     title = refused.title if refused and refused.status == status else phrase(status)
     # The shape of a 400 is known, and the others are nobody's choice.
@@ -64,8 +64,8 @@ def page(status: int) -> str:
     )
 
 
-_SHAPES: dict[Refusals, Callable[[int, str], Answer]] = {
-    "message": lambda status, title: Answer(status, document({"message": title})),
-    "text": lambda status, title: Answer(status, f"{title}\n".encode(), "text/plain"),
-    "html": lambda status, _: Answer(status, page(status).encode(), "text/html"),
+_SHAPES: dict[Refusals, Callable[[int, str], HttpResponse]] = {
+    "message": lambda status, title: HttpResponse(status, document({"message": title})),
+    "text": lambda status, title: HttpResponse(status, f"{title}\n".encode(), "text/plain"),
+    "html": lambda status, _: HttpResponse(status, page(status).encode(), "text/html"),
 }

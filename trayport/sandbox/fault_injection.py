@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from attrs import evolve, field, fields_dict, frozen
 
-from . import dice
-from .listener import BODILESS, Answer
-from .refusals import page
+from . import hashing
+from .error_responses import page
+from .listener import BODILESS, HttpResponse
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
@@ -225,15 +225,15 @@ class Script:
         if count < fault.skip or (fault.times is not None and self._struck[number] >= fault.times):
             return False
         # Its place in the script has a part in it, lest faults of one seed hide each other.
-        return fault.probability == 1 or _share(dice.key("fault", number, fault.seed), count) < fault.probability
+        return fault.probability == 1 or _share(hashing.key("fault", number, fault.seed), count) < fault.probability
 
 
 def _share(key: int, count: int) -> float:
     """A number from 0 up to 1, itself left out, in steps of 2**-53, which a float holds exactly."""
-    return int(dice.roll(key, np.array([count]))[0] >> np.uint64(11)) / (1 << 53)
+    return int(hashing.hash64(key, np.array([count]))[0] >> np.uint64(11)) / (1 << 53)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[Fault, ...]:
+def read_faults(path: str | os.PathLike[str]) -> tuple[Fault, ...]:
     """The faults of a TOML file, a table each.
 
     ::
@@ -272,29 +272,29 @@ def _read(table: dict[str, Any], where: str) -> Fault:
 # --- what becomes of the answer --------------------------------------------------------------------------------------
 
 
-def struck(fault: Fault, honest: Callable[[], Answer], worded: Callable[[int], Answer]) -> Answer:
+def struck(fault: Fault, honest: Callable[[], HttpResponse], worded: Callable[[int], HttpResponse]) -> HttpResponse:
     """What is answered when a fault strikes; ``honest`` is asked only if something of its answer is sent.
 
     ``worded`` is what the API says with a status. What happens on the line is left to the listener; an answer that is
     never sent has the status 0.
     """
     if fault.reset:
-        return Answer(0, b"", fault=fault)
+        return HttpResponse(0, b"", fault=fault)
     answer = _instead(fault, worded) or honest()
     added = {name.lower() for name in fault.headers}
     kept = tuple((name, text) for name, text in answer.headers if name.lower() not in added)
     return evolve(answer, headers=(*kept, *fault.headers.items()), fault=fault)
 
 
-def _instead(fault: Fault, worded: Callable[[int], Answer]) -> Answer | None:
+def _instead(fault: Fault, worded: Callable[[int], HttpResponse]) -> HttpResponse | None:
     """The answer that replaces the honest one, if one does."""
     status = 200 if fault.status is None else fault.status
     if fault.redirect is not None:
-        return Answer(302, b"", headers=(("Location", fault.redirect),))
+        return HttpResponse(302, b"", headers=(("Location", fault.redirect),))
     if fault.body is not None:
-        return Answer(status, fault.body.encode())
+        return HttpResponse(status, fault.body.encode())
     if fault.html:
-        return Answer(status, page(status).encode(), "text/html")
+        return HttpResponse(status, page(status).encode(), "text/html")
     if fault.status is None:
         return None
-    return worded(status) if status >= 400 else Answer(status, b"")
+    return worded(status) if status >= 400 else HttpResponse(status, b"")
