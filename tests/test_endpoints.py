@@ -73,7 +73,7 @@ def types(schema: dict[str, Any]) -> set[str]:
 
 def columns(endpoint: Endpoint) -> list[Column]:
     """Those that a row has for itself."""
-    shared = bool(endpoint.sides or endpoint.rows_at)
+    shared = bool(endpoint.row_lists or endpoint.list_field)
     return [column for column in endpoint.columns if not (shared and column.dtype == "time")]
 
 

@@ -335,10 +335,10 @@ def test_a_frame_says_all_of_what_was_asked_in_plain_json(clients: Clients, gold
 
     assert ["trayport"] == list(frame.attrs)
     assert said == json.loads(json.dumps(said))
-    about = ["question", "contract", "start", "end", *SAID[golden.name], "fields", "requests", "complete", "version"]
+    about = ["query", "contract", "start", "end", *SAID[golden.name], "fields", "requests", "complete", "version"]
     assert about == list(said)
     assert {
-        "question": golden.name,
+        "query": golden.name,
         "contract": [] if golden.name == "activity" else [client.resolve(name).name for name in names],
         "start": pd.Timestamp(first).isoformat(),
         "end": pd.Timestamp(last).isoformat(),

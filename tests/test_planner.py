@@ -86,7 +86,7 @@ def test_rows_of_several_contracts_are_told_apart_by_asking_for_the_contract() -
 
     assert ("optionalFields", "contract") in several.requests[0].params
     assert ("optionalFields", "contract") not in single.requests[0].params
-    assert (True, False) == (several.pieces[0].tells_apart, single.pieces[0].tells_apart)
+    assert (True, False) == (several.pieces[0].needs_contract_column, single.pieces[0].needs_contract_column)
 
 
 def test_options_are_sent_in_the_wires_words_and_only_if_they_say_something() -> None:

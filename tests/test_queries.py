@@ -10,7 +10,7 @@ import pytest
 
 from trayport import Contract, ContractError, Front, Market, QueryError, TrayportWarning
 from trayport._time import iso
-from trayport.queries import Queries, Query, Scene
+from trayport.queries import Queries, Query, QueryContext
 
 APRIL = Contract(Market(10000065), 10000305, 232)
 
@@ -21,8 +21,8 @@ class Questions(Queries[Query]):
     def __init__(self, tz: str = "UTC", intraday: bool = False) -> None:
         self.tz, self.intraday = tz, intraday
 
-    def _scene(self) -> Scene:
-        return Scene(self.tz, pd.Timestamp("2026-11-20T10:00", tz="UTC"), self.intraday)
+    def _context(self) -> QueryContext:
+        return QueryContext(self.tz, pd.Timestamp("2026-11-20T10:00", tz="UTC"), self.intraday)
 
     def _ask(self, query: Query) -> Query:
         return query
@@ -295,7 +295,7 @@ class TestOtherQuestions:
         asked = Questions().order_book("x", "2024-01-01", "2024-01-02", "15s", depth=3, max_spread=1.5)
 
         assert {
-            "question": "order_book",
+            "query": "order_book",
             "contract": ["x"],
             "start": "2024-01-01T00:00:00+00:00",
             "end": "2024-01-02T00:00:00+00:00",

@@ -62,14 +62,16 @@ def schema_of(endpoint: Endpoint) -> Schema:
 
 
 def cell(column: Column, endpoint: Endpoint) -> st.SearchStrategy[Any]:
-    if endpoint.measure and column.dtype == "float64":  # a candle without a trade says less than what is sent of it
+    if (
+        endpoint.zero_when_empty and column.dtype == "float64"
+    ):  # a candle without a trade says less than what is sent of it
         return st.floats(0.5, 1e9) | st.integers(1, 2**60)
     return CELLS[column.dtype]
 
 
 def shared(endpoint: Endpoint) -> bool:
     """Have rows no time of their own?"""
-    return bool(endpoint.sides or endpoint.rows_at)
+    return bool(endpoint.row_lists or endpoint.list_field)
 
 
 @st.composite
@@ -79,7 +81,7 @@ def rows(draw: st.DrawFn, schema: Schema, least: int = 0) -> list[dict[str, Any]
     for number in range(draw(st.integers(least, 6))):
         row: dict[str, Any] = {}
         for column in draw(st.permutations(schema.columns)):
-            exact = column.dtype in ("time", "int64") or (schema.endpoint.measure and column.dtype == "float64")
+            exact = column.dtype in ("time", "int64") or (schema.endpoint.zero_when_empty and column.dtype == "float64")
             needed = exact or (column.group == "always" and not number)
             if (shared(schema.endpoint) and column.dtype == "time") or not (needed or draw(st.booleans())):
                 continue
@@ -94,13 +96,13 @@ def rows(draw: st.DrawFn, schema: Schema, least: int = 0) -> list[dict[str, Any]
 @st.composite
 def answers(draw: st.DrawFn, endpoint: Endpoint) -> Any:
     schema = schema_of(endpoint)
-    if endpoint.rows_at:
-        return {"timestamp": draw(TIMES), endpoint.rows_at: draw(rows(schema))}
-    if not endpoint.sides:
+    if endpoint.list_field:
+        return {"timestamp": draw(TIMES), endpoint.list_field: draw(rows(schema))}
+    if not endpoint.row_lists:
         return draw(rows(schema))
     # Of books, too, some row has each field.
     return [
-        {"timestamp": draw(TIMES), **{side: draw(rows(schema, least=1)) for side in endpoint.sides}}
+        {"timestamp": draw(TIMES), **{side: draw(rows(schema, least=1)) for side in endpoint.row_lists}}
         for _ in range(draw(st.integers(0, 4)))
     ]
 
@@ -119,7 +121,7 @@ def pieces(text: bytes, size: int) -> Iterator[bytes]:
 
 
 def rows_of(text: Iterator[bytes], schema: Schema, naming: Naming, **more: Any) -> Rows:
-    return read(text, schema, tells_apart=callable(naming), **more)
+    return read(text, schema, needs_contract_column=callable(naming), **more)
 
 
 # --- the naive way -------------------------------------------------------------------------------------------
@@ -128,21 +130,21 @@ def rows_of(text: Iterator[bytes], schema: Schema, naming: Naming, **more: Any) 
 def plainly(text: bytes, schema: Schema) -> pd.DataFrame:
     """All of it at once, with nothing but the standard library and pandas."""
     endpoint, answer = schema.endpoint, json.loads(text.decode("utf-8-sig"))
-    if endpoint.rows_at:
-        found = [{**row, "timestamp": answer["timestamp"]} for row in answer[endpoint.rows_at]]
-    elif endpoint.sides:
+    if endpoint.list_field:
+        found = [{**row, "timestamp": answer["timestamp"]} for row in answer[endpoint.list_field]]
+    elif endpoint.row_lists:
         found = [
             {**row, "timestamp": point["timestamp"], "side": side.removesuffix("s"), "level": level}
             for point in answer
-            for side in endpoint.sides
+            for side in endpoint.row_lists
             for level, row in enumerate(point[side], 1)
         ]
     else:
         found = answer
     data: dict[str, Any] = {}
-    if endpoint.named:
+    if endpoint.per_contract:
         data["contract"] = pd.array([name(row) for row in found], dtype=STRING)
-    if endpoint.sides:
+    if endpoint.row_lists:
         data["side"] = pd.array([row["side"] for row in found], dtype=STRING)
         data["level"] = pd.Series([row["level"] for row in found], dtype="int64").array
     for column in schema.columns:
@@ -414,7 +416,7 @@ def forking():
             sys.exit()  # as a child does that leaves the parent's answers alone
         yield text[at : at + 100]
 
-rows = read(forking(), Schema(LAST_TRADE), tells_apart=False, limits=Limits(50, 0), size=500)
+rows = read(forking(), Schema(LAST_TRADE), needs_contract_column=False, limits=Limits(50, 0), size=500)
 frames = rows.frames("X")
 count = len(next(frames))
 child = os.fork()
@@ -445,7 +447,7 @@ from trayport.endpoints import LAST_TRADE
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 text = b"[" + b",".join(b'{"price":1.5,"dealDate":%d}' % number for number in range(5000)) + b"]"
 try:
-    read([text], Schema(LAST_TRADE), tells_apart=False, limits=Limits(50, 0), size=500)
+    read([text], Schema(LAST_TRADE), needs_contract_column=False, limits=Limits(50, 0), size=500)
 except OSError as error:
     print(error)
 """

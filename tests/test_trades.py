@@ -185,7 +185,7 @@ def test_a_frame_says_what_it_is_an_answer_to(client: Client) -> None:
     frame = client.trades(["TTF Apr-24", "TTF 2024-05"], "2024-02-05", "2024-02-06", fields=["route"])
 
     assert {
-        "question": "trades",
+        "query": "trades",
         "contract": ["TTF Hi Cal 51.6* Apr-24", "TTF Hi Cal 51.6* May-24"],
         "start": "2024-02-05T00:00:00+00:00",
         "end": "2024-02-06T00:00:00+00:00",

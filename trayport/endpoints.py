@@ -79,19 +79,19 @@ class Endpoint:
     points: int | None = None
     batch: int = 1
     columns: tuple[Column, ...] = ()
-    rows_at: str = ""
+    list_field: str = ""
     """The name of the list, where it stands in an object whose time is that of all rows."""
-    sides: tuple[str, ...] = ()
+    row_lists: tuple[str, ...] = ()
     """The lists in a row whose elements are the rows of the frame."""
     always_asked: tuple[str, ...] = ()
     """What ``optionalFields`` has to name for the columns that are always there."""
     options: tuple[str, ...] = ()
     """What else a question may say, beside contracts, times and fields."""
-    named: bool = True
+    per_contract: bool = True
     """Is each row of one contract, that the frame names?"""
-    today: bool = False
+    intraday_for_all: bool = False
     """May every key see the current day?"""
-    measure: str = ""
+    zero_when_empty: str = ""
     """The column that is 0 in a row without a trade; what else the server writes there is not known."""
 
     def of(self, *groups: Group) -> tuple[Column, ...]:
@@ -110,7 +110,7 @@ class Endpoint:
     @property
     def flat(self) -> bool:
         """Is an answer a plain table, as CSV can say it, unless nested columns are asked for?"""
-        return not self.rows_at and not self.sides
+        return not self.list_field and not self.row_lists
 
 
 @frozen(repr=False)
@@ -190,7 +190,7 @@ PRIVATE_TRADES = Endpoint(
     span=32 * _DAY,  # guide p. 21
     columns=(*_TRADE, *_ROUTE, *_parties(""), Column("last_updated", "lastUpdated", "moment", "private")),
     options=("routes", "deduplicate"),
-    today=True,  # guide p. 22
+    intraday_for_all=True,  # guide p. 22
 )
 
 OHLCV = Endpoint(
@@ -208,7 +208,7 @@ OHLCV = Endpoint(
         Column("close_timestamp", "closeTimestamp", "moment", "optional"),
     ),
     options=("interval", "include_empty"),
-    measure="volume",
+    zero_when_empty="volume",
 )
 
 LAST_TRADE = Endpoint(
@@ -241,7 +241,7 @@ ACTIVITY = Endpoint(
     ),
     always_asked=("marketId", "route"),
     options=("routes",),
-    named=False,
+    per_contract=False,
 )
 
 # --- orders ---------------------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ ORDER_BOOK = Endpoint(
         *(Column(name, f"privateFields.{wire}", dtype, "private") for name, wire, dtype in _OWN_ORDER),
     ),
     options=("interval", "depth", "max_spread", "include_private", "include_empty", "routes", "deduplicate"),
-    sides=("bids", "asks"),
+    row_lists=("bids", "asks"),
 )
 
 SNAPSHOTS = Endpoint(
@@ -314,7 +314,7 @@ SNAPSHOTS = Endpoint(
         Column("last_timestamp", "lastTrade.dealDate", "moment"),
     ),
     options=("at",),
-    rows_at="snapshots",
+    list_field="snapshots",
 )
 
 # --- reference data -------------------------------------------------------------------------------------------

@@ -48,9 +48,9 @@ class Piece:
         return f"{first} and {len(others)} more" if len(others) > 1 else ", ".join(self.names)
 
     @property
-    def tells_apart(self) -> bool:
+    def needs_contract_column(self) -> bool:
         """Does the answer say of each row which contract it is? With one contract there is no need."""
-        return len(self.contracts) != 1 and self.request.endpoint.named
+        return len(self.contracts) != 1 and self.request.endpoint.per_contract
 
 
 @frozen(repr=False)
@@ -203,14 +203,14 @@ class _Subject:
 
 def _piece(endpoint: Endpoint, ask: _Ask, subject: _Subject) -> Piece:
     # What anybody may see is no reason to speak of rights.
-    until = None if endpoint.today else ask.until
+    until = None if endpoint.intraday_for_all else ask.until
     request = Request(endpoint, ask.times + subject.params, until=until, csv=subject.csv)
     return Piece(request, ask.window, subject.product, subject.contracts, subject.names, subject.verifies)
 
 
 def _subjects(query: Query, contracts: Sequence[Contract], csv: bool) -> list[_Subject]:
     if not contracts:
-        return [_subject(query, ("all contracts",), (), csv, tell_apart=query.endpoint.named)]
+        return [_subject(query, ("all contracts",), (), csv, tell_apart=query.endpoint.per_contract)]
     return [_several(query, group, csv) for group in _groups(contracts, query.endpoint.batch)]
 
 
@@ -270,5 +270,5 @@ def _fields(query: Query, *, tell_apart: bool) -> Params:
     # With routes the server adds the column `route` by itself (guide p. 31).
     columns = [column for column in query.fields if not (column.name == "route" and query.routes)]
     # Snapshots say of themselves which contract they are of.
-    contract = tell_apart and not query.endpoint.rows_at
+    contract = tell_apart and not query.endpoint.list_field
     return field_params((*query.endpoint.always_asked, *(column.asked_as for column in columns)), contract=contract)

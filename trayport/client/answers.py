@@ -102,7 +102,9 @@ class Answers:
 
         def read(pieces: Iterable[bytes]) -> Rows:
             look = Check(piece, self.query)
-            return decoding.read(pieces, schema, tells_apart=self._tells_apart(piece), check=look, limits=limits)
+            return decoding.read(
+                pieces, schema, needs_contract_column=self._needs_contract_column(piece), check=look, limits=limits
+            )
 
         return session.send(piece.request, stop, bulk=self.bulk, request_id=request_id, read=read)
 
@@ -128,17 +130,17 @@ class Answers:
 
     def _unanswered(self, frame: pd.DataFrame, piece: Piece) -> list[pd.DataFrame]:
         """In snapshots, empty rows for contracts that the answer leaves out."""
-        if not self.schema.endpoint.rows_at:
+        if not self.schema.endpoint.list_field:
             return []
         silent = [contract.label for contract in piece.contracts if contract.label not in set(frame["contract"])]
         moment = frame.index[0] if len(frame) else piece.window.start
         return [decoding.blank(silent, moment, self.schema)] if silent else []
 
-    def _tells_apart(self, piece: Piece) -> bool:
-        return not piece.verifies and (piece.tells_apart or bool(self.schema.endpoint.rows_at))
+    def _needs_contract_column(self, piece: Piece) -> bool:
+        return not piece.verifies and (piece.needs_contract_column or bool(self.schema.endpoint.list_field))
 
     def _naming(self, piece: Piece) -> str | Callable[[Ids], str]:
-        if not self._tells_apart(piece):
+        if not self._needs_contract_column(piece):
             return piece.names[0]
         if not piece.contracts:  # which it is about, only the answer knows
             return lambda ids: self._named(piece, ids)

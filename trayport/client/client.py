@@ -20,7 +20,7 @@ from ..endpoints import Request
 from ..errors import ConfigError, QueryError
 from ..hooks import Hook
 from ..planner import Plan, plan
-from ..queries import Queries, Query, Scene
+from ..queries import Queries, Query, QueryContext
 from ..status import Status
 from .answers import Answers
 from .gather import Gathering
@@ -92,9 +92,9 @@ class Client(Queries[pd.DataFrame], References):
 
     # --- questions: they are signed in `queries` and in `reference` ----------------------------------------------
 
-    def _scene(self) -> Scene:
+    def _context(self) -> QueryContext:
         config = self.config
-        return Scene(config.tz, self._clock(), config.intraday)
+        return QueryContext(config.tz, self._clock(), config.intraday)
 
     def _ask(self, query: Query) -> pd.DataFrame:
         with deadline_after(self.config.deadline):
@@ -278,8 +278,8 @@ class Plans(Queries[Plan]):
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def _scene(self) -> Scene:
-        return self._client._scene()
+    def _context(self) -> QueryContext:
+        return self._client._context()
 
     def _ask(self, query: Query) -> Plan:
         return self._client._planned(query)
@@ -298,8 +298,8 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def _scene(self) -> Scene:
-        return self._client._scene()
+    def _context(self) -> QueryContext:
+        return self._client._context()
 
     def _ask(self, query: Query) -> Iterator[pd.DataFrame]:
         if query.verify:

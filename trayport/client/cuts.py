@@ -37,7 +37,7 @@ class Check:
     def __call__(self, times: npt.NDArray[np.int64]) -> None:
         """Raise ``DecodeError`` for a time that was not asked for, and for an answer that may have been cut."""
         endpoint = self.piece.request.endpoint
-        if not endpoint.named:
+        if not endpoint.per_contract:
             return
         if endpoint.points is not None:
             self._seen.append(times)
@@ -59,7 +59,7 @@ class Check:
             return
         number = int(strays.argmax())
         time = next(column.wire for column in endpoint.columns if column.dtype == "time")
-        place = f"$.{time}" if endpoint.rows_at else f"$[{self._elements + number}].{time}"
+        place = f"$.{time}" if endpoint.list_field else f"$[{self._elements + number}].{time}"
         asked = f"{self.piece.window}" if self.query.at is None else f"what was asked for, {self.query.at}"
         raise DecodeError(endpoint.name, place, f"{_told(times[number])} lies outside of {asked}")
 
@@ -71,7 +71,7 @@ def cut(frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
     it belongs to.
     """
     endpoint, window = piece.request.endpoint, piece.window
-    if endpoint.instant or not endpoint.named:
+    if endpoint.instant or not endpoint.per_contract:
         return frame
     moments = pd.DatetimeIndex(frame.index)
     points = endpoint.windows == "points"

@@ -14,7 +14,7 @@ from .._time import instant
 from ..contracts import Contract, ProductLike, Specification, as_int
 from ..decoding import STRING
 from ..errors import QueryError
-from ..queries import Scene
+from ..queries import QueryContext
 from ..typing import When
 from .labels import label
 
@@ -33,7 +33,7 @@ class References(ABC):
         """What looks names up."""
 
     @abstractmethod
-    def _scene(self) -> Scene:
+    def _context(self) -> QueryContext:
         """The zone and the present moment that times are read against."""
 
     def instruments(self) -> pd.DataFrame:
@@ -147,12 +147,12 @@ class References(ABC):
         >>> tp.sequence_items("TTF Months", start="2024-02-05", count=3)["name"].tolist()
         ['Feb-24', 'Mar-24', 'Apr-24']
         """
-        since = None if start is None else instant(start, self._scene().tz, "start").date()
+        since = None if start is None else instant(start, self._context().tz, "start").date()
         items = self.catalogue.items(sequence, since, _count("count", count))
         index = pd.Index([item.id for item in items], dtype="int64", name="sequence_item_id")
         times = ("period_start", "period_end", "trading_start", "trading_end")
         columns: dict[str, Any] = {"name": _strings([item.name for item in items])}
-        columns |= {name: _moments([getattr(item, name) for item in items], self._scene().tz) for name in times}
+        columns |= {name: _moments([getattr(item, name) for item in items], self._context().tz) for name in times}
         return pd.DataFrame(columns, index=index)
 
     def specification(self, product: ProductLike) -> Specification:
@@ -226,7 +226,7 @@ class References(ABC):
         """
         if not isinstance(name, str) or not name.strip():
             raise QueryError(f"name {name!r} is empty or no text: write it like 'TTF Apr-24'")
-        day = self._scene().now.date() if at is None else instant(at, self._scene().tz, "at").date()
+        day = self._context().now.date() if at is None else instant(at, self._context().tz, "at").date()
         return self.catalogue.resolve(name, day)
 
     def label(self, frame: pd.DataFrame) -> pd.DataFrame:

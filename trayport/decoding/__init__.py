@@ -36,14 +36,14 @@ __all__ = [
 
 def decode(payload: bytes, schema: Schema, naming: Naming, size: int = SIZE) -> pd.DataFrame:
     """The rows of ``payload``, JSON or CSV, in its order, as a frame of ``schema``; see ``read``."""
-    return read(pieces_of(payload, size), schema, tells_apart=callable(naming), size=size).frame(naming)
+    return read(pieces_of(payload, size), schema, needs_contract_column=callable(naming), size=size).frame(naming)
 
 
 def read(
     pieces: Iterable[bytes | memoryview],
     schema: Schema,
     *,
-    tells_apart: bool,
+    needs_contract_column: bool,
     check: Check = lambda times: None,
     limits: Limits | None = None,
     size: int = SIZE,
@@ -51,9 +51,9 @@ def read(
     """The rows of an answer, JSON or CSV, while its ``pieces`` come.
 
     JSON is read in slices of about ``size`` bytes, and no more of it than two of them is held. No other thread waits
-    longer than one slice takes. ``tells_apart`` asks which contract each row says that it is of. ``check`` is shown the
-    times of the answer's elements, those without a row too. Raises ``DecodeError`` with the place that is not what the
-    guide promises.
+    longer than one slice takes. ``needs_contract_column`` asks which contract each row says that it is of. ``check`` is
+    shown the times of the answer's elements, those without a row too. Raises ``DecodeError`` with the place that is not
+    what the guide promises.
     """
     rows = Rows(schema, limits or Limits())
     head, whole = _begun(iter(pieces))
@@ -61,7 +61,7 @@ def read(
         if csv.looks_like(head):
             csv.read(b"".join(whole), rows, check)
         else:
-            json.read(whole, rows, check, tells_apart=tells_apart, size=size)
+            json.read(whole, rows, check, needs_contract_column=needs_contract_column, size=size)
     except BaseException:
         rows.close()  # an error may be kept for long
         raise

@@ -25,12 +25,12 @@ def framed(table: Table, schema: Schema, names: str | Sequence[str]) -> pd.DataF
     endpoint = schema.endpoint
     index = _index(table, schema)
     data: dict[str, Any] = {}
-    if endpoint.named:
+    if endpoint.per_contract:
         named = not isinstance(names, str) and len(names)
         data["contract"] = (
             _strings(names).take(integers(table.numbers)) if named else repeated(str(names or ""), table.length)
         )
-    if endpoint.sides:
+    if endpoint.row_lists:
         data["side"] = _taken("side", "string", table)
         data["level"] = integers(table.cells.pop("level", ()))
     for column in schema.columns:
@@ -38,14 +38,17 @@ def framed(table: Table, schema: Schema, names: str | Sequence[str]) -> pd.DataF
             _mark_own(data, table, index)
         if column.dtype != "time":
             data[column.name] = _array(table, column, schema)
-    if endpoint.measure:
+    if endpoint.zero_when_empty:
         _clear(data, schema)
     return pd.DataFrame(data, index=index, copy=False)
 
 
 def _clear(data: dict[str, Any], schema: Schema) -> None:
     """Rows without a trade have a measure of 0 and no prices or times, whatever the server writes there."""
-    measure, prices = schema.endpoint.measure, [column for column in schema.columns if column.dtype == "float64"]
+    measure, prices = (
+        schema.endpoint.zero_when_empty,
+        [column for column in schema.columns if column.dtype == "float64"],
+    )
     nothing = np.all([np.isnan(data[column.name]) for column in prices], axis=0) | (data[measure] == 0)
     if not nothing.any():
         return
@@ -82,7 +85,7 @@ def join(frames: Sequence[pd.DataFrame], schema: Schema, order: Sequence[str]) -
     if not filled:
         return empty(schema)
     whole = pd.concat(filled) if len(filled) > 1 else filled[0]
-    if not schema.endpoint.named:
+    if not schema.endpoint.per_contract:
         return _counted(whole, schema)
     moments = pd.DatetimeIndex(whole.index).asi8
     if _is_ordered(whole["contract"], moments, order):

@@ -43,7 +43,7 @@ _READ_AS: dict[DType, Any] = {
 
 
 def read(
-    pieces: Iterable[bytes | memoryview], rows: Rows, check: Check, *, tells_apart: bool, size: int = SIZE
+    pieces: Iterable[bytes | memoryview], rows: Rows, check: Check, *, needs_contract_column: bool, size: int = SIZE
 ) -> None:
     """Add the answer in ``pieces`` to ``rows``, in its order, read in slices of about ``size`` bytes.
 
@@ -53,7 +53,7 @@ def read(
     import msgspec
 
     schema = rows.schema
-    reader = _reader(schema, tells_apart)
+    reader = _reader(schema, needs_contract_column)
     harvest = _Harvest(schema.endpoint, reader, rows, check)
     text = Text.of(pieces, size)
     try:

@@ -150,6 +150,6 @@ class Sided:
 
 def shape_of(endpoint: Endpoint) -> Shape:
     """Where the endpoint's answers have their rows."""
-    if endpoint.sides:
-        return Sided(endpoint.sides)
-    return Listed(endpoint.rows_at) if endpoint.rows_at else Plain()
+    if endpoint.row_lists:
+        return Sided(endpoint.row_lists)
+    return Listed(endpoint.list_field) if endpoint.list_field else Plain()

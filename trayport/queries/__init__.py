@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .intervals import Interval
-from .query import Query, Scene
-from .questions import Queries
+from .queries import QUERIES, Queries
+from .query import Query, QueryContext
 
-__all__ = ["Interval", "Queries", "Query", "Scene"]
+__all__ = ["QUERIES", "Interval", "Queries", "Query", "QueryContext"]

@@ -16,7 +16,7 @@ from ..errors import ContractError, QueryError, TrayportWarning
 from ..typing import When
 from ..venues import VENUES
 from .intervals import Interval
-from .query import Query, Scene
+from .query import Query, QueryContext
 
 
 def contracts(asked: ContractLike, endpoint: Endpoint) -> tuple[str | Contract, ...] | Front:
@@ -61,7 +61,7 @@ def fields(asked: Iterable[str], endpoint: Endpoint, *, with_route: bool) -> tup
     wanted = {"route"} if with_route else set()
     for name in listed(asked):
         meant = [column for column in endpoint.columns if name in (column.name, column.wire, column.asked_as)]
-        if not meant and name == "contract" and endpoint.named:
+        if not meant and name == "contract" and endpoint.per_contract:
             continue
         if not meant or meant[0].group == "private":
             raise QueryError(_unknown_field(name, endpoint, optional))
@@ -151,16 +151,16 @@ def on_grain(window: Window, endpoint: Endpoint) -> Window:
     return window
 
 
-def moment(at: When | None, endpoint: Endpoint, scene: Scene) -> pd.Timestamp | None:
+def moment(at: When | None, endpoint: Endpoint, context: QueryContext) -> pd.Timestamp | None:
     """The whole minute that is asked for; None lets the server choose."""
     if at is None:
         return None
-    read = instant(at, scene.tz, "at")
+    read = instant(at, context.tz, "at")
     if read != read.floor(endpoint.grain):
         raise QueryError(f"at {at!r} is not a whole minute, the finest that {endpoint.name} takes")
-    if read > scene.known and not scene.intraday:
+    if read > context.known and not context.intraday:
         raise QueryError(
-            f"at {at!r} is later than {iso(scene.known)}, where data end without intraday rights: ask for an earlier "
+            f"at {at!r} is later than {iso(context.known)}, where data end without intraday rights: ask for an earlier "
             "one, or set Config.intraday=True (TRAYPORT_INTRADAY) if your key may see today"
         )
     return read

@@ -12,11 +12,11 @@ from ..contracts import Contract, Front
 from ..endpoints import Column, Endpoint
 from .intervals import Interval
 
-__all__ = ["Query", "Scene"]
+__all__ = ["Query", "QueryContext"]
 
 
 @frozen
-class Scene:
+class QueryContext:
     """What a question is read against: the zone of naive times, the present, and the right to see today."""
 
     tz: str
@@ -55,7 +55,7 @@ class Query:
         """What was asked, in plain JSON values."""
         several = (self.contracts,) if isinstance(self.contracts, Front) else self.contracts
         return {
-            "question": self.endpoint.name,
+            "query": self.endpoint.name,
             "contract": [_label(contract) for contract in several],
             "start": self.window.start.isoformat(),
             "end": self.window.end.isoformat(),

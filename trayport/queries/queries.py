@@ -30,9 +30,9 @@ from ..typing import Interval, When
 from . import checks
 from .intervals import Interval as Width
 from .intervals import candle, step
-from .query import Query, Scene
+from .query import Query, QueryContext
 
-__all__ = ["Queries"]
+__all__ = ["QUERIES", "Queries"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -41,7 +41,7 @@ class Queries(ABC, Generic[T_co]):
     """The questions; ``T_co`` is what they answer with."""
 
     @abstractmethod
-    def _scene(self) -> Scene:
+    def _context(self) -> QueryContext:
         """What the question is read against."""
 
     @abstractmethod
@@ -120,10 +120,10 @@ class Queries(ABC, Generic[T_co]):
         >>> frame["contract"].unique().tolist()
         ['TTF Hi Cal 51.6* Apr-24']
         """
-        scene = self._scene()
-        asked = window(start, end, tz=scene.tz, known=scene.known, beyond=scene.intraday)
+        context = self._context()
+        asked = window(start, end, tz=context.tz, known=context.known, beyond=context.intraday)
         query = _query(
-            scene,
+            context,
             TRADES,
             checks.contracts(contract, TRADES),
             asked,
@@ -174,13 +174,13 @@ class Queries(ABC, Generic[T_co]):
         >>> bool(frame["is_private"].all())
         True
         """
-        scene = self._scene()
+        context = self._context()
         return self._ask(
             _query(
-                scene,
+                context,
                 PRIVATE_TRADES,
                 () if contract is None else checks.contracts(contract, PRIVATE_TRADES),
-                window(start, end, tz=scene.tz, known=scene.now.floor("s"), beyond=True),
+                window(start, end, tz=context.tz, known=context.now.floor("s"), beyond=True),
                 fields,
                 routes=routes,
                 include_private=True,
@@ -237,19 +237,19 @@ class Queries(ABC, Generic[T_co]):
         >>> frame.index.strftime("%a").tolist()
         ['Mon', 'Tue', 'Wed', 'Thu', 'Fri']
         """
-        scene, width = self._scene(), candle(interval)
+        context, width = self._context(), candle(interval)
         asked = window(
             start,
             end,
-            tz=scene.tz,
-            known=scene.known,
-            beyond=scene.intraday,
+            tz=context.tz,
+            known=context.known,
+            beyond=context.intraday,
             days_in="UTC" if width.coarse else None,
             cut=lambda first, known: width.floor(known),
         )
         return self._ask(
             _query(
-                scene,
+                context,
                 OHLCV,
                 checks.contracts(contract, OHLCV),
                 checks.on_grid(asked, width),
@@ -287,7 +287,7 @@ class Queries(ABC, Generic[T_co]):
         >>> tp.last_trade("TTF Apr-24", at="2024-02-05T16:30").index.strftime("%Y-%m-%d").tolist()
         ['2024-02-05']
         """
-        return self._ask(_instant(self._scene(), LAST_TRADE, contract, at))
+        return self._ask(_instant(self._context(), LAST_TRADE, contract, at))
 
     def activity(
         self, start: When, end: When | None = None, *, routes: Iterable[str | int] = (), fields: Iterable[str] = ()
@@ -323,16 +323,16 @@ class Queries(ABC, Generic[T_co]):
         >>> bool(frame["count"].is_monotonic_decreasing)
         True
         """
-        scene = self._scene()
+        context = self._context()
         asked = window(
             start,
             end,
-            tz=scene.tz,
-            known=scene.known,
-            beyond=scene.intraday,
+            tz=context.tz,
+            known=context.known,
+            beyond=context.intraday,
             cut=lambda first, known: known.floor(ACTIVITY.grain),
         )
-        return self._ask(_query(scene, ACTIVITY, (), checks.on_grain(asked, ACTIVITY), fields, routes=routes))
+        return self._ask(_query(context, ACTIVITY, (), checks.on_grain(asked, ACTIVITY), fields, routes=routes))
 
     def top_of_book(
         self,
@@ -386,13 +386,13 @@ class Queries(ABC, Generic[T_co]):
         >>> bool((frame["bid_price"] <= frame["ask_price"]).all())
         True
         """
-        scene, width = self._scene(), step(interval)
+        context, width = self._context(), step(interval)
         return self._ask(
             _query(
-                scene,
+                context,
                 TOP_OF_BOOK,
                 checks.contracts(contract, TOP_OF_BOOK),
-                _points(scene, start, end, width),
+                _points(context, start, end, width),
                 fields,
                 interval=width,
                 include_empty=checks.flag("include_empty", include_empty),
@@ -452,13 +452,13 @@ class Queries(ABC, Generic[T_co]):
         >>> int(frame["level"].max())
         2
         """
-        scene, width = self._scene(), step(interval)
+        context, width = self._context(), step(interval)
         return self._ask(
             _query(
-                scene,
+                context,
                 ORDER_BOOK,
                 checks.contracts(contract, ORDER_BOOK),
-                _points(scene, start, end, width),
+                _points(context, start, end, width),
                 fields,
                 interval=width,
                 depth=checks.number("depth", depth),
@@ -499,20 +499,23 @@ class Queries(ABC, Generic[T_co]):
         >>> tp.snapshots(["TTF Apr-24", "TTF May-24"], at="2024-02-05T16:00")["contract"].tolist()
         ['TTF Hi Cal 51.6* Apr-24', 'TTF Hi Cal 51.6* May-24']
         """
-        scene = self._scene()
-        if at is None and not scene.intraday:
+        context = self._context()
+        if at is None and not context.intraday:
             raise QueryError(
                 "at is needed without intraday rights, since the server would take 00:00 UTC, when the books of "
-                f"exchanges are empty: give one, such as at={iso(_last_afternoon(scene.now))!r}"
+                f"exchanges are empty: give one, such as at={iso(_last_afternoon(context.now))!r}"
             )
-        return self._ask(_instant(scene, SNAPSHOTS, contract, at))
+        return self._ask(_instant(context, SNAPSHOTS, contract, at))
 
+
+QUERIES = tuple(name for name in vars(Queries) if not name.startswith("_"))
+"""The names of all queries, in the order of their documentation."""
 
 # --- how they are read ---------------------------------------------------------------------------------------------
 
 
 def _query(
-    scene: Scene,
+    context: QueryContext,
     endpoint: Endpoint,
     contracts: Any,
     window: Window,
@@ -524,26 +527,26 @@ def _query(
     chosen = checks.routes(routes)
     # With routes the server adds the column `route` by itself (guide p. 31).
     columns = checks.fields(fields, endpoint, with_route=bool(chosen))
-    return Query(endpoint, contracts, window, scene.tz, columns, routes=chosen, **options)
+    return Query(endpoint, contracts, window, context.tz, columns, routes=chosen, **options)
 
 
-def _points(scene: Scene, start: When, end: When | None, width: Width) -> Window:
+def _points(context: QueryContext, start: When, end: When | None, width: Width) -> Window:
     return checks.within_orders(
         window(
             start,
             end,
-            tz=scene.tz,
-            known=scene.known,
-            beyond=scene.intraday,
+            tz=context.tz,
+            known=context.known,
+            beyond=context.intraday,
             cut=lambda first, known: known - (known - first) % width.length,
         )
     )
 
 
-def _instant(scene: Scene, endpoint: Endpoint, contract: ContractLike, at: When | None) -> Query:
-    asked = checks.moment(at, endpoint, scene)
-    moment = scene.known.floor(endpoint.grain) if asked is None else asked
-    return _query(scene, endpoint, checks.contracts(contract, endpoint), Window(moment, moment), (), at=asked)
+def _instant(context: QueryContext, endpoint: Endpoint, contract: ContractLike, at: When | None) -> Query:
+    asked = checks.moment(at, endpoint, context)
+    moment = context.known.floor(endpoint.grain) if asked is None else asked
+    return _query(context, endpoint, checks.contracts(contract, endpoint), Window(moment, moment), (), at=asked)
 
 
 def _last_afternoon(now: pd.Timestamp) -> pd.Timestamp:
