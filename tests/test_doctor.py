@@ -450,7 +450,7 @@ class TestWay:
             assert 2 == len(wire.heads)
             where = wire.url.replace("//", "//***@")
         assert f"{where} for both APIs, as the environment says" == found["proxy"].finding
-        assert "the proxy wants a login" in found["analytics API"].finding
+        assert "the proxy requires a login" in found["analytics API"].finding
         assert found["analytics API"].remedy.startswith("give it as HTTPS_PROXY=")
         assert "hush" not in str(found)
 

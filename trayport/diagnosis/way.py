@@ -18,7 +18,7 @@ from ..limits import limits_folder
 from ..status import LimitStatus
 from ..transport.answer import AttemptResult
 from ..transport.connections import Connections
-from ..transport.faults import check_proxy, parted
+from ..transport.faults import check_proxy
 from ..transport.trust import Trust, trusted
 from .checks import Check, not_checked
 
@@ -81,7 +81,7 @@ def proxy(config: Config, trust: Trust) -> Check:
                 check_proxy(given)
                 found[api] = str(without_password(given) if "@" in given else given)
     except ConfigError as error:
-        return Check("proxy", "failure", *parted(str(error)))
+        return Check("proxy", "failure", error.problem, error.remedy or "")
     finally:
         ways.close()
     if not found:
@@ -103,7 +103,7 @@ def host(name: str, setting: str, url: str, answer: AttemptResult) -> Check:
     """Does the API answer at ``url``, which ``setting`` names, whatever it says of the key?"""
     who, error = urlsplit(url).netloc, answer.error
     if isinstance(error, TransportError):
-        what, advice = parted(error.detail)
+        what, advice = error.detail, error.remedy
         what = what if (urlsplit(url).hostname or "") in what else f"{who}: {what}"
         return Check(name, "failure", what, advice or f"check {setting}, the network, the VPN and the proxy")
     status = answer.status or 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import ssl
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -15,16 +16,14 @@ from ..errors import ConfigError, ConnectionFailed, TimedOut, TransportError
 
 _STAYS = (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)
 _NO_BUNDLE = "Could not find a suitable TLS CA certificate bundle"
-_NOT_TRUSTED = (
-    "the server's certificate is not trusted on this machine; behind a corporate proxy, set Config.ca_bundle or "
-    "REQUESTS_CA_BUNDLE to the file of your company's certificates, or install the extra trayport[truststore], which "
-    "trusts whom the operating system trusts"
+_TRUST = (
+    "behind a corporate proxy, set Config.ca_bundle or REQUESTS_CA_BUNDLE to the file of your company's certificates, "
+    "or install the extra trayport[truststore], which trusts the certificates that the operating system trusts"
 )
 _LOGIN = (
-    "the proxy wants a login: give it as HTTPS_PROXY=http://user:password@proxy:port, with special characters "
-    "percent-encoded; where it wants that of Windows (NTLM, Kerberos), a relay on this machine, such as px, can give it"
+    "give it as HTTPS_PROXY=http://user:password@proxy:port, with special characters percent-encoded; if the proxy "
+    "requires a Windows login (NTLM, Kerberos), run a relay such as px on this machine"
 )
-_PLAIN_PROXY = "the proxy speaks http, not https: let HTTPS_PROXY begin with http://, it is encrypted all the same"
 
 # OpenSSL's codes, Windows' CERT_E_EXPIRED, and macOS' errSecCertificateExpired and errSecCertificateNotValidYet;
 # truststore hands the systems' own on.
@@ -33,38 +32,29 @@ _TOO_LATE = frozenset({10, 0x800B0101, -67818})
 _OTHER_NAME = frozenset({62, 64, 0x800B010F, -67602})
 
 
-def sort_out(caught: Exception) -> tuple[type[TransportError], str]:
-    """The kind of error that an exception on the way to the server is, and its reason in one line."""
+# A detail and its remedy, if there is one.
+_Reading: TypeAlias = tuple[str, str | None]
+
+
+def sort_out(caught: Exception) -> tuple[type[TransportError], str, str | None]:
+    """Return the kind of error that an exception on the way to the server is, its detail in one line, and a remedy."""
     chain = _chain(caught)
     inner = chain[-1]
     proxied = any(isinstance(each, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for each in chain)
     if isinstance(inner, ssl.SSLCertVerificationError):
-        return TransportError, _about_certificate(inner)
+        return TransportError, *_about_certificate(inner)
     reason = _reason(inner)
     if _NO_BUNDLE in reason or (isinstance(inner, ssl.SSLError) and inner.library == "X509"):
-        return TransportError, f"{reason} (Config.ca_bundle or REQUESTS_CA_BUNDLE is to name a file of certificates)"
+        return TransportError, reason, "set Config.ca_bundle or REQUESTS_CA_BUNDLE to a file of certificates"
     if proxied and (final := _about_proxy(inner, reason)):
-        return TransportError, final
+        return TransportError, *final
     if isinstance(caught, _STAYS):
-        return TransportError, reason
+        return TransportError, reason, None
     if isinstance(caught, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return TimedOut, reason
+        return TimedOut, reason, None
     if isinstance(caught, requests.RequestException | urllib3.exceptions.HTTPError | OSError):
-        return ConnectionFailed, _about_connection(inner, proxied) or reason
-    return TransportError, f"{type(caught).__name__} while sending"
-
-
-# Where in a sentence below the advice begins.
-_ADVICE = re.compile(
-    r"(?:[:;] | \()(?=give it as|let HTTPS_PROXY|ask those|check |behind a corporate|if the clock|the clock is wrong|"
-    r"special characters|Config\.ca_bundle or)"
-)
-
-
-def parted(reason: str) -> tuple[str, str]:
-    """A reason of ``sort_out`` as what is wrong and what to do about it; that is empty where it does not say."""
-    what, *advice = _ADVICE.split(reason, maxsplit=1)
-    return what, "".join(advice).rstrip(")")
+        return ConnectionFailed, *(_about_connection(inner, proxied) or (reason, None))
+    return TransportError, f"{type(caught).__name__} while sending", None
 
 
 def check_proxy(proxy: str | None) -> None:
@@ -81,47 +71,53 @@ def check_proxy(proxy: str | None) -> None:
     if not good:
         raise ConfigError(
             "the proxy of this machine (HTTPS_PROXY, or the system's settings) is no URL such as "
-            "'http://proxy.example:8080'; special characters in its user or password have to be percent-encoded"
+            "'http://proxy.example:8080'",
+            "correct it, with special characters of its user and password percent-encoded",
         )
 
 
-def _about_certificate(error: ssl.SSLCertVerificationError) -> str:
+def _about_certificate(error: ssl.SSLCertVerificationError) -> _Reading:
     code = getattr(error, "verify_code", 0)
     clock = f"this machine's clock says {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     if code in _TOO_EARLY:
-        return f"the server's certificate is not valid yet, and {clock}: the clock is wrong, set it"
+        return f"the server's certificate is not valid yet, and {clock}", "the clock is wrong, set it"
     if code in _TOO_LATE or code & 0xFFFF_FFFF in _TOO_LATE:
         return (
-            f"the server's certificate has expired, and {clock}: if the clock is wrong, set it; if not, whoever runs "
-            "the server, or your company's proxy, has to renew the certificate"
+            f"the server's certificate has expired, and {clock}",
+            "if the clock is wrong, set it; otherwise the operator of the server, or of your company's proxy, has to "
+            "renew the certificate",
         )
     if code in _OTHER_NAME or code & 0xFFFF_FFFF in _OTHER_NAME:
-        return "the server's certificate is for another name: something else answers at this address"
-    return _NOT_TRUSTED
+        return "the server's certificate is for another name: another server responds at this address", None
+    return "the server's certificate is not trusted on this machine", _TRUST
 
 
-def _about_proxy(inner: BaseException, reason: str) -> str | None:
-    """What stays as it is until somebody acts: asking again with a wrong password may lock the account."""
+def _about_proxy(inner: BaseException, reason: str) -> _Reading | None:
+    """Return a permanent fault of the proxy; asking again with a wrong password may lock the account."""
     if refused := re.search(r"Tunnel connection failed: (\d+)", reason):
         status = int(refused[1])
         if status == 407:
-            return _LOGIN
+            return "the proxy requires a login", _LOGIN
         if status in (401, 403):
-            return f"the proxy does not let anybody through to this address ({status}): ask those who run it"
+            return f"the proxy refuses connections to this address ({status})", "ask the operators of the proxy"
     if isinstance(inner, ssl.SSLError) and inner.reason == "WRONG_VERSION_NUMBER":
-        return _PLAIN_PROXY
+        return (
+            "the proxy speaks http, not https",
+            "let HTTPS_PROXY begin with http://; the connection to the API is encrypted all the same",
+        )
     return None
 
 
-def _about_connection(inner: BaseException, proxied: bool) -> str | None:
+def _about_connection(inner: BaseException, proxied: bool) -> _Reading | None:
     if not isinstance(inner, NewConnectionError) or inner.conn is None:
         return None
-    who = f"the proxy {inner.conn.host}" if proxied else inner.conn.host
+    host = f"the proxy {inner.conn.host}" if proxied else inner.conn.host
     if isinstance(inner, NameResolutionError):
-        hint = "check HTTPS_PROXY" if proxied else "check its spelling, the network and the VPN"
-        return f"the name was not found: {who} has no address here; {hint}"
+        remedy = "check HTTPS_PROXY" if proxied else "check its spelling, the network and the VPN"
+        return f"the name was not found: {host} has no address here", remedy
     if isinstance(inner.__cause__, ConnectionRefusedError):
-        return f"{who} refused the connection at port {inner.conn.port}: nobody listens there, or a firewall is between"
+        why = "nothing listens there, or a firewall blocks it"
+        return f"{host} refused the connection at port {inner.conn.port}: {why}", None
     return None
 
 

@@ -316,9 +316,11 @@ class Session:
         except Exception as caught:
             if self._closed or _left(stop) <= 0:
                 raise Cancelled from None
-            kind, reason = sort_out(caught)
+            kind, reason, remedy = sort_out(caught)
         # Made outside the handler: requests' exceptions hold the request, and that holds the key.
-        return AttemptResult(error=kind(name, trial.attempts, self._reader.redacted(reason)[:MOST_OF_A_REASON]))
+        return AttemptResult(
+            error=kind(name, trial.attempts, self._reader.redacted(reason)[:MOST_OF_A_REASON], remedy=remedy)
+        )
 
     def _exchange(self, request: Request, trial: Trial, stop: threading.Event, read: _Read) -> AttemptResult:
         base = self.config.analytics_url if request.endpoint.api == "analytics" else self.config.reference_url
