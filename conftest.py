@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from diskcache.core import DEFAULT_SETTINGS
-from support import canary
+from support import canary, profiles
 
 from trayport import configure
 from trayport.api import DEFAULT
@@ -26,6 +26,7 @@ _ITS_KEY: dict[str, Any] = {"key": canary.KEY, "keys": {**KEYS, canary.KEY: Righ
 
 def pytest_configure(config: pytest.Config) -> None:
     """Nothing that a run says or writes may show its key."""
+    profiles.load()
     config.pluginmanager.register(canary)
 
 
@@ -91,7 +92,7 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
 
     Its own tests see it with its switches as they are, all others as the command line says.
     """
-    own = request.module.__name__.rpartition(".")[2].startswith(("test_sandbox", "test_documented"))
+    own = "sandbox" in Path(request.module.__file__).parts[-2:]
     name = "_plain" if own or not request.config.getoption("--switches") else "_switched"
     found: Sandbox = request.getfixturevalue(name)
     return found

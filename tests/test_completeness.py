@@ -7,7 +7,7 @@ import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from attrs import frozen
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 from support.api import DOCUMENT, answer
+from support.profiles import examples
 from support.relay import Relay, Reply, Rule
 
 from trayport import Client, Config, Front, TrayportWarning
@@ -117,11 +118,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 ORDERS = st.sampled_from(["sorted", "shuffled"])
 FORMATS = st.sampled_from(["json", "csv"])
-
-
-def tries(count: int) -> Callable[[Any], Any]:
-    """So many random questions a test; the servers are the same for all of them on purpose."""
-    return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 # --- rows ----------------------------------------------------------------------------------------------------
@@ -267,7 +263,7 @@ ASKED_OF = [
 
 
 @pytest.mark.parametrize("until", ["exclusive", "inclusive"])
-@tries(24)
+@examples(24)
 @given(data=st.data())
 def test_any_split_of_trades_is_the_unsplit_answer(servers: Servers, until: str, data: st.DataObject) -> None:
     """The first promise, and the question that most is asked: so it is tried most."""
@@ -275,7 +271,7 @@ def test_any_split_of_trades_is_the_unsplit_answer(servers: Servers, until: str,
 
 
 @pytest.mark.parametrize("question, until", [pair for pair in ASKED_OF if pair[0] != "trades"])
-@tries(8)
+@examples(8)
 @given(data=st.data())
 def test_answers_to_consecutive_windows_are_the_answer_to_the_whole_window(
     servers: Servers, question: str, until: str, data: st.DataObject
@@ -440,7 +436,7 @@ def shown(frame: pd.DataFrame, question: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("wide", WIDE, ids=str)
-@tries(3)
+@examples(3)
 @given(data=st.data())
 def test_a_window_of_several_requests_holds_what_the_api_tells_in_narrower_ones(
     servers: Servers, wide: Wide, data: st.DataObject
@@ -534,7 +530,7 @@ QUESTIONS: dict[str, Drawn] = {
 
 @pytest.mark.filterwarnings("ignore:nothing was verified")
 @pytest.mark.parametrize("question", QUESTIONS)
-@tries(8)
+@examples(8)
 @given(data=st.data())
 def test_the_plan_is_what_the_server_sees_and_breaks_no_rule(
     servers: Servers, question: str, data: st.DataObject
@@ -678,7 +674,7 @@ def verifiable(draw: st.DrawFn) -> Options:
     return {"contract": names, "start": start, "end": end, "include_private": draw(st.booleans())}
 
 
-@tries(15)
+@examples(15)
 @given(options=verifiable(), wire_format=FORMATS)
 def test_verified_trades_differ_from_no_count(servers: Servers, options: Options, wire_format: str) -> None:
     client = servers.client(servers.sandbox(), wire_format)
@@ -711,7 +707,7 @@ def withholding(venue: str, trade_id: str) -> Rule:
     return lambda line, count: without if line.startswith("/api/trades?") else None
 
 
-@tries(10)
+@examples(10)
 @given(options=verifiable(), place=st.integers(0, 10**6))
 def test_a_trade_that_is_withheld_is_named_by_verify(
     servers: Servers, relayed: tuple[Relay, Client], options: Options, place: int
@@ -763,7 +759,7 @@ MIXED = st.permutations(["TTF Apr-24", "EUA Dec-24", "TTF May-24", "NBP Sum-24",
         ("order_book", {"interval": "1h", "depth": 3}, "2024-02-05T06:00", "2024-02-05T18:00"),
     ],
 )
-@tries(4)
+@examples(4)
 @given(names=MIXED, count=st.integers(2, 6), until=st.sampled_from(["exclusive", "inclusive"]), order=ORDERS)
 def test_rows_of_one_time_are_in_the_order_of_the_contracts_as_asked(
     servers: Servers,
@@ -789,7 +785,7 @@ def test_rows_of_one_time_are_in_the_order_of_the_contracts_as_asked(
         assert (frame["level"] == frame.groupby(within, sort=False).cumcount() + 1).all()
 
 
-@tries(6)
+@examples(6)
 @given(names=MIXED, count=st.integers(2, 6), at=MOMENTS)
 def test_snapshots_are_in_the_order_of_the_contracts_as_asked(
     servers: Servers, names: list[str], count: int, at: pd.Timestamp

@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.profiles import examples
 from support.relay import Relay, status
 
 import trayport as tp
@@ -121,7 +122,7 @@ class TestExactly:
 
         assert (len(frame), 0) == (table.num_rows, pa.total_allocated_bytes() - before)
 
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     @given(
         st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20),
         st.integers(0, 2**62),

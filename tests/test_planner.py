@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_queries import Questions
 
@@ -218,7 +218,6 @@ class TestOtherQuestions:
     def plan(self, query: Query, *contracts: Contract, csv: bool = False) -> Plan:
         return plan(query, contracts, RATES, csv=csv)
 
-    @settings(deadline=None)
     @given(
         st.sampled_from(["1min", "5min", "15min", "30min", "1h", "4h", "1d", "7d", "1mo"]),
         st.integers(0, 5000),
@@ -243,7 +242,6 @@ class TestOtherQuestions:
         # No more requests than it takes: each but the last is as long as it may be.
         assert all(interval.after(piece.window.end, 1) - piece.window.start > limit for piece in made.pieces[:-1])
 
-    @settings(deadline=None)
     @given(st.sampled_from(["1s", "7s", "15s", "1min", "1h", "30h", "700h", "720h"]), st.integers(0, 40 * 10**6))
     def test_books_are_cut_with_room_for_their_seams(self, text: str, seconds: int) -> None:
         start = pd.Timestamp("2024-02-05T09:00", tz="UTC")

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.fake import Clock
 
@@ -48,7 +48,6 @@ def start_in_turn(limiter: RateLimiter, threads: list[threading.Thread]) -> None
             time.sleep(0.001)
 
 
-@settings(deadline=None)
 @given(
     st.tuples(st.integers(1, 8), st.integers(1, 480)),
     st.lists(st.floats(0.0, 3.0), min_size=1, max_size=20),
@@ -61,7 +60,6 @@ def test_no_window_ever_holds_more_than_its_rate_allows(limits: tuple[int, int],
         assert worst(taken, rate) >= rate.seconds
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.0, 30.0), st.integers(1, 150)), min_size=1, max_size=8))
 def test_crowds_that_come_whenever_they_like_stay_within_every_window(crowds: list[tuple[float, int]]) -> None:
     clock, stop, taken = Clock(), threading.Event(), list[float]()
@@ -127,7 +125,6 @@ def test_permits_taken_at_one_rate_count_at_another(rates: tuple[Rate, ...]) -> 
     assert limiter.acquire(rates, stop, clock.wait) >= 10.0
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([(1, 360), (2, 20), (6, 360), (8, 480)]), min_size=1, max_size=40))
 @example([(1, 360)] * 25 + [(2, 20)] * 3)  # the first keeps no minute of its own
 def test_clients_that_share_a_gate_each_keep_to_their_own_rates_over_all_permits(turns: list[tuple[int, int]]) -> None:

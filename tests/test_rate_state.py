@@ -8,8 +8,9 @@ import random
 
 import pytest
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.profiles import examples
 
 from trayport import Config
 from trayport.config import Rate
@@ -71,7 +72,7 @@ def stays_within(moments: list[int], rates: tuple[Rate, ...] = RATES) -> bool:
     )
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     st.integers(1, 8),
     st.sampled_from([0, 1, 5, 30, 120]),
@@ -228,7 +229,6 @@ def test_rates_of_a_narrow_window_are_kept_in_whole_milliseconds() -> None:
     assert 102 < due(rates, state.given, 0) <= 104
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from("abc"), st.booleans()), max_size=30), st.booleans())
 def test_it_is_the_same_after_it_was_written_and_read(turns: list[tuple[int, str, bool]], slow: bool) -> None:
     state, now = RateState(), 0

@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.api import TTF, ask
+from support.profiles import examples
 
 from trayport.sandbox import Sandbox, calendar, hashing, lifecycle, universe, venue_books
 from trayport.sandbox.deliveries import Delivery
 from trayport.sandbox.model import VERSION, SimulatedContract, SimulatedMarket, Trades
 from trayport.sandbox.universe import SEQUENCES, Item, Product
 
-PINNED = Path(__file__).parent / "data" / "model_checksums.json"
+PINNED = Path(__file__).parents[1] / "data" / "model_checksums.json"
 DAY_NS = 86_400 * 10**9
 END = 2**62
 
@@ -115,10 +116,12 @@ def test_the_bytes_of_a_version_never_change(sandbox: Sandbox) -> None:
 
 def test_another_process_makes_the_same() -> None:
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import test_sandbox_model as t; "
+        "import sys; sys.path.insert(0, sys.argv[1]); import sandbox.test_model as t; "
         "print(t.checksum(t.trades('ttf-brokers-spread')))"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parents[1])], capture_output=True, text=True
+    )
 
     assert checksum(trades("ttf-brokers-spread")) == done.stdout.strip(), done.stderr
 
@@ -127,7 +130,7 @@ def test_another_seed_is_another_market() -> None:
     assert checksum(trades("eua", 1)) != checksum(trades("eua", 2))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 30), st.integers(0, 30), st.sampled_from(["ttf-ice-month", "ttf-brokers-spread", "eua"]))
 def test_any_window_is_a_part_of_any_wider_one(one: int, other: int, name: str) -> None:
     product, sequence, numbers, kind, start, _ = SAMPLES[name]

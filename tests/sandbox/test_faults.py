@@ -13,7 +13,7 @@ from typing import Any
 import brotli
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from support.ear import BODY, Line, listening, url, worded
@@ -205,7 +205,6 @@ def test_a_corrupt_body_cannot_be_unpacked(either: Struck, accepted: str | None,
             either.get(headers={"Accept-Encoding": accepted})
 
 
-@settings(deadline=None)
 @given(body=st.binary(max_size=3000) | st.binary(max_size=20).map(lambda part: part * 500))
 @pytest.mark.parametrize("encoding", ["br", "gzip", "deflate"])
 def test_whatever_body_is_spoilt_the_rest_of_the_line_is_in_order(encoding: str, body: bytes) -> None:
@@ -390,7 +389,6 @@ def test_rare_faults_of_one_seed_do_not_hide_each_other() -> None:
     assert 100 < sum(fault is not None and fault.status == 500 for fault in met) < 250
 
 
-@settings(deadline=None)
 @given(
     selects=st.lists(
         st.fixed_dictionaries(

@@ -17,9 +17,10 @@ from urllib.parse import quote
 import brotli
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.api import DOCUMENT, KEY_OF, TRADES, ask, check
+from support.profiles import examples
 
 from trayport.sandbox import Sandbox
 from trayport.sandbox.keys import ROUTES
@@ -396,7 +397,7 @@ REFERENCES = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(odd=ODDITIES, garbage=GARBAGE, reference=REFERENCES, segment=KNOWN | NUMBERS | st.text(max_size=8))
 def test_odd_input_is_answered_and_never_500(
     sandbox: Sandbox, odd: dict[str, Any], garbage: dict[str, Any], reference: str, segment: int | str

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.ear import BODY, listening, url, worded
 
@@ -167,7 +167,6 @@ def test_long_answers_at_once_hold_no_more_than_the_memory_together() -> None:
     assert (4, 4 * (4 * 5900 + BESIDES)) == (len(memory), memory.held)
 
 
-@settings(deadline=None)
 @given(
     acts=st.lists(
         st.tuples(st.sampled_from(["keep", "get", "pack", "pieces"]), st.integers(0, 5), st.integers(0, 3000)),

@@ -14,7 +14,7 @@ from itertools import repeat
 import brotli
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.ear import Line, listening, url
 
@@ -147,7 +147,6 @@ def test_what_is_no_http_is_refused_at_once_and_the_connection_ends(
     assert [] == caplog.records
 
 
-@settings(deadline=None)
 @given(said=st.binary(max_size=200) | st.text("GET /:\r\n1.HTP", max_size=60).map(str.encode))
 def test_whatever_is_said_the_connection_comes_to_an_end(ear: Ear, listener: Listener, said: bytes) -> None:
     ear.answer = HttpResponse(200, b"[]")
@@ -217,7 +216,6 @@ def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Liste
 # --- long answers --------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     pieces=st.lists(
         st.binary(max_size=50) | st.integers(0, 400_000).map(lambda size: bytes(range(256)) * (size // 256))
@@ -247,7 +245,6 @@ def test_a_long_answer_is_brotli_unasked_and_requests_reads_it(ear: Ear, line: L
     assert LONG * 2 == requests.get(url(listener), timeout=10).content
 
 
-@settings(deadline=None)
 @given(pieces=st.lists(st.binary(max_size=10)), size=st.integers(1, 20))
 def test_gathered_pieces_are_the_same_bytes_the_first_at_once_and_no_other_too_small(
     pieces: list[bytes], size: int

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.api import CONTRACTS, EUA, TTF, answer, nanoseconds, written
+from support.profiles import examples
 
 from trayport.sandbox import Sandbox
 
@@ -45,7 +46,7 @@ def clocked() -> Iterator[Sandbox]:
 # --- one tape ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(minute=st.integers(0, 4 * 1440), contract=st.sampled_from([*CONTRACTS, SPREAD]))
 def test_a_trade_takes_an_order_that_stood_in_its_venues_book_the_second_before(
     sandbox: Sandbox, minute: int, contract: dict[str, Any]
@@ -68,7 +69,7 @@ def test_a_trade_takes_an_order_that_stood_in_its_venues_book_the_second_before(
         assert trade["quantity"] <= max(order["quantity"] for order in there)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(hour=st.integers(0, 24 * 300), market=st.sampled_from([TTF, EUA, SPREAD, {**TTF, "sequenceItemId": 250}]))
 def test_the_trades_of_a_market_are_those_of_its_instruments(
     sandbox: Sandbox, hour: int, market: dict[str, Any]

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.api import CONTRACTS, EUA, KEY_OF, TTF, answer, ask, check, fields, nanoseconds, refused, written
+from support.profiles import examples
 
 from trayport.sandbox import Sandbox
 
@@ -50,7 +51,7 @@ class TestTop:
             for side in ("bid", "ask"):
                 assert row[f"{side}VenueCode"] == (None if row[f"{side}Price"] is None else "EEX7")
 
-    @settings(max_examples=15, deadline=None)
+    @examples(15)
     @given(
         contract=st.sampled_from(CONTRACTS),
         start=st.integers(0, 30 * 86_400),
@@ -128,7 +129,7 @@ class TestBook:
                 assert all(order["quantity"] > 0 for order in book[side])
                 assert all(round(order["price"] * 1000) % 5 == 0 for order in book[side])
 
-    @settings(max_examples=30, deadline=None)
+    @examples(30)
     @given(
         contract=st.sampled_from([*CONTRACTS, *PROMPT]),
         day=st.dates(datetime.date(2022, 2, 1), datetime.date(2024, 3, 27)),
@@ -247,7 +248,7 @@ class TestBook:
 class TestBoth:
     """What both ways to ask for books have in common."""
 
-    @settings(max_examples=10, deadline=None)
+    @examples(10)
     @given(cuts=st.lists(st.integers(0, 2880), min_size=2, max_size=4).map(sorted))
     def test_a_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, path: str, cuts: list[int]) -> None:
         edges = [written(nanoseconds("2024-02-05") + cut * 60 * SECOND) for cut in cuts]

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.api import EUA, KEY_OF, TTF, answer, ask, check, fields, nanoseconds, refused, written
+from support.profiles import examples
 
 from trayport.sandbox import Sandbox
 
@@ -70,7 +71,7 @@ def test_every_optional_field_is_there_when_asked_for(sandbox: Sandbox, empty: s
         assert set(row) == CANDLE | set(fields(PATH))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     contract=st.sampled_from([TTF, EUA, SPREAD]),
     grid=st.sampled_from(GRIDS),
@@ -130,7 +131,7 @@ def test_empty_buckets_come_when_asked_for(
     assert {(None, 0)} >= {(row["close"], row["volume"]) for row in full if row["open"] is None}
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(cuts=st.lists(st.integers(0, 48), min_size=2, max_size=5).map(sorted), empty=st.sampled_from(["true", "false"]))
 def test_a_window_is_the_sum_of_its_parts(sandbox: Sandbox, cuts: list[int], empty: str) -> None:
     edges = [written(nanoseconds("2024-02-05") + cut * 3600 * 10**9) for cut in cuts]

@@ -20,7 +20,7 @@ from trayport.sandbox.page import REFERENCE_PATHS, describe_rights, page
 from trayport.sandbox.rules import PATHS
 from trayport.testing import sandboxed
 
-GUIDE = (Path(__file__).parent.parent / "docs" / "sandbox.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
 DAY = {"from": "2024-02-05", "until": "2024-02-06"}
 MONTH = {"marketId": "10000065", "sequenceId": "10000305", "sequenceItemId": "244", "contractType": "SinglePeriod"}
 
@@ -312,7 +312,7 @@ class TestGuide:
 
     def test_its_picture_is_there_and_small(self) -> None:
         (picture,) = re.findall(r"!\[.*?\]\((.*?)\)", GUIDE)
-        path = Path(__file__).parent.parent / "docs" / picture
+        path = Path(__file__).parents[2] / "docs" / picture
 
         assert path.read_bytes().startswith(b"\x89PNG")
         assert path.stat().st_size < 200_000

@@ -20,7 +20,7 @@ from trayport.sandbox import Sandbox
 
 EXAMPLES = {
     example["id"]: example
-    for example in json.loads((Path(__file__).parent / "data" / "examples.json").read_text(encoding="utf-8"))[
+    for example in json.loads((Path(__file__).parents[1] / "data" / "examples.json").read_text(encoding="utf-8"))[
         "examples"
     ]
 }

@@ -6,9 +6,10 @@ import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.api import CONTRACTS, KEY_OF, TTF, answer, ask, check, nanoseconds, refused, written
+from support.profiles import examples
 
 from trayport.sandbox import Sandbox
 
@@ -30,7 +31,7 @@ def test_they_are_what_the_document_promises(sandbox: Sandbox) -> None:
     }
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(minute=st.integers(0, 10 * 1440), contract=st.sampled_from(CONTRACTS))
 def test_each_is_the_last_trade_and_the_best_orders(sandbox: Sandbox, minute: int, contract: dict[str, Any]) -> None:
     at = nanoseconds("2024-02-01") + minute * 60 * SECOND

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.api import KEY_OF, TTF, answer, ask, check, fields, nanoseconds, refused, written
+from support.profiles import examples
 
 from trayport.sandbox import Sandbox, calendar, deliveries
 from trayport.sandbox.universe import products
@@ -56,7 +57,7 @@ class TestActivity:
         keys = [(*(row[name] for name in IDS), row["route"]) for row in rows]
         assert len(keys) == len(set(keys))
 
-    @settings(max_examples=20, deadline=None)
+    @examples(20)
     @given(
         start=st.integers(0, 30 * 1440),
         minutes=st.integers(1, 2 * 1440),
@@ -226,7 +227,7 @@ class TestPrivate:
             assert row in one
             assert all(each in everything for each in one)
 
-    @settings(max_examples=10, deadline=None)
+    @examples(10)
     @given(cuts=st.lists(st.integers(0, 4 * 1440), min_size=2, max_size=4).map(sorted))
     def test_a_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, cuts: list[int]) -> None:
         edges = [written(nanoseconds("2024-02-05") + cut * 60 * 10**9) for cut in cuts]
@@ -276,7 +277,7 @@ class TestPrivate:
 class TestLast:
     """``/trades/last``"""
 
-    @settings(max_examples=25, deadline=None)
+    @examples(25)
     @given(seconds=st.integers(0, 5 * 86_400), item=st.sampled_from([244, 250, 280]))
     def test_it_is_the_last_of_the_trades_before_the_moment(self, sandbox: Sandbox, seconds: int, item: int) -> None:
         at = nanoseconds("2024-02-01") + seconds * 10**9

@@ -23,7 +23,7 @@ from trayport import BadRequest, Client, Config, Contract, Front, Instrument, Ma
 from trayport._time import instant, iso
 from trayport.limits import RateLimiter
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 EXAMPLES = {e["id"]: e for e in json.loads((DATA / "examples.json").read_text(encoding="utf-8"))["examples"]}
 DOCUMENT = yaml.safe_load((DATA / "openapi.yaml").read_text(encoding="utf-8"))
 KEY = "example-key"

@@ -1,0 +1,25 @@
+"""Numbers of examples of property tests: few by default, as many as a property deserves under the profile ``ci``."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+__all__ = ["examples", "load"]
+
+_FEW = 8
+
+
+def load() -> None:
+    """Load the profile that ``HYPOTHESIS_PROFILE`` names: ``dev`` unless set, or ``ci``."""
+    # A deadline of 200 ms fails on a loaded machine, whatever the code does; fixtures are shared by all examples.
+    common = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+    settings.register_profile("dev", max_examples=_FEW, **common)
+    settings.register_profile("ci", max_examples=100, **common)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def examples(count: int) -> settings:
+    """Return settings for a property that deserves ``count`` examples under ``ci``; under ``dev`` at most a few."""
+    return settings(max_examples=count if settings.default.max_examples > _FEW else min(count, _FEW))
