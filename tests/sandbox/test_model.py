@@ -286,11 +286,11 @@ class TestCalendar:
         "date", ["2024-02-10", "2024-02-11", "2024-03-29", "2024-04-01", "2024-12-25", "2025-01-01"]
     )
     def test_closed(self, date: str) -> None:
-        assert [0] == calendar.is_open(np.array([day(date)])).tolist()
+        assert [False] == calendar.is_open(np.array([day(date)])).tolist()
 
     @pytest.mark.parametrize("date", ["2024-02-09", "2024-03-28", "2024-04-02", "2024-12-24"])
     def test_open(self, date: str) -> None:
-        assert [1] == calendar.is_open(np.array([day(date)])).tolist()
+        assert [True] == calendar.is_open(np.array([day(date)])).tolist()
 
     @pytest.mark.parametrize(
         "date, hour", [("2024-03-28", 7), ("2024-04-02", 6), ("2024-10-25", 6), ("2024-10-28", 7), ("2031-03-31", 6)]

@@ -119,7 +119,7 @@ class Hours:
         """Those of the moments that lie in trading hours, and which they are."""
         days, day = np.unique(moments // calendar.DAY_MS, return_inverse=True)
         within = moments - calendar.session_start(days)[day]
-        is_open = (calendar.is_open(days)[day] > 0) & (within >= 0) & (within < _SESSION_MS)
+        is_open = calendar.is_open(days)[day] & (within >= 0) & (within < _SESSION_MS)
         return cls(moments[is_open], days, day[is_open]), is_open
 
 
