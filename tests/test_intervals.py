@@ -64,18 +64,18 @@ def test_the_grid_is_walked_point_by_point(text: str, moment: pd.Timestamp, coun
     interval = candle(text)
     floor = interval.floor(moment)
 
-    assert floor <= moment < interval.after(floor, 1)
-    points = [interval.after(floor, number) for number in range(count)]
+    assert floor <= moment < interval.shift(floor, 1)
+    points = [interval.shift(floor, number) for number in range(count)]
     assert points == [interval.floor(point) for point in points]
-    assert interval.after(floor, count) == interval.after(points[-1], 1)
+    assert interval.shift(floor, count) == interval.shift(points[-1], 1)
 
 
 @given(st.sampled_from(CANDLES), MOMENTS, st.integers(1, 2000))
 def test_as_many_as_fit_and_no_more(text: str, moment: pd.Timestamp, days: int) -> None:
     interval, span = candle(text), pd.Timedelta(days=days)
     start = interval.floor(moment)
-    count = interval.within(span, start)
+    count = interval.count_within(span, start)
 
     assert count >= 1
-    assert count == 1 or interval.after(start, count) - start <= span
-    assert interval.after(start, count + 1) - start > span
+    assert count == 1 or interval.shift(start, count) - start <= span
+    assert interval.shift(start, count + 1) - start > span

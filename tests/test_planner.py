@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from test_queries import Questions
 
 from trayport import Config, Contract, Front, Instrument, Market
+from trayport._time import Window
 from trayport.planner import Plan, plan
 from trayport.queries import Query
 from trayport.queries.intervals import candle, step
@@ -24,8 +25,13 @@ def month(number: int, product: Market | Instrument = TTF, sequence: int = 10000
     return Contract(product, sequence, number, name=f"{product.label} M{number}")
 
 
+def window(query: Query, start: str, end: str) -> Window:
+    return Window(pd.Timestamp(start, tz=query.tz), pd.Timestamp(end, tz=query.tz))
+
+
 def make(contracts: list[Contract] | Front, start: str, end: str, **options: Any) -> Plan:
-    return plan(Questions().trades("x", start, end, **options), contracts, RATES)
+    query = Questions().trades("x", start, end, **options)
+    return plan(query, contracts, [query.window], RATES)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +52,7 @@ def test_the_limit_is_elapsed_time_whatever_the_clocks_do() -> None:
     # 32 local days with the change to summer time are an hour short of 32 days, and one request.
     question = Questions("Europe/Amsterdam").trades("x", "2023-03-10", "2023-04-11")
 
-    assert 1 == len(plan(question, [month(232)]))
+    assert 1 == len(plan(question, [month(232)], [question.window]))
 
 
 def test_the_documented_examples_of_the_house() -> None:
@@ -138,6 +144,31 @@ def test_a_front_by_name_has_to_be_resolved_first() -> None:
         make(Front("TTF", "Months", 12), "2023-02-01", "2023-03-01")
 
 
+def test_gaps_of_an_archive_are_planned_without_the_windows_between() -> None:
+    query = Questions().trades("x", "2023-01-01", "2023-06-01")
+    gaps = [window(query, "2023-01-05", "2023-01-06"), window(query, "2023-03-01", "2023-04-10")]
+    made = plan(query, [month(232)], gaps, RATES)
+    front = plan(query, Front(TTF, 10000305, 12), gaps, RATES)
+
+    assert ["2023-01-05 to 2023-01-06", "2023-03-01 to 2023-04-02", "2023-04-02 to 2023-04-10"] == [
+        str(piece.window) for piece in made.pieces
+    ]
+    assert ["2023-01-05 to 2023-01-06", "2023-03-01 to 2023-04-01", "2023-04-01 to 2023-04-10"] == [
+        str(piece.window) for piece in front.pieces
+    ]
+    assert 0 == len(plan(query, [month(232)], [], RATES))
+
+
+def test_counts_of_gaps_are_requested_for_their_whole_minutes() -> None:
+    query = Questions().trades("x", "2023-05-01", "2023-06-01", verify=True)
+    gaps = [window(query, "2023-05-02T00:00:01", "2023-05-03"), window(query, "2023-05-10", "2023-05-11T12:00:30")]
+    made = plan(query, [month(232)], gaps, RATES)
+
+    assert ["2023-05-02 00:01:00 to 2023-05-03", "2023-05-10 to 2023-05-11 12:00:00"] == [
+        str(piece.window) for piece in made.pieces if piece.verifies
+    ]
+
+
 def test_a_request_knows_how_far_it_reaches() -> None:
     made = make([month(232)], "2023-01-01", "2023-02-12")
 
@@ -156,7 +187,9 @@ def test_a_plan_knows_the_least_time_that_the_limits_allow(requests: int, second
 
 
 def test_without_limits_a_plan_takes_no_time() -> None:
-    assert 0.0 == plan(Questions().trades("x", "2000-01-01", "2020-01-01"), [month(232)]).seconds
+    query = Questions().trades("x", "2000-01-01", "2020-01-01")
+
+    assert 0.0 == plan(query, [month(232)], [query.window]).seconds
 
 
 def test_a_plan_prints_what_it_will_ask() -> None:
@@ -195,7 +228,8 @@ def test_pieces_cover_the_window_and_the_contracts_once_each_within_the_limits(
     one: pd.Timestamp, other: pd.Timestamp, asked: list[Contract]
 ) -> None:
     start, end = sorted([one, other])
-    made = plan(Questions().trades("x", start, end), asked, RATES)
+    query = Questions().trades("x", start, end)
+    made = plan(query, asked, [query.window], RATES)
 
     cells = [(contract, piece.window) for piece in made.pieces for contract in piece.contracts]
     assert len(cells) == len(set(cells))
@@ -216,7 +250,7 @@ class TestOtherQuestions:
     APRIL, MAY = month(244), month(245)
 
     def plan(self, query: Query, *contracts: Contract, csv: bool = False) -> Plan:
-        return plan(query, contracts, RATES, csv=csv)
+        return plan(query, contracts, [query.window], RATES, csv=csv)
 
     @given(
         st.sampled_from(["1min", "5min", "15min", "30min", "1h", "4h", "1d", "7d", "1mo"]),
@@ -225,9 +259,9 @@ class TestOtherQuestions:
     )
     def test_candles_are_cut_on_their_grid_and_within_the_limits(self, text: str, offset: int, length: int) -> None:
         interval = candle(text)
-        start = interval.after(interval.floor(pd.Timestamp("2009-12-28", tz="UTC")), 1)
-        first = interval.after(start, offset if not interval.coarse else offset % 100)
-        last = interval.after(first, length if text != "1mo" else length % 190)
+        start = interval.shift(interval.floor(pd.Timestamp("2009-12-28", tz="UTC")), 1)
+        first = interval.shift(start, offset if not interval.is_coarse else offset % 100)
+        last = interval.shift(first, length if text != "1mo" else length % 190)
         known = interval.floor(pd.Timestamp("2026-11-01", tz="UTC"))
         query = Questions().ohlcv("x", first, max(first, min(last, known)), text)
         made = self.plan(query, self.APRIL)
@@ -236,11 +270,11 @@ class TestOtherQuestions:
         assert edges[0] == query.window.start
         assert [piece.window.end for piece in made.pieces] == edges[1:]
         assert all(interval.floor(edge) == edge for edge in edges)
-        limit = pd.Timedelta(days=1827 if interval.coarse else 92)
+        limit = pd.Timedelta(days=1827 if interval.is_coarse else 92)
         spans = [piece.window.end - piece.window.start for piece in made.pieces]
         assert all(pd.Timedelta(0) < span <= limit for span in spans)
         # No more requests than it takes: each but the last is as long as it may be.
-        assert all(interval.after(piece.window.end, 1) - piece.window.start > limit for piece in made.pieces[:-1])
+        assert all(interval.shift(piece.window.end, 1) - piece.window.start > limit for piece in made.pieces[:-1])
 
     @given(st.sampled_from(["1s", "7s", "15s", "1min", "1h", "30h", "700h", "720h"]), st.integers(0, 40 * 10**6))
     def test_books_are_cut_with_room_for_their_seams(self, text: str, seconds: int) -> None:

@@ -1,17 +1,20 @@
-"""From a question to the list of requests that answers it: windows × groups of contracts. Pure."""
+"""Plans: the requests of a query, as windows × groups of contracts. Pure: nothing is sent.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from ._time import Window
 from .config import Rate
 from .contracts import Contract, Front, Product
-from .endpoints import ACTIVITY, Endpoint, Request
+from .endpoints import ACTIVITY, Request
 from .queries import Query
 from .wire import (
     Params,
@@ -29,36 +32,36 @@ __all__ = ["COUNTED", "Piece", "Plan", "plan"]
 
 @frozen
 class Piece:
-    """One planned request, with the window whose rows it answers for and the contracts that it asks for."""
+    """One planned request, with the window and the contracts whose rows it returns."""
 
     request: Request
     window: Window
     product: Product | None
-    """None where all that was traded is asked for."""
+    """None for a request for all contracts."""
     contracts: tuple[Contract, ...]
-    """None of them where only the answer says which it is about: for a ``Front``, and for all that was traded."""
+    """Empty where only the response names them: for a ``Front``, and for all contracts."""
     names: tuple[str, ...]
+    """The contracts as text, for people."""
     verifies: bool = False
-    """Does it count what others ask for?"""
+    """True for a request for the counts that the rows of other pieces are compared with."""
 
     @property
     def label(self) -> str:
-        """What it asks for, in a few words."""
+        """The contracts in a few words."""
         first, *others = self.names
         return f"{first} and {len(others)} more" if len(others) > 1 else ", ".join(self.names)
 
     @property
     def needs_contract_column(self) -> bool:
-        """Does the answer say of each row which contract it is? With one contract there is no need."""
+        """True if each row of the response has to name its contract: if there may be several."""
         return len(self.contracts) != 1 and self.request.endpoint.per_contract
 
 
 @frozen(repr=False)
 class Plan:
-    """The requests that a question will make: each is counted once, whatever its attempts.
+    """The requests that a query will make; each counts once, whatever the number of its attempts.
 
-    ``len(plan)`` is their number, ``plan.requests`` the requests, and ``plan.seconds`` the least time that the
-    limits allow for them. Reference look-ups happen while planning and are not in it.
+    ``len(plan)`` is the number of requests. Reference look-ups happen while planning and are not included.
     """
 
     query: Query
@@ -72,7 +75,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Seconds from the first request to the last, at the limit and with nobody else using the key."""
+        """Minimum seconds from the first request to the last, within the rate limits and without other users."""
         return max(((len(self) - 1) // rate.count * rate.seconds for rate in self.rates if len(self)), default=0.0)
 
     def __len__(self) -> int:
@@ -81,47 +84,69 @@ class Plan:
     def __repr__(self) -> str:
         count = "1 request" if len(self) == 1 else f"{len(self)} requests"
         why = f"at least {self.seconds:g} s at the limit" if self.pieces else f"the window {self.query.window} is empty"
-        head = f"Plan: {self.query.endpoint.name}, {count}, {why}"
-        if len(self) <= _SHOWN:
-            return "\n".join([head, *self._lines(0, len(self))])
-        more = f"   ...  ({len(self) - _SHOWN} more)"
-        half = _SHOWN // 2
-        return "\n".join([head, *self._lines(0, half), more, *self._lines(len(self) - half, len(self))])
-
-    def _lines(self, first: int, end: int) -> Iterator[str]:
-        for number, piece in enumerate(self.pieces[first:end], first + 1):
-            yield f"  {number:>4}  {piece.window}  {piece.label}{'  as CSV' if piece.request.csv else ''}"
+        lines = [
+            f"  {number:>4}  {piece.window}  {piece.label}{'  as CSV' if piece.request.csv else ''}"
+            for number, piece in enumerate(self.pieces, 1)
+            if len(self) <= _SHOWN or not _SHOWN // 2 < number <= len(self) - _SHOWN // 2
+        ]
+        if len(self) > _SHOWN:
+            lines.insert(_SHOWN // 2, f"   ...  ({len(self) - _SHOWN} more)")
+        return "\n".join([f"Plan: {self.query.endpoint.name}, {count}, {why}", *lines])
 
 
-_SHOWN = 20  # a plan of thousands still prints on one screen
+_SHOWN = 20  # lines: a plan of thousands of requests still fits on a screen
 
 
 def plan(
-    query: Query, contracts: Sequence[Contract] | Front, rates: tuple[Rate, ...] = (), *, csv: bool = False
+    query: Query,
+    contracts: Sequence[Contract] | Front,
+    windows: Iterable[Window],
+    rates: tuple[Rate, ...] = (),
+    *,
+    csv: bool = False,
 ) -> Plan:
-    """The requests for ``query``, whose names have become ``contracts``; as CSV, where that can say it.
+    """Return the requests of a query.
 
-    Singles of one product and sequence share requests, as many as the endpoint takes; a spread or a range is
-    a request of its own. Pieces come by window, then by group in the order of the contracts, and what verifies them
-    last. An empty window makes no request.
+    Single periods of one product and sequence share requests, up to the endpoint's limit; a spread or a range is a
+    request of its own. Pieces are in the order of the windows, then of the first contract of each group; requests for
+    counts come last.
+
+    Parameters
+    ----------
+    query : Query
+        Endpoint, interval, options and columns.
+    contracts : sequence of Contract, or Front
+        The resolved contracts of the query; empty for all contracts.
+    windows : iterable of Window
+        The windows to request: the query's own, or the parts of it that are missing. An empty one needs no request.
+    rates : tuple of Rate, default ()
+        The rate limits, for ``Plan.seconds``.
+    csv : bool, default False
+        Whether to request CSV where it can hold the response.
     """
+    endpoint, windows = query.endpoint, tuple(windows)
+    parts: Iterable[Window] = windows
     if isinstance(contracts, Front):
-        windows = [query.window] if query.endpoint.instant else list(_months(query.window))
-        subjects = [_front(query, contracts, csv)]
+        if isinstance(contracts.product, str):
+            raise TypeError(f"{contracts} is to be resolved before it is planned")
+        params = front_params(contracts.product, contracts.sequence, contracts.count)
+        subjects = [_subject(query, params, (contracts.label,), csv, contracts.product)]
+        if not endpoint.instant:
+            parts = itertools.chain.from_iterable(map(_months, windows))
+    elif contracts:
+        subjects = [
+            _subject(query, contract_params(*group), tuple(each.label for each in group), csv, group[0].product, group)
+            for group in _groups(contracts, endpoint.batch)
+        ]
     else:
-        windows = [query.window]
-        subjects = _subjects(query, contracts, csv)
-    asks = [ask for window in windows for ask in _cut(query, window)]
-    pieces = [_piece(query.endpoint, ask, subject) for ask in asks for subject in subjects]
-    checks = _checks(query) if query.verify else ()
-    return Plan(query, (*pieces, *checks), rates)
-
-
-# --- which contracts -------------------------------------------------------------------------------------------
+        subjects = [_subject(query, (), ("all contracts",), csv)]
+    requested = [each for part in parts for each in _cut(query, part)]
+    pieces = [subject.piece(query, window, until) for window, until in requested for subject in subjects]
+    return Plan(query, (*pieces, *(_counts(query, windows) if query.verify else ())), rates)
 
 
 def _groups(contracts: Sequence[Contract], batch: int) -> list[tuple[Contract, ...]]:
-    """The contracts that share a request, each once, in the order of the first of each group."""
+    """Return the contracts that share a request, each contract once, in the order of the first of each group."""
     families: dict[object, list[Contract]] = {}
     for contract in dict.fromkeys(contracts):
         single = contract.kind == "single"
@@ -131,144 +156,106 @@ def _groups(contracts: Sequence[Contract], batch: int) -> list[tuple[Contract, .
     ]
 
 
-# --- which windows ---------------------------------------------------------------------------------------------
-
-
 @frozen
-class _Ask:
-    """The window whose rows a request answers for, how far it reaches to get them all, and how that is said."""
+class _Subject:
+    """The contracts of a request and its parameters beside the times, which are the same for every window."""
 
-    window: Window
-    until: pd.Timestamp
-    times: Params
+    params: Params
+    names: tuple[str, ...]
+    csv: bool
+    product: Product | None
+    contracts: tuple[Contract, ...]
+
+    def piece(self, query: Query, window: Window, until: pd.Timestamp, *, verifies: bool = False) -> Piece:
+        """Return the request for one window, which reaches up to ``until``."""
+        endpoint = query.endpoint
+        times = instant_params(query.at) if endpoint.instant else window_params(window.start, until)
+        # Without an end, a refusal is not reported as a missing entitlement to data of today.
+        end = None if endpoint.intraday_for_all else until
+        request = Request(endpoint, times + self.params, until=end, csv=self.csv)
+        return Piece(request, window, self.product, self.contracts, self.names, verifies)
 
 
-def _cut(query: Query, window: Window) -> Iterator[_Ask]:
-    """``window`` in consecutive pieces, none longer than one request may ask for, in elapsed time."""
-    if query.endpoint.instant:
-        yield _Ask(window, window.end, instant_params(query.at))
+def _subject(
+    query: Query,
+    params: Params,
+    names: tuple[str, ...],
+    csv: bool,
+    product: Product | None = None,
+    contracts: tuple[Contract, ...] = (),
+) -> _Subject:
+    """Return a request's contracts with all parameters, given those that name the contracts."""
+    endpoint, interval = query.endpoint, query.interval
+    names_contract = len(contracts) != 1 and endpoint.per_contract
+    nested = names_contract or (query.include_private and any("." in each.wire for each in endpoint.of("private")))
+    # With routes the server adds the column `route` by itself (guide p. 31).
+    columns = [column for column in query.fields if not (column.name == "route" and query.routes)]
+    params = (
+        *(interval_params(interval.count, interval.unit) if interval else ()),
+        *params,
+        *option_params(
+            depth=query.depth,
+            max_spread=query.max_spread,
+            include_private=query.include_private and "include_private" in endpoint.options,
+            include_empty=query.include_empty,
+            routes=query.routes,
+            deduplicate=query.deduplicate if query.routes and "deduplicate" in endpoint.options else None,
+        ),
+        *field_params(
+            (*endpoint.always_asked, *(column.asked_as for column in columns)),
+            contract=names_contract and not endpoint.list_field,  # snapshots always have it
+        ),
+    )
+    return _Subject(params, names, csv and endpoint.flat and not nested, product, contracts)
+
+
+def _cut(query: Query, window: Window) -> Iterator[tuple[Window, pd.Timestamp]]:
+    """Yield consecutive parts of a window that fit into one request each, and the time that each request ends at."""
+    endpoint, interval = query.endpoint, query.interval
+    if endpoint.instant:
+        yield window, window.end
         return
+    # A point is stamped with the end of its interval. Whether a request includes the point at its own end is not
+    # documented, so that each request for points but the last ends one interval later.
+    beyond = interval.length if interval and endpoint.windows == "points" else pd.Timedelta(0)
     start = window.start
     while start < window.end:
         end = min(_reach(query, start), window.end)
-        until = _beyond_seam(query, end) if end < window.end else end
-        yield _Ask(Window(start, end), until, window_params(start, until))
+        yield Window(start, end), end + beyond if end < window.end else end
         start = end
 
 
-def _beyond_seam(query: Query, end: pd.Timestamp) -> pd.Timestamp:
-    # A point on a seam is the end of its interval: whether a server shows it when the next begins is not known.
-    if query.endpoint.windows == "points" and query.interval is not None:
-        return end + query.interval.length
-    return end
-
-
 def _reach(query: Query, start: pd.Timestamp) -> pd.Timestamp:
-    """The latest end of a piece that begins at ``start``."""
+    """Return the latest end of a part that begins at ``start``, in elapsed time."""
     endpoint, interval = query.endpoint, query.interval
-    span = (endpoint.coarse_span if interval and interval.coarse else None) or endpoint.span
+    span = (endpoint.coarse_span if interval and interval.is_coarse else None) or endpoint.span
     if span is None:
         return query.window.end
     if interval is None:
         return start + span
-    count = interval.within(span, start)
-    if endpoint.points is not None:  # one interval less, since a seam asks one further
+    count = interval.count_within(span, start)
+    if endpoint.points is not None:  # one interval less, since the request ends one later
         count = max(1, min(count, endpoint.points) - 1)
-    return interval.after(start, count)
+    return interval.shift(start, count)
 
 
 def _months(window: Window) -> Iterator[Window]:
-    """``window`` cut at 00:00 UTC of each month's first."""
+    """Yield the parts of a window between 00:00 UTC of each month's first."""
     firsts = pd.date_range(window.start, window.end, freq="MS", normalize=True)
     edges = [window.start, *(first for first in firsts if window.start < first < window.end), window.end]
-    for start, end in itertools.pairwise(edges):
-        if start < end:
-            yield Window(start, end)
-
-
-# --- pieces ----------------------------------------------------------------------------------------------------
-
-
-@frozen
-class _Subject:
-    """What a request is about, and all that it says beside its times: the same in every window."""
-
-    names: tuple[str, ...]
-    params: Params
-    csv: bool
-    product: Product | None = None
-    contracts: tuple[Contract, ...] = ()
-    verifies: bool = False
-
-
-def _piece(endpoint: Endpoint, ask: _Ask, subject: _Subject) -> Piece:
-    # What anybody may see is no reason to speak of rights.
-    until = None if endpoint.intraday_for_all else ask.until
-    request = Request(endpoint, ask.times + subject.params, until=until, csv=subject.csv)
-    return Piece(request, ask.window, subject.product, subject.contracts, subject.names, subject.verifies)
-
-
-def _subjects(query: Query, contracts: Sequence[Contract], csv: bool) -> list[_Subject]:
-    if not contracts:
-        return [_subject(query, ("all contracts",), (), csv, tell_apart=query.endpoint.per_contract)]
-    return [_several(query, group, csv) for group in _groups(contracts, query.endpoint.batch)]
-
-
-def _several(query: Query, group: tuple[Contract, ...], csv: bool) -> _Subject:
-    names = tuple(contract.label for contract in group)
-    subject = _subject(query, names, contract_params(*group), csv, tell_apart=len(group) > 1)
-    return evolve(subject, product=group[0].product, contracts=group)
-
-
-def _front(query: Query, front: Front, csv: bool) -> _Subject:
-    product = front.product
-    if isinstance(product, str):
-        raise TypeError(f"{front} is to be resolved before it is planned")
-    named = front_params(product, front.sequence, front.count)
-    return evolve(_subject(query, (front.label,), named, csv, tell_apart=True), product=product)
-
-
-def _subject(query: Query, names: tuple[str, ...], named: Params, csv: bool, *, tell_apart: bool) -> _Subject:
-    endpoint = query.endpoint
-    interval = query.interval
-    width = () if interval is None else interval_params(interval.count, interval.unit)
-    params = (*width, *named, *_options(query), *_fields(query, tell_apart=tell_apart))
-    nested = tell_apart or (query.include_private and any("." in column.wire for column in endpoint.of("private")))
-    return _Subject(names, params, csv and endpoint.flat and not nested)
+    return (Window(start, end) for start, end in itertools.pairwise(edges) if start < end)
 
 
 COUNTED = (ACTIVITY.column("delete_count"),)
-"""What is asked of counts beside what they always say: a deleted trade is counted, and no longer shown."""
+"""The optional columns of the requests for counts: a deleted trade is counted, but no longer returned."""
 
 
-def _checks(query: Query) -> Iterator[Piece]:
-    """The requests for counts that ``query`` can be compared with: whole minutes, from the day that they begin."""
-    start, end = query.window.start.ceil(ACTIVITY.grain), query.window.end.floor(ACTIVITY.grain)
-    start = max(start, ACTIVITY.since or start)
-    counts = Query(ACTIVITY, (), Window(start, max(start, end)), query.tz, COUNTED, routes=query.routes)
-    subject = evolve(_subject(counts, ("counts",), (), False, tell_apart=False), verifies=True)
-    return (_piece(ACTIVITY, ask, subject) for ask in _cut(counts, counts.window))
-
-
-# --- what a request says ---------------------------------------------------------------------------------------
-
-
-def _options(query: Query) -> Params:
-    """What differs from the API's own defaults."""
-    known = query.endpoint.options
-    return option_params(
-        depth=query.depth,
-        max_spread=query.max_spread,
-        include_private=query.include_private and "include_private" in known,
-        include_empty=query.include_empty,
-        routes=query.routes,
-        deduplicate=query.deduplicate if query.routes and "deduplicate" in known else None,
-    )
-
-
-def _fields(query: Query, *, tell_apart: bool) -> Params:
-    # With routes the server adds the column `route` by itself (guide p. 31).
-    columns = [column for column in query.fields if not (column.name == "route" and query.routes)]
-    # Snapshots say of themselves which contract they are of.
-    contract = tell_apart and not query.endpoint.list_field
-    return field_params((*query.endpoint.always_asked, *(column.asked_as for column in columns)), contract=contract)
+def _counts(query: Query, windows: Iterable[Window]) -> Iterator[Piece]:
+    """Yield the requests for the counts that trades are compared with: of whole minutes, from the first counts on."""
+    counts = Query(ACTIVITY, (), query.window, query.tz, COUNTED, routes=query.routes)
+    subject = _subject(counts, (), ("counts",), csv=False)
+    for window in windows:
+        start, end = window.start.ceil(ACTIVITY.grain), window.end.floor(ACTIVITY.grain)
+        start = max(start, ACTIVITY.since or start)
+        for part, until in _cut(counts, Window(start, max(start, end))):
+            yield subject.piece(counts, part, until, verifies=True)

@@ -109,10 +109,10 @@ class Client(Queries[pd.DataFrame], References):
         at = query.window.start.date()
         if isinstance(query.contracts, Front):
             front = self.catalogue.front(query.contracts, at)
-            return plan(evolve(query, contracts=front), front, self.config.rates)
+            return plan(evolve(query, contracts=front), front, [query.window], self.config.rates)
         contracts = self.catalogue.contracts(query.contracts, at)
         csv = self.config.wire_format == "csv"
-        return plan(evolve(query, contracts=tuple(contracts)), contracts, self.config.rates, csv=csv)
+        return plan(evolve(query, contracts=tuple(contracts)), contracts, [query.window], self.config.rates, csv=csv)
 
     # --- what it is made of --------------------------------------------------------------------------------------
 

@@ -136,7 +136,7 @@ def on_grid(window: Window, interval: Interval) -> Window:
         if floor != moment:
             raise QueryError(
                 f"{name} {iso(moment)} is not on the grid of {interval} candles, which is UTC's: the nearest points "
-                f"are {iso(floor)} and {iso(interval.after(floor, 1))}"
+                f"are {iso(floor)} and {iso(interval.shift(floor, 1))}"
             )
     return window
 

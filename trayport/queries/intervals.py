@@ -39,7 +39,7 @@ class Interval:
         return pd.Timedelta(seconds=self.count * seconds)
 
     @property
-    def coarse(self) -> bool:
+    def is_coarse(self) -> bool:
         """Is it a day or longer, so that its grid is that of UTC days?"""
         return self.unit in ("day", "month")
 
@@ -49,16 +49,16 @@ class Interval:
             return moment.normalize().replace(day=1)
         return moment - (moment - _ORIGIN) % self.length
 
-    def after(self, moment: pd.Timestamp, count: int) -> pd.Timestamp:
+    def shift(self, moment: pd.Timestamp, count: int) -> pd.Timestamp:
         """So many intervals later."""
         if self.unit == "month":
             return moment + pd.DateOffset(months=count * self.count)
         return moment + count * self.length
 
-    def within(self, span: pd.Timedelta, moment: pd.Timestamp) -> int:
+    def count_within(self, span: pd.Timedelta, moment: pd.Timestamp) -> int:
         """How many whole intervals from ``moment`` on last no longer than ``span``; at least one."""
         count = max(1, span // self.length)
-        while self.unit == "month" and count > 1 and self.after(moment, count) - moment > span:
+        while self.unit == "month" and count > 1 and self.shift(moment, count) - moment > span:
             count -= 1  # counted in the shortest of months
         return count
 

@@ -244,7 +244,7 @@ class Queries(ABC, Generic[T_co]):
             tz=context.tz,
             known=context.known,
             beyond=context.intraday,
-            days_in="UTC" if width.coarse else None,
+            days_in="UTC" if width.is_coarse else None,
             cut=lambda first, known: width.floor(known),
         )
         return self._ask(
