@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -46,7 +48,7 @@ def test_a_document_comes_back_with_the_moment_it_was_stored(tmp_path: Path) -> 
     kept = cache.get("list")
 
     assert kept is not None
-    assert (document, 1234.5) == (kept.document, kept.stored)
+    assert (document, 1234.5) == (kept.document, kept.stored_at)
 
 
 def test_another_cache_on_the_same_folder_sees_it(cache: Cache) -> None:
@@ -58,7 +60,7 @@ def test_another_cache_on_the_same_folder_sees_it(cache: Cache) -> None:
 def test_what_was_never_stored_or_was_dropped_is_nothing(cache: Cache) -> None:
     cache.set("a", 1)
     cache.set("b", 2)
-    cache.drop("a")
+    cache.delete("a")
 
     assert (None, None) == (cache.get("a"), cache.get("c"))
     cache.clear()
@@ -92,11 +94,65 @@ def test_a_folder_of_another_user_is_not_used(cache: Cache) -> None:
     assert works_from_memory(cache)
 
 
-def test_nothing_is_held_open_between_two_looks(cache: Cache) -> None:
+@pytest.mark.parametrize("change", ["moved", "deleted", "replaced"])
+def test_database_that_was_moved_deleted_or_replaced_is_opened_again(cache: Cache, tmp_path: Path, change: str) -> None:
     cache.set("list", [1])
-    cache.folder.rename(cache.folder.with_name("moved"))
+    if change == "deleted":
+        shutil.rmtree(cache.folder)
+    else:
+        cache.folder.rename(cache.folder.with_name("moved"))
+    if change == "replaced":
+        other = Cache(tmp_path / "other")
+        other.set("list", [2])
+        other.close()
+        other.folder.rename(cache.folder)
+    entry = cache.get("list")
 
-    assert cache.get("list") is None
+    assert (entry.document if entry else None) == ([2] if change == "replaced" else None)
+    cache.set("list", [3])
+    assert [3] == (Cache(cache.directory).get("list") or pytest.fail("nothing")).document
+
+
+def open_files(folder: Path) -> list[str]:
+    """The files below a folder that this process has open."""
+    names = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return sorted({name for name in names if name.startswith(str(folder))})
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are listed in /proc on Linux only")
+def test_main_thread_keeps_its_connection_until_close_and_other_threads_none(cache: Cache) -> None:
+    thread = threading.Thread(target=cache.set, args=("list", [1]))
+    thread.start()
+    thread.join()
+    assert [] == open_files(cache.folder)
+
+    cache.get("list")
+    assert str(cache.folder / "cache.db") in open_files(cache.folder)
+    cache.close()
+    assert [] == open_files(cache.folder)
+    assert [1] == (cache.get("list") or pytest.fail("nothing")).document
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
+def test_parent_and_forked_child_share_an_open_cache(cache: Cache) -> None:
+    cache.set("list", [1])
+    child = os.fork()
+    if child == 0:
+        status = 1
+        with contextlib.suppress(BaseException):
+            cache.set("child", cache.get("list").document)  # type: ignore[union-attr]
+            cache.close()
+            status = 0
+        os._exit(status)
+    _, status = os.waitpid(child, 0)
+    cache.set("parent", [3])
+
+    assert 0 == status
+    assert [[1], [1], [3]] == [
+        (Cache(cache.directory).get(name) or pytest.fail(name)).document for name in ("list", "child", "parent")
+    ]
+    with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
+        assert ("ok",) == database.execute("PRAGMA integrity_check").fetchone()
 
 
 class Exploit:
@@ -144,7 +200,7 @@ def test_a_pickle_in_a_file_or_a_key_is_refused_by_every_look(
         database.execute("UPDATE Cache SET mode = 4")
         database.execute("INSERT INTO Cache (key, raw) VALUES (?, 0)", (pickle.dumps(Exploit(trap)),))
         database.commit()
-    with pytest.warns(TrayportWarning, match="is pickled; it has been thrown away") as told:
+    with pytest.warns(TrayportWarning, match="is pickled; it has been deleted") as told:
         assert not act(cache)
 
     assert (1, False) == (len(told), trap.exists())
@@ -156,7 +212,7 @@ def test_a_pickle_in_a_file_or_a_key_is_refused_by_every_look(
     [
         lambda cache: cache.get("list"),
         lambda cache: cache.set("list", [2]),
-        lambda cache: cache.drop("list"),
+        lambda cache: cache.delete("list"),
         Cache.clear,
     ],
     ids=["get", "set", "drop", "clear"],
@@ -189,14 +245,14 @@ def test_nothing_but_text_goes_into_the_cache(cache: Cache) -> None:
 def test_a_database_that_is_none_is_thrown_away_with_one_warning(cache: Cache) -> None:
     cache.folder.mkdir(parents=True)
     (cache.folder / "cache.db").write_bytes(b"this is no database" * 1000)
-    with pytest.warns(TrayportWarning, match="thrown away") as told:
+    with pytest.warns(TrayportWarning, match="deleted") as told:
         cache.set("list", [1])
 
     assert 1 == len(told)
     assert works_from_memory(cache)
     fresh = Cache(cache.directory)
     fresh.set("list", [2])
-    assert fresh._on_disk
+    assert fresh._is_on_disk
 
 
 @pytest.mark.parametrize(
@@ -213,6 +269,7 @@ def test_a_database_of_another_layout_costs_one_warning(cache: Cache, change: st
     cache.set("list", [1])
     with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
         database.executescript(change)
+    cache = Cache(cache.directory)
     with pytest.warns(TrayportWarning, match="cannot be used") as told:
         cache.set("more", [2])
 
@@ -223,9 +280,10 @@ def test_a_database_of_another_layout_costs_one_warning(cache: Cache, change: st
 
 def test_a_database_that_lost_its_end_is_thrown_away(cache: Cache) -> None:
     cache.set("list", [1])
+    cache.close()  # so that the database is one file
     database = cache.folder / "cache.db"
     database.write_bytes(database.read_bytes()[:-4096])
-    with pytest.warns(TrayportWarning, match="malformed; it has been thrown away") as told:
+    with pytest.warns(TrayportWarning, match="malformed; it has been deleted") as told:
         cache.get("list")
 
     assert (1, False) == (len(told), cache.folder.exists())
@@ -271,9 +329,12 @@ def test_a_folder_that_cannot_be_is_told_once(tmp_path: Path) -> None:
     assert works_from_memory(cache)
 
 
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "not-open-yet"])
 @pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
-def test_a_cache_that_another_process_holds_is_waited_for_only_briefly(cache: Cache, lock: str) -> None:
+def test_a_cache_that_another_process_holds_is_waited_for_only_briefly(cache: Cache, lock: str, is_open: bool) -> None:
     cache.set("list", [1])
+    if not is_open:
+        cache = Cache(cache.directory)
     with closing(sqlite3.connect(cache.folder / "cache.db")) as holder:
         holder.execute(f"BEGIN {lock}")
         began = time.monotonic()
@@ -336,10 +397,10 @@ def test_threads_may_share_a_cache(cache: Cache) -> None:
         thread.join()
 
     assert [4] * 6 == [(cache.get(str(number)) or pytest.fail("lost")).document["step"] for number in range(6)]
-    assert cache._on_disk
+    assert cache._is_on_disk
 
 
-def test_what_is_on_disk_is_json_text(cache: Cache) -> None:
+def test_what_is_is_on_disk_is_json_text(cache: Cache) -> None:
     cache.set("list", [{"id": 1}])
     plain = diskcache.Cache(str(cache.folder), disk=type("Plain", (diskcache.Disk,), {}))
     with plain:
@@ -370,8 +431,8 @@ def test_what_is_stored_can_be_listed_dropped_and_cleared(tmp_path: Path, broken
         cache.set(name, [name])
 
     assert ["a", "b", "c/ü"] == sorted(cache.names())
-    cache.drop("a")
-    cache.drop("never stored")
+    cache.delete("a")
+    cache.delete("never stored")
     assert ["b", "c/ü"] == sorted(cache.names())
     cache.clear()
     assert ([], None) == (cache.names(), cache.get("b"))
@@ -380,7 +441,7 @@ def test_what_is_stored_can_be_listed_dropped_and_cleared(tmp_path: Path, broken
 def test_what_is_dropped_or_replaced_leaves_no_file_behind(cache: Cache) -> None:
     for name in ("a", "b"):
         cache.set(name, ["x" * 50_000])
-    cache.drop("a")
+    cache.delete("a")
     cache.set("b", [1])
 
     assert [] == list(cache.folder.rglob("*.val"))

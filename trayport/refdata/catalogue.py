@@ -85,6 +85,11 @@ class Catalogue:
         """Forget everything, on disk too."""
         self._store.clear()
         self._absent.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Close the cache's connection; the next look-up connects again."""
+        self.cache.close()
 
     # --- products --------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from .._parallel import acquired
 from ..errors import DecodeError, TrayportError, TrayportWarning
-from .cache import Cache, Kept
+from .cache import Cache, CacheEntry
 
 __all__ = ["Store"]
 
@@ -91,7 +91,7 @@ class Store:
     def forget(self, name: str) -> None:
         """Forget one document, on disk too."""
         self._memory.pop(name, None)
-        self.cache.drop(self._shelf(name))
+        self.cache.delete(self._shelf(name))
 
     def clear(self) -> None:
         """Forget every document, on disk too."""
@@ -107,8 +107,8 @@ class Store:
         kept = self.cache.get(self._shelf(name))
         old = _readable(kept, parse) if kept is not None else None
         usable = old is not None and fits(old)
-        if kept is not None and usable and self._is_fresh(kept.stored):
-            return _Loaded(old, kept.stored)
+        if kept is not None and usable and self._is_fresh(kept.stored_at):
+            return _Loaded(old, kept.stored_at)
         try:
             document = fetch()
         except TrayportError as error:
@@ -116,7 +116,7 @@ class Store:
                 raise
             return self._going_on(old, error)
         value = parse(document)
-        return _Loaded(value, self.cache.set(self._shelf(name), document).stored)
+        return _Loaded(value, self.cache.set(self._shelf(name), document).stored_at)
 
     def _going_on(self, old: Any, error: TrayportError) -> _Loaded:
         warnings.warn(
@@ -133,7 +133,7 @@ class Store:
         return f"{self.place}/{name}"
 
 
-def _readable(kept: Kept, parse: Callable[[Any], T]) -> T | None:
+def _readable(kept: CacheEntry, parse: Callable[[Any], T]) -> T | None:
     """A kept document, parsed; None for damage that is JSON still, or another version's layout."""
     try:
         return parse(kept.document)
