@@ -240,13 +240,17 @@ class Client(Queries[pd.DataFrame], References):
 
     def _let_go(self) -> None:
         engine, self._engine = self._engine, None
-        if engine is not None and engine.session is not None:
-            engine.session.close()
+        if engine is not None:
+            engine.catalogue.close()
+            if engine.session is not None:
+                engine.session.close()
 
     def _begin_anew(self) -> None:
         """In a forked child: the parent's sockets are not its own, and a lock may have been held at the fork."""
         self._lock = threading.Lock()
-        self._engine = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.catalogue.close()
 
 
 _clients: WeakSet[Client] = WeakSet()

@@ -57,7 +57,9 @@ class DefaultClient(Client):
             self._base, self._settings, self._config = base, merged, made
             self.hooks = observers
             self._closed = False
-            self._engine = None  # not closed: a question that is under way goes on with it
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                engine.catalogue.close()  # but not its session, which a query in flight goes on using
 
     @contextmanager
     def temporarily_configured(self, clock: Clock | None = None) -> Iterator[None]:
