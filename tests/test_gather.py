@@ -493,28 +493,6 @@ def test_no_bar_is_shown_where_nobody_looks(
     assert "" == capsys.readouterr().err
 
 
-NOTEBOOK = """
-import tempfile, trayport as tp
-from trayport.sandbox import Fault, Sandbox
-slowly = Fault(path="/trades", times=None, delay=0.15)
-with Sandbox(limits=False, faults=[slowly]) as sandbox, tempfile.TemporaryDirectory() as folder:
-    tp.configure(cache_dir=folder, limiter="off", workers=2, **sandbox.settings)
-    rows = len(tp.trades("TTF Apr-24", "2022-10-01", "2024-02-01"))
-"""
-
-
-@pytest.mark.filterwarnings("ignore")  # the kernel's own farewell differs between its versions
-def test_a_bar_is_shown_in_a_notebook_unasked() -> None:
-    import nbformat
-    from nbclient import NotebookClient
-
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK)])
-    NotebookClient(notebook, timeout=120).execute()
-    [cell] = notebook.cells
-
-    assert "/16" in "".join(output["text"] for output in cell.outputs if output.get("name") == "stderr")
-
-
 def test_a_dead_host_is_a_failed_connection_for_each_piece(make_client: MakeClient, cache_dir: Path) -> None:
     dead = make_client(analytics_url="http://127.0.0.1:9", attempts=1)
     with pytest.raises(PartialDataError) as caught:

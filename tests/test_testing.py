@@ -179,31 +179,6 @@ print(room is first, tp.sandbox.Sandbox is Sandbox, callable(room))
     assert "True True False\n" == run(script)
 
 
-def test_type_checkers_know_the_package_and_the_context_manager(tmp_path: Path) -> None:
-    script = """
-import trayport as tp
-import trayport.sandbox as room
-from trayport.sandbox import Asked, Sandbox
-from trayport.testing import sandboxed
-
-def paths(one: Sandbox, other: room.Sandbox) -> list[Asked]:
-    return one.asked + other.asked
-
-with room.Sandbox() as one, tp.sandbox.Sandbox() as other, sandboxed(seed=2) as third:
-    reveal_type(third)
-    paths(one, other) + third.asked
-"""
-    (tmp_path / "script.py").write_text(script, encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path)]
-    environment = {**os.environ, "MYPYPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-    )
-
-    assert 'script.py:11: note: Revealed type is "trayport.sandbox.server.Sandbox"' in done.stdout
-    assert "Success: no issues found" in done.stdout
-
-
 SUITE = """
 import trayport as tp
 

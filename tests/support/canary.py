@@ -94,9 +94,18 @@ def pytest_warning_recorded(warning_message: Any, nodeid: str) -> None:
     _watch.look(f"a warning in {nodeid}", warning_message.message)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Collect the findings of a worker process of pytest-xdist."""
+    _watch.found += [where for where in getattr(node, "workeroutput", {}).get("leaks", ()) if where not in _watch.found]
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A key that got out is a failure, whatever else was tested."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # a worker's exit status is not that of the run
+        output["leaks"] = _watch.found
     if _watch.found:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
