@@ -131,7 +131,7 @@ def test_a_profile_adds_to_what_stands_at_the_top_of_the_file(written: Any, monk
 def test_an_unknown_profile_is_refused_with_those_that_there_are(written: Any) -> None:
     written("[profiles.desk]\n[profiles.home]\n")
 
-    with pytest.raises(ConfigError, match="profile 'office' .* it has desk, home"):
+    with pytest.raises(ConfigError, match="profile 'office' .* the profiles there are: desk, home"):
         Config.load(profile="office")
 
 

@@ -111,7 +111,6 @@ KNOWN = {
     ("cli", "metrics.prometheus"),
     ("client", "contracts.contract"),
     ("decoding", "contracts.contract"),
-    ("diagnosis", "config.checks"),
     ("diagnosis", "refdata.models"),
     ("diagnosis", "transport.answer"),
     ("diagnosis", "transport.connections"),

@@ -20,7 +20,8 @@ from support.wire import Wire, http, reset
 
 import trayport
 from trayport import Config, ConfigError, TrayportWarning, _redact
-from trayport.config import Secret, locker, permissions, settings_file
+from trayport.config import Secret, permissions, settings_file
+from trayport.config.keyring import from_keyring
 from trayport.endpoints import TRADES, Request
 from trayport.transport import Session
 
@@ -93,7 +94,7 @@ def test_a_settings_file_that_others_can_change_is_refused_whatever_it_says(
     settings: Callable[[str, int], Path],
 ) -> None:
     settings('analytics_url = "https://elsewhere.example"', 0o664)
-    with pytest.raises(ConfigError, match="says where the key is sent, and others than its owner can change it; run:"):
+    with pytest.raises(ConfigError, match="decides where the key is sent, .* its owner can change it; run:"):
         Config.load()
 
 
@@ -141,8 +142,8 @@ class TestWindows:
         self, sddl: str, read: bool, changed: bool
     ) -> None:
         assert (read, changed) == (
-            permissions.opened(sddl, write_only=False),
-            permissions.opened(sddl, write_only=True),
+            permissions.is_open_list(sddl, write_only=False),
+            permissions.is_open_list(sddl, write_only=True),
         )
 
     def test_the_command_is_windows_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +273,7 @@ def test_a_system_without_a_keyring_is_no_matter(keyring: MakeKeyring) -> None:
 def test_without_the_extra_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
-    assert None is locker.from_keyring(None)
+    assert None is from_keyring(None)
 
 
 def test_the_real_keyring_is_asked_as_it_wants_to_be() -> None:

@@ -3,7 +3,7 @@
 ::
 
     TrayportError                          .problem .remedy .transient .request_id
-    ├─ ConfigError (ValueError)            no key, unreadable settings
+    ├─ ConfigError (ValueError)            no key, unreadable settings  .settings
     ├─ QueryError (ValueError)             refused before anything was sent
     ├─ ContractError (ValueError)          a contract that cannot be, or cannot be traded so
     │  ├─ UnknownContract                  .name .near
@@ -129,7 +129,21 @@ class TrayportError(_WithRemedy, Exception):
 
 
 class ConfigError(TrayportError, ValueError):
-    """A setting is missing, unreadable or out of its bounds."""
+    """A setting is missing, unreadable or out of its bounds.
+
+    Parameters
+    ----------
+    message : str
+        The problem.
+    remedy : str, optional
+        The action that mends it.
+    settings : tuple of str, default ()
+        Names of the settings of ``Config`` that the error is about.
+    """
+
+    def __init__(self, message: str = "", remedy: str | None = None, *, settings: tuple[str, ...] = ()) -> None:
+        super().__init__(message, remedy)
+        self.settings = settings
 
 
 class QueryError(TrayportError, ValueError):

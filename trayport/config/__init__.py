@@ -1,12 +1,11 @@
-"""Settings: what a caller says wins over the environment, and that over the settings file."""
+"""Settings: arguments win over the environment, and the environment over the settings file."""
 
 from __future__ import annotations
 
-from .checks import Progress, is_loopback
-from .config import Config, Rate
+from .checks import Progress, is_loopback, without_password
+from .config import Config, Rate, Secret
 from .permissions import belongs_to_another_user, is_open_to_others, owner_only_command, private_folder
-from .secret import Secret
-from .sources import origin, settings_file, variables
+from .sources import environment_variables, key_source, settings_file
 
 __all__ = [
     "Config",
@@ -16,9 +15,10 @@ __all__ = [
     "belongs_to_another_user",
     "is_loopback",
     "is_open_to_others",
-    "origin",
+    "key_source",
     "owner_only_command",
     "private_folder",
+    "environment_variables",
     "settings_file",
-    "variables",
+    "without_password",
 ]

@@ -1,26 +1,99 @@
-"""``Config``: every setting, checked when it is made."""
+"""``Config``: every setting, checked when it is made.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, field, fields, frozen
 
+from .._redact import hide
 from ..errors import ConfigError
 from . import checks
 from .checks import Progress, is_loopback
-from .locker import from_keyring
-from .secret import Secret
+from .keyring import from_keyring
 from .sources import check_names, from_environment, from_file, settings_file
 
-__all__ = ["Config", "Rate"]
+__all__ = ["Config", "Rate", "Secret"]
+
+
+class Secret:
+    """The API key, wrapped so that it is neither printed nor pickled.
+
+    Parameters
+    ----------
+    text : str
+        The key. From now on it is masked in the records of this package's loggers.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        hide(text)
+
+    def reveal(self) -> str:
+        """Return the key itself, for the one header that carries it."""
+        return self._text
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that identify the key and do not reveal it."""
+        return hashlib.blake2b(self._text.encode(), digest_size=6, person=b"trayport").hexdigest()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _none, ()
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, _: object) -> Secret:
+        return self  # a copy stays in this process; only a pickle leaves it, and goes without the key
+
+
+def _none() -> None:
+    """Return None, which a pickled key becomes."""
+
+
+def _to_secret(value: str | Secret | None) -> Secret | None:
+    if value is None or isinstance(value, Secret):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        # The message leaves the value out: it may be most of a key.
+        raise ConfigError("api_key: must be the key as Trayport gave it: printable, without spaces",
+                          settings=("api_key",))  # fmt: skip
+    return Secret(text)
 
 
 @frozen
 class Rate:
-    """At most ``count`` requests in any ``seconds``."""
+    """A limit of ``count`` requests in any ``seconds``.
+
+    Parameters
+    ----------
+    count : int
+        Maximum number of requests.
+    seconds : float
+        Length of the sliding window in seconds.
+    """
 
     count: int
     seconds: float
@@ -28,130 +101,175 @@ class Rate:
 
 @frozen(hash=False)
 class Config:
-    """Every setting of a client; ``Config.load()`` also looks into the environment and the settings file.
+    """Settings of a client. ``Config.load()`` reads them from the environment and the settings file, too.
 
     Parameters
     ----------
-    api_key
-        The key that Trayport gave you. It never prints, and it is not pickled: where a pickled ``Config``
-        arrives, the key is looked up again.
-    analytics_url, reference_url
-        Where the two APIs are. ``https``, or ``http`` on this machine.
-    per_second, per_minute
-        How many requests may be made, retries included: at most 8 and 480, what the API allows a key
-        (guide p. 38), and half of ``per_second``, rounded up, in any half second. More only towards this machine.
-    limiter
-        Who shares the limits of a key: ``"file"``, all processes of one user on one machine; ``"redis://host:6379/0"``,
-        all that use this Redis, for several machines; ``"memory"``, all clients of this process. ``"off"``: no limits,
-        only towards this machine.
-    workers
-        Requests under way at once, and connections kept; a question of one request may be one more.
-    timeout
-        Seconds to connect, and to wait for each piece of an answer; ``10,60`` in the environment.
-    attempts, backoff_cap, retry_budget
-        Tries a request, the longest wait of our own choosing before one, and the seconds of waiting in all.
-    deadline
-        Seconds for a whole question, its look-ups and waits included, and of a stream the seconds that are waited for
-        its pieces; None for as long as it takes. What is not there by then is a ``TimedOut``, in a question of several
-        requests within a ``PartialDataError``, whose ``resume()`` has as many seconds again.
-    max_body
-        The most bytes that one answer may have once it is unpacked, a gigabyte unless set; from a sixteenth of it on,
-        no more than 200 times what came, either. What is larger is refused, so that no answer eats the memory.
-    ca_bundle
-        Whom to trust: a file of certificates, or a folder of them, such as your company's. Unless set, the file that
-        ``REQUESTS_CA_BUNDLE`` names, then the operating system's store where the extra ``truststore`` is installed,
-        then certifi's list.
-    cache_dir
-        Where reference data are kept; the user's cache folder unless set.
-    tz
-        The zone in which naive times are read and indexes come back.
-    intraday
-        May the key see the current UTC day? Decides where ``end=None`` ends and what may be asked.
-    aliases
-        Short names of products, such as ``{"Power": "Germany Baseload*"}``; they win over any product of that
-        name. In the environment: ``Power=Germany Baseload*;Carbon=EUA``.
-    wire_format
-        ``"json"``, or ``"csv"`` wherever an answer is a plain table: not for several contracts in one request, for
-        private fields of ``trades``, for ``order_book`` and for ``snapshots``. The frames are the same.
-    progress
-        A bar for questions of more than one request: ``"auto"`` shows it in terminals and notebooks.
+    api_key : str or Secret, optional
+        The key from Trayport. It is never printed and never pickled: an unpickled ``Config`` looks its key up again.
+    analytics_url : str, default "https://analytics.trayport.com/api"
+        Base URL of the Data Analytics API: ``https``, or ``http`` on this machine.
+    reference_url : str, default "https://referencedata.trayport.com"
+        Base URL of the Reference Data API: ``https``, or ``http`` on this machine.
+    per_second : int, default 6
+        Maximum number of requests, retries included, in any second, and half of it, rounded up, in any half second.
+        At most 8, the API's limit for a key (guide p. 38); more is accepted only for URLs of this machine.
+    per_minute : int, default 360
+        Maximum number of requests, retries included, in any minute. At most 480, the API's limit for a key (guide
+        p. 38); more is accepted only for URLs of this machine.
+    limiter : str, default "file"
+        Scope of the rate limit: ``"file"`` is all processes of one user on one machine; ``"redis://host:6379/0"`` is
+        all that use this Redis, for several machines; ``"memory"`` is all clients of this process; ``"off"`` is no
+        limit, and accepted only for URLs of this machine.
+    workers : int, default 8
+        Maximum number of concurrent requests, and of pooled connections per host. A query of one request may use one
+        extra slot during a bulk load.
+    timeout : tuple of two floats, default (10.0, 60.0)
+        Seconds to connect, and seconds to wait for each part of a response; ``10,60`` in the environment.
+    attempts : int, default 5
+        Maximum number of attempts of one request.
+    backoff_cap : float, default 30.0
+        Longest wait before an attempt, in seconds, unless the server asks for a longer one.
+    retry_budget : float, default 180.0
+        Maximum number of seconds that one request waits for its retries in all.
+    deadline : float, optional
+        Maximum number of seconds for a whole query, its look-ups and waits included; for a stream, the seconds spent
+        waiting for its pieces. None, the default, is no limit. A query that takes longer raises ``TimedOut``; one of
+        several requests raises ``PartialDataError``, whose ``resume()`` has the same number of seconds again.
+    max_body : int, default 1073741824
+        Maximum size of one response in bytes, once it is decompressed. From a sixteenth of it on, a response may also
+        not be larger than 200 times the bytes received. Larger responses are refused, to limit memory.
+    ca_bundle : str or Path, optional
+        A file or a folder of trusted certificates, such as your company's. By default the file that
+        ``REQUESTS_CA_BUNDLE`` names, then the operating system's store if the extra ``truststore`` is installed, then
+        the certificates of certifi.
+    cache_dir : str or Path, optional
+        Folder of the cached reference data; by default the user's cache folder.
+    tz : str or ZoneInfo, default "UTC"
+        Time zone in which times without a zone are read and indexes are returned.
+    intraday : bool, default False
+        True if the key is entitled to the current UTC day. Decides where ``end=None`` ends, and which windows are
+        accepted.
+    aliases : mapping of str to str, default {}
+        Short names of products, such as ``{"Power": "Germany Baseload*"}``; an alias wins over a product of that
+        name. ``Power=Germany Baseload*;Carbon=EUA`` in the environment.
+    wire_format : str, default "json"
+        ``"json"``, or ``"csv"`` for each response that is a plain table: not for several contracts in one request,
+        private fields of ``trades``, ``order_book`` and ``snapshots``. The frames are the same.
+    progress : bool or "auto", default "auto"
+        True shows a progress bar for queries of more than one request; ``"auto"`` does in terminals and notebooks.
 
-    Raises ``ConfigError`` for a value out of its bounds.
+    Raises
+    ------
+    ConfigError
+        A value is out of its bounds.
 
+    Examples
+    --------
     >>> Config(api_key="abc", per_second=4)
     Config(api_key='***', ..., per_second=4, ...)
     """
 
-    api_key: Secret | None = field(default=None, converter=checks.key)
+    api_key: Secret | None = field(default=None, converter=_to_secret)
     analytics_url: str = field(
-        default="https://analytics.trayport.com/api", converter=checks.trimmed, validator=checks.url, kw_only=True
+        default="https://analytics.trayport.com/api", converter=checks.to_url, validator=checks.url, kw_only=True
     )
     reference_url: str = field(
-        default="https://referencedata.trayport.com", converter=checks.trimmed, validator=checks.url, kw_only=True
+        default="https://referencedata.trayport.com", converter=checks.to_url, validator=checks.url, kw_only=True
     )
-    per_second: int = field(default=6, validator=checks.whole, kw_only=True)
-    per_minute: int = field(default=360, validator=checks.whole, kw_only=True)
+    per_second: int = field(default=6, validator=checks.positive_integer, kw_only=True)
+    per_minute: int = field(default=360, validator=checks.positive_integer, kw_only=True)
     limiter: str = field(
         default="file", validator=checks.limiter, repr=lambda url: repr(checks.without_password(url)), kw_only=True
     )
-    workers: int = field(default=8, validator=checks.whole, kw_only=True)
+    workers: int = field(default=8, validator=checks.positive_integer, kw_only=True)
     timeout: tuple[float, float] = field(
-        default=(10.0, 60.0), converter=checks.pair, validator=checks.two_durations, kw_only=True
+        default=(10.0, 60.0), converter=checks.to_timeout, validator=checks.two_durations, kw_only=True
     )
-    attempts: int = field(default=5, validator=checks.whole, kw_only=True)
+    attempts: int = field(default=5, validator=checks.positive_integer, kw_only=True)
     backoff_cap: float = field(default=30.0, validator=checks.seconds, kw_only=True)
     retry_budget: float = field(default=180.0, validator=checks.seconds, kw_only=True)
-    deadline: float | None = field(default=None, validator=checks.perhaps_seconds, kw_only=True)
-    max_body: int = field(default=2**30, validator=checks.whole, kw_only=True)
-    ca_bundle: Path | None = field(default=None, converter=checks.bundle, kw_only=True)
-    cache_dir: Path | None = field(default=None, converter=checks.folder, kw_only=True)
-    tz: str = field(default="UTC", converter=checks.zone, kw_only=True)
-    intraday: bool = field(default=False, validator=checks.switch, kw_only=True)
-    aliases: dict[str, str] = field(factory=dict, converter=checks.aliases, kw_only=True)
+    deadline: float | None = field(default=None, validator=checks.seconds_or_none, kw_only=True)
+    max_body: int = field(default=2**30, validator=checks.positive_integer, kw_only=True)
+    ca_bundle: Path | None = field(default=None, converter=checks.to_ca_bundle, kw_only=True)
+    cache_dir: Path | None = field(default=None, converter=checks.to_cache_dir, kw_only=True)
+    tz: str = field(default="UTC", converter=checks.to_zone_name, kw_only=True)
+    intraday: bool = field(default=False, validator=checks.boolean, kw_only=True)
+    aliases: dict[str, str] = field(factory=dict, converter=checks.to_aliases, kw_only=True)
     wire_format: str = field(default="json", validator=checks.wire_format, kw_only=True)
     progress: Progress = field(default="auto", validator=checks.progress, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        beyond = self.limiter == "off" or self.per_second > 8 or self.per_minute > 480
-        if beyond and not (is_loopback(self.analytics_url) and is_loopback(self.reference_url)):
+        is_beyond = self.limiter == "off" or self.per_second > 8 or self.per_minute > 480
+        if is_beyond and not (is_loopback(self.analytics_url) and is_loopback(self.reference_url)):
             raise ConfigError(
                 f"limiter={checks.without_password(self.limiter)!r}, per_second={self.per_second}, "
                 f"per_minute={self.per_minute}: the API allows a key 8 requests a second and 480 a minute; more, or "
-                "no limiter, is only for a sandbox"
+                "no limiter, is only for a sandbox",
+                settings=("limiter", "per_second", "per_minute"),
             )
 
     @property
     def rates(self) -> tuple[Rate, ...]:
-        """The limits that every attempt keeps to, narrowest window first; none with ``limiter="off"``."""
+        """The limits of requests, shortest window first, without those that never bind; none if the limiter is off."""
         if self.limiter == "off":
             return ()
-        asked = [Rate(-(-self.per_second // 2), 0.5), Rate(self.per_second, 1.0), Rate(self.per_minute, 60.0)]
-        return _tightest(asked)
+        rates: list[Rate] = []
+        for rate in Rate(-(-self.per_second // 2), 0.5), Rate(self.per_second, 1.0), Rate(self.per_minute, 60.0):
+            # A longer window binds only if it allows more requests in all, but fewer per second.
+            while rates and rates[-1].count >= rate.count:
+                rates.pop()
+            if not rates or rate.count / rate.seconds <= rates[-1].count / rates[-1].seconds:
+                rates.append(rate)
+        return tuple(rates)
 
     def require_key(self) -> Secret:
-        """The key, or a ``ConfigError`` that says the ways to give one."""
+        """Return the key.
+
+        Raises
+        ------
+        ConfigError
+            There is no key; the remedy lists the ways to give one.
+        """
         if self.api_key is None:
             raise ConfigError(
-                "no API key. Give it in one of four ways: trayport.configure(api_key=...) or "
-                "Client(api_key=...); the environment variable TRAYPORT_API_KEY, or TRAYPORT_API_KEY_FILE with "
-                f'the path of a file that holds it; a line  api_key = "..."  in {settings_file()}; or, with the '
-                "extra trayport[keyring], the system's keyring: keyring set trayport api_key. Without "
-                "a key, `trayport sandbox` and trayport.testing.sandboxed() serve simulated data"
+                "no API key",
+                "give it in one of four ways: trayport.configure(api_key=...) or Client(api_key=...); the environment "
+                "variable TRAYPORT_API_KEY, or TRAYPORT_API_KEY_FILE with the path of a file that holds it; a line  "
+                f'api_key = "..."  in {settings_file()}; or, with the extra trayport[keyring], the system\'s keyring: '
+                "keyring set trayport api_key. Without a key, `trayport sandbox` and trayport.testing.sandboxed() "
+                "serve simulated data",
+                settings=("api_key",),
             )
         return self.api_key
 
     @classmethod
     def load(cls, api_key: str | None = None, *, profile: str | None = None, **settings: Any) -> Config:
-        """A ``Config`` of what is given here, then of the environment, then of the settings file.
+        """Return a ``Config`` of the arguments, then of the environment, then of the settings file.
 
-        The environment has ``TRAYPORT_API_KEY``, ``TRAYPORT_API_KEY_FILE`` (a path) and one
-        ``TRAYPORT_<SETTING>`` for each other setting. The file is TOML: settings at its top, and a table
-        ``[profiles.<name>]`` for each ``profile``, which ``TRAYPORT_PROFILE`` names too. A key that is in none of them
-        is looked for in the system's keyring, where the extra ``keyring`` is installed: service ``trayport``, user
-        name ``api_key`` or the profile's name.
+        The environment has ``TRAYPORT_API_KEY``, ``TRAYPORT_API_KEY_FILE`` (a path) and ``TRAYPORT_<SETTING>`` for
+        each other setting. The file is TOML: settings at its top, and a table ``[profiles.<name>]`` for each profile.
+        A key that is in none of them is looked up in the system's keyring, if the extra ``keyring`` is installed:
+        service ``trayport``, user name ``api_key`` or the profile's name.
 
-        Raises ``ConfigError`` for an unknown setting or profile, a value out of its bounds, an unreadable file, a
-        file with the key that others than its owner can read, or a settings file that others can change.
+        Parameters
+        ----------
+        api_key : str, optional
+            The key from Trayport.
+        profile : str, optional
+            A table of the settings file; by default the one that ``TRAYPORT_PROFILE`` names.
+        **settings : Any
+            Any other setting of ``Config``; None counts as not given.
+
+        Returns
+        -------
+        Config
+
+        Raises
+        ------
+        ConfigError
+            A setting or profile is unknown, a value is out of its bounds, a file cannot be read, a file with the key
+            can be read by other users, or the settings file can be changed by other users.
         """
         names = tuple(attribute.name for attribute in fields(cls))
         given = {name: value for name, value in {"api_key": api_key, **settings}.items() if value is not None}
@@ -163,7 +281,22 @@ class Config:
         return cls(**found)
 
     def replace(self, **settings: Any) -> Config:
-        """This ``Config`` with other values for some of its settings."""
+        """Return a copy with other values for some settings.
+
+        Parameters
+        ----------
+        **settings : Any
+            The settings to change, by name.
+
+        Returns
+        -------
+        Config
+
+        Raises
+        ------
+        ConfigError
+            A setting is unknown, or a value is out of its bounds.
+        """
         check_names(settings, tuple(attribute.name for attribute in fields(type(self))), "argument")
         return evolve(self, **settings)
 
@@ -173,23 +306,12 @@ class Config:
         return _unpickled, (values,)
 
     def __copy__(self) -> Config:
-        return self  # as Secret: only what leaves the process goes without the key
+        return self  # as ``Secret``: a copy in this process keeps the key
 
     def __deepcopy__(self, _: object) -> Config:
         return self
 
 
 def _unpickled(values: dict[str, Any]) -> Config:
-    """A pickled ``Config`` where it arrives: its own settings, and the key that is known there."""
+    """Return a ``Config`` of the pickled settings and of the key that is known where it is unpickled."""
     return Config(Config.load().api_key, **values)
-
-
-def _tightest(rates: list[Rate]) -> tuple[Rate, ...]:
-    """Only the rates that bind: a wider window must allow more in all, but less per second."""
-    kept: list[Rate] = []
-    for rate in rates:
-        while kept and kept[-1].count >= rate.count:
-            kept.pop()
-        if not kept or rate.count / rate.seconds <= kept[-1].count / kept[-1].seconds:
-            kept.append(rate)
-    return tuple(kept)

@@ -1,4 +1,4 @@
-"""Who else may read or change files of ours: those with a key are refused, and folders are made for their owner."""
+"""Permissions of files: those with a key must be closed to other users, and folders are made for their owner."""
 
 from __future__ import annotations
 
@@ -27,51 +27,54 @@ _ALL = stat.S_IRWXG | stat.S_IRWXO
 
 
 def private_folder(folder: Path) -> Path:
-    """``folder``, made for its owner alone; ``PermissionError`` if it is another user's.
+    """Return ``folder``, which is made for its owner alone if it does not exist.
 
-    On Windows, ``mkdir`` with this mode writes an access list for the owner where Python is new enough to
-    (3.11.10, 3.12.4), and a profile's folders are closed to others by inheritance anyway.
+    On Windows, ``mkdir`` with this mode writes an access list for the owner from Python 3.11.10 and 3.12.4 on, and the
+    folders of a profile are closed to other users by inheritance in any case.
+
+    Raises
+    ------
+    PermissionError
+        The folder belongs to another user.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        _keep_private(folder)
+        if belongs_to_another_user(folder):
+            raise PermissionError(0, "it belongs to another user") from None
+        if os.name == "posix" and _has(folder, _ALL):
+            folder.chmod(0o700)
     return folder
 
 
-def _keep_private(folder: Path) -> None:
-    if belongs_to_another_user(folder):
-        raise PermissionError(0, "it belongs to another user")
-    if os.name == "posix" and _has(folder, _ALL):
-        folder.chmod(0o700)
-
-
 def belongs_to_another_user(path: Path) -> bool:
-    """Does it belong to another user? On Windows its access list says what that comes to."""
+    """Return True if another user owns the file or folder; on Windows only its access list matters."""
     return os.name == "posix" and path.stat().st_uid != os.getuid()
 
 
 def is_open_to_others(path: Path, *, write_only: bool = False) -> bool:
-    """May others than its owner read or change a file or a folder; or, for ``write_only``, change it?"""
+    """Return True if other users can change a file or folder, or, without ``write_only``, read it."""
     if os.name == "nt":
-        return opened(_access_list(path), write_only=write_only)
+        return is_open_list(_access_list(path), write_only=write_only)
     return _has(path, _WRITE if write_only else _ALL if path.is_dir() else _READ | _WRITE)
 
 
-def refuse_if_read_by_others(path: Path, what: str) -> None:
-    """Raise ``ConfigError`` if others than its owner may read or change a file with a key in it."""
-    _refuse(path, what, False, "holds a key, and others than its owner can read it")
+def refuse_if_read_by_others(path: Path, label: str) -> None:
+    """Raise ``ConfigError`` if other users can read or change a file with a key."""
+    if is_open_to_others(path):
+        raise ConfigError(
+            f"{label} {path} holds a key, and others than its owner can read it", f"run: {owner_only_command(path)}"
+        )
 
 
-def refuse_if_changed_by_others(path: Path, what: str) -> None:
-    """Raise ``ConfigError`` if others may change a file that says where the key is sent."""
-    _refuse(path, what, True, "says where the key is sent, and others than its owner can change it")
-
-
-def _refuse(path: Path, what: str, write_only: bool, why: str) -> None:
-    if is_open_to_others(path, write_only=write_only):
-        raise ConfigError(f"{what} {path} {why}; run: {owner_only_command(path)}")
+def refuse_if_changed_by_others(path: Path, label: str) -> None:
+    """Raise ``ConfigError`` if other users can change a file that decides where the key is sent."""
+    if is_open_to_others(path, write_only=True):
+        raise ConfigError(
+            f"{label} {path} decides where the key is sent, and others than its owner can change it",
+            f"run: {owner_only_command(path)}",
+        )
 
 
 def _has(path: Path, bits: int) -> bool:
@@ -79,36 +82,36 @@ def _has(path: Path, bits: int) -> bool:
 
 
 def owner_only_command(path: Path) -> str:
-    """The command that leaves a file or a folder to its owner alone."""
-    folder = path.is_dir()
-    if os.name == "nt":  # the same in both shells, so no variable for the user
-        return f'icacls "{path}" /inheritance:r /grant:r "{getpass.getuser()}:{"(OI)(CI)" if folder else ""}F"'
-    return f"chmod {'700' if folder else '600'} {shlex.quote(str(path))}"
+    """Return the command that closes a file or a folder to all but its owner."""
+    is_folder = path.is_dir()
+    if os.name == "nt":  # without a variable for the user, so that it runs in cmd and in PowerShell
+        return f'icacls "{path}" /inheritance:r /grant:r "{getpass.getuser()}:{"(OI)(CI)" if is_folder else ""}F"'
+    return f"chmod {'700' if is_folder else '600'} {shlex.quote(str(path))}"
 
 
-# --- Windows -------------------------------------------------------------------------------------------------
+# --- Windows ---------------------------------------------------------------------------------------------------------
 #
-# There a file's mode says nothing; its access list does. A file in a user's own folders is open to the user, SYSTEM
-# and Administrators, and nobody can be kept from what administrators see. So the file is refused only where the list
-# opens it to a crowd: everyone, all who log in, all users of the machine or of the domain, guests. Colleagues who are
-# named one by one are taken for meant.
+# On Windows the mode of a file means nothing; its access list decides. A file in a user's own folders is open to the
+# user, SYSTEM and Administrators, and administrators can read every file. A file is therefore refused only if its list
+# opens it to a group: everyone, all that log in, all users of the machine or of the domain, guests. Single users in
+# the list are taken to be there on purpose.
 
-_CROWDS = frozenset({"WD", "AN", "AU", "BU", "BG", "DU", "DG", "IU", "NU", "S-1-1-0", "S-1-5-11", "S-1-5-32-545"})
-"""Trustees as SDDL abbreviates them, and the few that may be spelled out."""
+_GROUPS = frozenset({"WD", "AN", "AU", "BU", "BG", "DU", "DG", "IU", "NU", "S-1-1-0", "S-1-5-11", "S-1-5-32-545"})
+"""Trustees by their abbreviations in SDDL, and by the few identifiers that may be written out."""
 _ACE = re.compile(r"\((?P<kind>[A-Z]+);(?P<flags>[A-Z]*);(?P<rights>[^;)]*);[^;)]*;[^;)]*;(?P<trustee>[^;)]*)")
 _READING, _WRITING = 0x1 | 0x8000_0000 | 0x1000_0000, 0x2 | 0x4 | 0x4000_0000 | 0x1000_0000 | 0xC_0000
 _RIGHTS = {"FA": _READING | _WRITING, "GA": _READING | _WRITING, "FR": 0x1, "GR": 0x1, "FW": 0x2, "GW": 0x2,
            "CC": 0x1, "DC": 0x2, "LC": 0x4, "WD": 0x4_0000, "WO": 0x8_0000}  # fmt: skip
 
 
-def opened(sddl: str, write_only: bool) -> bool:
-    """Does an access list, in Windows' own notation for it, open a file to a crowd? One that is empty does not tell."""
+def is_open_list(sddl: str, *, write_only: bool) -> bool:
+    """Return True if an access list, as SDDL, opens a file to a group; an empty list is unknown, and not open."""
     wanted = _WRITING if write_only else _READING | _WRITING
     listed = sddl.partition("D:")[2]
     if listed.startswith("NO_ACCESS_CONTROL"):
-        return True  # no list at all is leave for everybody
+        return True  # without a list, Windows allows everything to everyone
     return any(
-        ace["kind"] == "A" and "IO" not in ace["flags"] and ace["trustee"] in _CROWDS and _mask(ace["rights"]) & wanted
+        ace["kind"] == "A" and "IO" not in ace["flags"] and ace["trustee"] in _GROUPS and _mask(ace["rights"]) & wanted
         for ace in _ACE.finditer(listed)
     )
 
@@ -123,7 +126,7 @@ def _mask(rights: str) -> int:
 
 
 def _access_list(path: Path) -> str:
-    """The file's access list in SDDL; empty where Windows does not say, as on drives that know none."""
+    """Return the access list of a file as SDDL, or "" if Windows has none, as on some drives."""
     text = ""
     if sys.platform == "win32":
         import ctypes

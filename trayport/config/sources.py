@@ -1,4 +1,4 @@
-"""Where settings come from when nobody gives them: the environment, and the settings file."""
+"""The sources of settings that are not given as arguments: the environment and the settings file."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ from . import checks, permissions
 
 
 def check_names(values: Mapping[str, Any], names: tuple[str, ...], source: str) -> None:
+    """Raise ``ConfigError`` for a key of ``values`` that is no setting."""
     for name in values:
         if name not in names:
-            raise ConfigError(f"{source} {name!r} is no setting{_nearest(name, names)}")
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ConfigError(f"{source} {name!r} is no setting", f"{hint}the settings are {', '.join(names)}")
 
 
-def _nearest(name: str, names: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"; {hint}the settings are {', '.join(names)}"
-
-
-# --- the environment -----------------------------------------------------------------------------------------
+# --- the environment -------------------------------------------------------------------------------------------------
 
 _PREFIX = "TRAYPORT_"
 
 
 def from_environment(names: tuple[str, ...], given: Collection[str]) -> dict[str, Any]:
-    """What the environment says; a file with the key is opened only where nobody has given one."""
+    """Return the settings in the environment; a file with the key is read only if no other source has one."""
     variables = {_PREFIX + name.upper(): name for name in names}
-    _warn_of_slips(tuple(variables))
+    _warn_of_misspelt_variables((*variables, "TRAYPORT_API_KEY_FILE", "TRAYPORT_PROFILE"))
     found: dict[str, Any] = {}
     for variable, name in variables.items():
         if text := os.environ.get(variable):
-            found[name] = _read_text(variable, name, text)
+            try:
+                found[name] = _PARSERS.get(name, str)(text.strip())
+            except ValueError:
+                rule = f"cannot be read as {name}: a number is expected"
+                raise checks.refusal(variable, text, rule, setting=name) from None
     path = os.environ.get("TRAYPORT_API_KEY_FILE")
     if path and "api_key" not in (*found, *given):
         file = Path(os.path.expanduser(path))
@@ -47,11 +48,11 @@ def from_environment(names: tuple[str, ...], given: Collection[str]) -> dict[str
     return found
 
 
-_SWITCH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
-def _word(text: str) -> bool | str:
-    return _SWITCH.get(text.lower(), text)
+def _boolean(text: str) -> bool | str:
+    return _BOOLEANS.get(text.lower(), text)
 
 
 def _mapping(text: str) -> dict[str, str]:
@@ -59,8 +60,8 @@ def _mapping(text: str) -> dict[str, str]:
     return {name.strip(): product.strip() for name, _, product in pairs}
 
 
-# How a variable's text becomes a setting; the others are text already.
-_READERS: dict[str, Callable[[str], Any]] = {
+# Parsers of a variable's text; the settings that are not listed are texts.
+_PARSERS: dict[str, Callable[[str], Any]] = {
     "per_second": int,
     "per_minute": int,
     "workers": int,
@@ -70,49 +71,41 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "deadline": float,
     "max_body": int,
     "timeout": lambda text: tuple(float(part) for part in text.split(",")),
-    "intraday": _word,
-    "progress": _word,
+    "intraday": _boolean,
+    "progress": _boolean,
     "aliases": _mapping,
 }
 
 
-def _read_text(variable: str, name: str, text: str) -> Any:
-    try:
-        return _READERS.get(name, str)(text.strip())
-    except ValueError:
-        raise checks.refuse(variable, text, f"cannot be read as {name}: a number is expected") from None
-
-
-def _warn_of_slips(known: tuple[str, ...]) -> None:
-    """A misspelt variable would be silent otherwise; other programs' own names are left alone."""
-    others = (*known, "TRAYPORT_API_KEY_FILE", "TRAYPORT_PROFILE")
+def _warn_of_misspelt_variables(known: tuple[str, ...]) -> None:
+    """Warn of each variable that is nearly ours; one that is less similar may be another program's."""
     for variable in os.environ:
-        if variable.startswith(_PREFIX) and variable not in others:
-            close = difflib.get_close_matches(variable, others, n=1, cutoff=0.85)
+        if variable.startswith(_PREFIX) and variable not in known:
+            close = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
             if close:
                 warnings.warn(
-                    f"the environment variable {variable} is no setting; did you mean {close[0]}?",
-                    TrayportWarning,
+                    TrayportWarning(f"the environment variable {variable} is no setting", f"did you mean {close[0]}?"),
                     stacklevel=2,
                 )
 
 
-# --- the settings file ---------------------------------------------------------------------------------------
+# --- the settings file -----------------------------------------------------------------------------------------------
 
 
 def settings_file() -> Path:
-    """The settings file: where each system keeps a user's settings."""
-    import platformdirs  # only where somebody asks for it
+    """Return the path of the settings file, in the folder where the system keeps a user's settings."""
+    import platformdirs  # here, since `import trayport` does not need it
 
     return platformdirs.user_config_path("trayport", appauthor=False, roaming=sys.platform == "win32") / "config.toml"
 
 
 def from_file(names: tuple[str, ...], profile: str | None) -> dict[str, Any]:
+    """Return the settings in the settings file, with those of a profile before those at its top."""
     path = settings_file()
     table = _parsed(path)
     profiles = table.pop("profiles", {})
     if not isinstance(profiles, dict) or not all(isinstance(each, dict) for each in profiles.values()):
-        raise ConfigError(f"{path}: profiles must be tables, such as [profiles.desk]")
+        raise ConfigError(f"{path}: profiles must be tables", "begin each with a line such as [profiles.desk]")
     if any("api_key" in each for each in (table, *profiles.values())):
         permissions.refuse_if_read_by_others(path, "the settings file")
     elif table or profiles:
@@ -120,7 +113,7 @@ def from_file(names: tuple[str, ...], profile: str | None) -> dict[str, Any]:
     if profile is not None:
         if profile not in profiles:
             known = ", ".join(sorted(profiles)) or "none"
-            raise ConfigError(f"profile {profile!r} is not in {path}; it has {known}")
+            raise ConfigError(f"profile {profile!r} is not in {path}", f"the profiles there are: {known}")
         table = {**table, **profiles[profile]}
     check_names(table, names, f"{path}:")
     return table
@@ -130,24 +123,33 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file():
             return {}
-    except OSError as error:  # a service whose HOME is somebody else's
-        warnings.warn(f"{path} cannot be looked at ({error.strerror}); going on without", TrayportWarning, stacklevel=2)
+    except OSError as error:  # a service whose HOME is the folder of another user
+        warnings.warn(
+            TrayportWarning(
+                f"the settings file {path} cannot be read ({error.strerror}), and is left out",
+                "set HOME to a folder that this user can read, or XDG_CONFIG_HOME",
+            ),
+            stacklevel=2,
+        )
         return {}
-    import tomllib  # only where there is a file
+    import tomllib  # here, since most users have no such file
 
     try:
         return tomllib.loads(_read(path, "the settings file"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+        raise ConfigError(f"{path} is not TOML: {error}", "correct it, or delete it") from None
 
 
-# --- looked at again -----------------------------------------------------------------------------------------
+# --- for `doctor` ----------------------------------------------------------------------------------------------------
 
 
-def origin(key: str) -> str | None:
-    """Which place holds this key, of those that can be looked into without asking anybody; None if none of them does.
+def key_source(key: str) -> str | None:
+    """Return the name of the source that holds this key, or None; the keyring is not asked.
 
-    Raises ``ConfigError`` if one of them cannot be read.
+    Raises
+    ------
+    ConfigError
+        One of the files cannot be read.
     """
     if os.environ.get("TRAYPORT_API_KEY", "").strip() == key:
         return "TRAYPORT_API_KEY"
@@ -163,14 +165,14 @@ def origin(key: str) -> str | None:
     return None
 
 
-def variables() -> list[str]:
-    """The names of our variables that are set, without a word of their values."""
+def environment_variables() -> list[str]:
+    """Return the names of our environment variables that are set, without their values."""
     return sorted(name for name, value in os.environ.items() if name.startswith(_PREFIX) and value)
 
 
-def _read(path: Path, what: str) -> str:
+def _read(path: Path, source: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")  # Windows editors begin a file with a BOM
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"{what} cannot be read from {path}: {reason}") from None
+        raise ConfigError(f"{source} cannot be read from {path}: {reason}") from None

@@ -17,11 +17,11 @@ from .._version import __version__
 from ..config import (
     Config,
     belongs_to_another_user,
+    environment_variables,
     is_open_to_others,
-    origin,
+    key_source,
     owner_only_command,
     settings_file,
-    variables,
 )
 from ..errors import ConfigError, TrayportError, TrayportWarning
 from ..limits import limits_folder
@@ -79,7 +79,7 @@ def settings(load: Callable[[], Config]) -> tuple[Check, Config | None]:
         return _unusable(error), None
     file = settings_file()
     there = "" if os.path.exists(file) else " (there is none)"
-    found = f"usable; in the environment: {', '.join(variables()) or 'none'}; settings file: {file}{there}"
+    found = f"usable; in the environment: {', '.join(environment_variables()) or 'none'}; settings file: {file}{there}"
     if told:
         what, _, advice = told[0].partition("; ")
         return Check("settings", "warning", what, advice), config
@@ -97,7 +97,7 @@ def _unusable(error: TrayportError) -> Check:
     what, run, command = str(error).partition("; run: ")
     if run:
         return Check(name, "failure", what, f"run: {command}")
-    named = [each for each in variables() if each.removeprefix("TRAYPORT_").lower() in what.lower()]
+    named = [each for each in environment_variables() if each.removeprefix("TRAYPORT_").lower() in what.lower()]
     where = ", ".join(named) or f"{settings_file()} or in your code"
     return Check(name, "failure", what, f"correct it in {where}")
 
@@ -108,7 +108,7 @@ def key(config: Config) -> Check:
         return Check("key", "failure", "no API key", _NO_KEY)
     text, place = config.api_key.reveal(), None
     with suppress(ConfigError):  # a place that cannot be read is not where it came from
-        place = heard(lambda: origin(text))[0]
+        place = heard(lambda: key_source(text))[0]
     found = f"given in {place}" if place else "given in code, or by the keyring"
     if text[0] in "'\"`" or text[-1] in "'\"`":
         return Check("key", "failure", f"{found}, with quotes around it", "take the quotes away where it is set")

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from ..config import Config
-from ..config.checks import without_password
+from ..config import Config, without_password
 from ..errors import ConfigError, TransportError
 from ..limits import limits_folder
 from ..status import LimitStatus
