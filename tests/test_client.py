@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -18,7 +18,7 @@ from support.programs import environment, printed
 
 import trayport as tp
 from conftest import MakeClient
-from trayport import Client, Config, ConfigError, QueryError, RequestEvent
+from trayport import Client, Config, ConfigError, Plan, QueryError, RequestEvent
 from trayport.api import DEFAULT
 from trayport.sandbox import Sandbox
 
@@ -282,6 +282,42 @@ class TestConfigure:
 
         tp.configure(hooks=())
         assert () == DEFAULT.hooks
+
+
+class TestRunningAPlan:
+    """``Plan.run``."""
+
+    QUERY: ClassVar[dict[str, Any]] = {
+        "contract": ["TTF Apr-24", "EUA Dec-24"],
+        "start": "2024-01-01",
+        "end": "2024-02-05",
+    }
+
+    def test_it_returns_the_frame_of_the_query(self, client: Client) -> None:
+        frame = client.plan.trades(**self.QUERY).run()
+
+        expected = client.trades(**self.QUERY)
+        pd.testing.assert_frame_equal(expected, frame)
+        assert expected.attrs == frame.attrs
+
+    def test_a_pickled_plan_runs_on_the_default_client(self, sandbox: Sandbox, cache_dir: Path, client: Client) -> None:
+        plan = client.plan.trades(**self.QUERY)
+        received = pickle.loads(pickle.dumps(plan))
+        with DEFAULT.temporarily_configured():
+            tp.configure(config=Config().replace(**sandbox.settings, limiter="off", cache_dir=cache_dir))
+            expected = plan.run()
+            client_of_copy = copy.deepcopy(plan)
+            pd.testing.assert_frame_equal(expected, received.run())
+            DEFAULT.close()
+            with pytest.raises(QueryError, match="closed"):
+                received.run()
+        assert plan == received == client_of_copy
+        pd.testing.assert_frame_equal(expected, client_of_copy.run())
+
+    def test_a_plan_that_no_client_made_cannot_run(self, client: Client) -> None:
+        plan = client.plan.trades(**self.QUERY)
+        with pytest.raises(QueryError, match="made without a client"):
+            Plan(plan.query, plan.pieces).run()
 
 
 def test_pieces_are_not_verified_one_by_one(client: Client) -> None:

@@ -361,7 +361,7 @@ def test_what_fails_once_leaves_no_trace(
 
 
 def failures(error: PartialDataError) -> list[Piece]:
-    return [Piece(each.start, each.end, each.contracts) for each in error.failures]
+    return [Piece(each.start.isoformat(), each.end.isoformat(), each.contracts) for each in error.failures]
 
 
 @pytest.mark.parametrize("name, number", numbered(QUESTIONS))

@@ -351,14 +351,14 @@ class DecodeError(TrayportError):
 class Failure:
     """One planned request that failed for good: its window, its contracts, and the error that ended it."""
 
-    start: str
-    end: str
+    start: pd.Timestamp
+    end: pd.Timestamp
     contracts: tuple[str, ...]
     error: Exception
 
     def __str__(self) -> str:
         more = f" and {len(self.contracts) - 1} more" if len(self.contracts) > 1 else ""
-        return f"{self.contracts[0]}{more}, {self.start} to {self.end}: {self.error}"
+        return f"{self.contracts[0]}{more}, {self.start.isoformat()} to {self.end.isoformat()}: {self.error}"
 
     def __repr__(self) -> str:
         return f"<Failure {self}>"

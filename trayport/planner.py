@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import pandas as pd
 from attrs import field, frozen
@@ -15,6 +16,7 @@ from ._time import Window
 from .config import Rate
 from .contracts import Contract, Front, Product
 from .endpoints import ACTIVITY, Request
+from .errors import QueryError
 from .queries import Query
 from .wire import (
     Params,
@@ -57,6 +59,14 @@ class Piece:
         return len(self.contracts) != 1 and self.request.endpoint.per_contract
 
 
+class Runner(Protocol):
+    """Makes the requests of a plan: a client."""
+
+    def run(self, plan: Plan) -> pd.DataFrame:
+        """Return the rows of all pieces of ``plan`` as one frame."""
+        ...
+
+
 @frozen(repr=False)
 class Plan:
     """The requests that a query will make; each counts once, whatever the number of its attempts.
@@ -67,6 +77,36 @@ class Plan:
     query: Query
     pieces: tuple[Piece, ...]
     rates: tuple[Rate, ...] = field(default=())
+    _runner: Runner | None = field(default=None, eq=False)
+
+    def run(self) -> pd.DataFrame:
+        """Make the requests of this plan and return the frame that the planned query returns.
+
+        They are made by the client whose ``plan`` made this, with its present settings; of a plan that was pickled, by
+        the default client of the process that unpickled it.
+
+        Returns
+        -------
+        DataFrame
+            As documented at the query, such as ``Client.trades``.
+
+        Raises
+        ------
+        QueryError
+            No client made this plan.
+        PartialDataError, TrayportError
+            As the planned query.
+
+        Examples
+        --------
+        >>> import trayport as tp
+        >>> plan = tp.plan.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
+        >>> plan.run().equals(tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06"))
+        True
+        """
+        if self._runner is None:
+            raise QueryError("this plan was made without a client: make it with Client.plan or trayport.plan")
+        return self._runner.run(self)
 
     @property
     def requests(self) -> tuple[Request, ...]:

@@ -22,9 +22,8 @@ from ..hooks import Hook
 from ..planner import Plan, plan
 from ..queries import Queries, Query, QueryContext
 from ..status import Status
-from .answers import Answers
-from .gather import Gathering
 from .reference import References
+from .run import ClientLink, Run
 
 if TYPE_CHECKING:
     from ..diagnosis import Diagnosis
@@ -78,6 +77,7 @@ class Client(Queries[pd.DataFrame], References):
         clock: Clock = utc_now,
     ) -> None:
         self.hooks = checked_hooks(hooks)
+        self._link = ClientLink(self)
         self.plan = Plans(self)
         self.stream = Streams(self)
         self._api_key = None if api_key is None else Config(api_key).api_key
@@ -98,21 +98,20 @@ class Client(Queries[pd.DataFrame], References):
 
     def _ask(self, query: Query) -> pd.DataFrame:
         with deadline_after(self.config.deadline):
-            return self._gathering(query).frame()
-
-    def _gathering(self, query: Query) -> Gathering:
-        plan = self._planned(query)
-        return Gathering(plan, Answers.of(plan, self))
+            return self._link.run(self._planned(query))
 
     def _planned(self, query: Query) -> Plan:
-        """The plan of a question: its names are looked up here, and nothing else is sent."""
+        """Return the plan of a query: its names are looked up, and nothing else is sent."""
         at = query.window.start.date()
         if isinstance(query.contracts, Front):
             front = self.catalogue.front(query.contracts, at)
-            return plan(evolve(query, contracts=front), front, [query.window], self.config.rates)
-        contracts = self.catalogue.contracts(query.contracts, at)
-        csv = self.config.wire_format == "csv"
-        return plan(evolve(query, contracts=tuple(contracts)), contracts, [query.window], self.config.rates, csv=csv)
+            made = plan(evolve(query, contracts=front), front, [query.window], self.config.rates)
+        else:
+            contracts = self.catalogue.contracts(query.contracts, at)
+            csv = self.config.wire_format == "csv"
+            known = evolve(query, contracts=tuple(contracts))
+            made = plan(known, contracts, [query.window], self.config.rates, csv=csv)
+        return evolve(made, runner=self._link)
 
     # --- what it is made of --------------------------------------------------------------------------------------
 
@@ -309,5 +308,5 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
         if query.verify:
             raise QueryError("verify=True compares whole windows: it is for trades(), not for pieces of it")
         with deadline_after(self._client.config.deadline):
-            gathering = self._client._gathering(query)
-        return gathering.frames()
+            plan = self._client._planned(query)
+        return Run(plan, self._client._link, self._client.config).stream()

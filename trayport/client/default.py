@@ -12,7 +12,7 @@ from ..config import Config
 from ..errors import ConfigError
 from ..hooks import Hook
 from .client import Client, checked_hooks
-from .link import ClientLink
+from .run import ClientLink
 
 __all__ = ["DefaultClient"]
 
@@ -81,5 +81,5 @@ class DefaultClient(Client):
         self._configuring = threading.RLock()
 
 
-def _default() -> Client:
+def _default() -> Any:
     return ClientLink.default

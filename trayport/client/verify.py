@@ -10,16 +10,11 @@ import pandas as pd
 
 from .._time import Window
 from ..contracts import Contract
-from ..decoding import Schema
 from ..endpoints import ACTIVITY
 from ..errors import TrayportWarning
-from ..planner import COUNTED
 from ..wire import kind_of
 
-__all__ = ["COUNTS", "verified"]
-
-COUNTS = Schema(ACTIVITY, COUNTED)
-"""What is read of the counts."""
+__all__ = ["verified"]
 
 
 def verified(
