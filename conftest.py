@@ -30,6 +30,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(canary)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, where they share fixtures, unless a group of theirs is named."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 def pytest_collection_finish() -> None:
     """What was imported and collected stays to the end: nobody need go through it, again and again, for garbage."""
     gc.collect()
