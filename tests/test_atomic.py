@@ -27,9 +27,8 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-@pytest.mark.parametrize("durable", [True, False])
-def test_content_is_replaced_and_no_temporary_file_stays(target: Path, durable: bool) -> None:
-    _atomic.write_bytes(target, b"new", durable=durable)
+def test_content_is_replaced_and_no_temporary_file_stays(target: Path) -> None:
+    _atomic.write_bytes(target, b"new")
 
     assert (b"new", [target]) == (target.read_bytes(), list(target.parent.iterdir()))
 
@@ -72,15 +71,12 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_old_file(target: Pa
     assert [target] == list(target.parent.glob("*.csv"))
 
 
-@pytest.mark.parametrize("durable, times", [(True, 1), (False, 0)])
-def test_content_is_flushed_before_the_rename_unless_it_is_cheap_to_lose(
-    target: Path, monkeypatch: pytest.MonkeyPatch, durable: bool, times: int
-) -> None:
+def test_content_is_flushed_before_the_rename(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[bytes] = []
     monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(target.read_bytes()))
-    _atomic.write_bytes(target, b"new", durable=durable)
+    _atomic.write_bytes(target, b"new")
 
-    assert [b"old"] * times == flushed
+    assert [b"old"] == flushed
 
 
 @posix_only
@@ -165,3 +161,52 @@ def test_a_folder_is_removed_with_all_that_is_in_it(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_renamed_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="missing"):
         _atomic.remove_folder(tmp_path / "missing")
+
+
+class TestOverwrite:
+    """Replacement in place, with a checksum."""
+
+    def test_content_is_replaced_by_longer_and_shorter_content(self, tmp_path: Path) -> None:
+        path, read = tmp_path / "state", []
+        for content in (b"first", b"longer than the first\n", b"short", b""):
+            _atomic.overwrite(path, content)
+            read.append(_atomic.read_overwritten(path))
+
+        assert [b"first", b"longer than the first\n", b"short", b""] == read
+
+    @pytest.mark.parametrize("exists", [True, False])
+    def test_a_missing_or_empty_file_has_no_content(self, tmp_path: Path, exists: bool) -> None:
+        if exists:
+            (tmp_path / "state").touch()
+
+        assert b"" == _atomic.read_overwritten(tmp_path / "state")
+
+    def test_the_end_of_longer_content_is_ignored(self, tmp_path: Path) -> None:
+        path = tmp_path / "state"
+        _atomic.overwrite(path, b"content")
+        with path.open("ab") as file:
+            file.write(b"the end of longer content")
+
+        assert b"content" == _atomic.read_overwritten(path)
+
+    @pytest.mark.parametrize("position", [0, 9, 20])
+    def test_a_changed_byte_is_noticed(self, tmp_path: Path, position: int) -> None:
+        path = tmp_path / "state"
+        _atomic.overwrite(path, b"content")
+        data = bytearray(path.read_bytes())
+        data[position] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="checksum"):
+            _atomic.read_overwritten(path)
+
+    @pytest.mark.parametrize("data", [b"rubbish", b"\0" * 4000, b"00000000 00000002\n{}", b"deadbeef 00000009\n["])
+    def test_other_content_is_noticed(self, tmp_path: Path, data: bytes) -> None:
+        (tmp_path / "state").write_bytes(data)
+        with pytest.raises(ValueError, match="checksum"):
+            _atomic.read_overwritten(tmp_path / "state")
+
+    @posix_only
+    def test_a_new_file_has_the_given_permission_bits(self, tmp_path: Path) -> None:
+        _atomic.overwrite(tmp_path / "state", b"content", mode=0o600)
+
+        assert 0o600 == mode(tmp_path / "state")

@@ -303,7 +303,7 @@ def test_a_permit_that_was_in_hand_late_counts_from_then() -> None:
 
         def transact(self, fn: Any) -> Any:
             answer = super().transact(fn)
-            if answer == 0 and len(self.state.given) == 1:
+            if answer == 0 and len(self.state.permits) == 1:
                 clock.now += 0.2
             return answer
 

@@ -14,8 +14,8 @@ from support.profiles import examples
 
 from trayport import Config
 from trayport.config import Rate
-from trayport.limits.state import MOST_IN_A_ROW, RateState
-from trayport.limits.windows import due
+from trayport.limits.state import MAX_SINGLES_IN_A_ROW, RateState
+from trayport.limits.windows import next_moment
 
 RATES = Config().rates
 
@@ -48,7 +48,7 @@ class Crowd:
             if dead and now >= dead.get(who, until):
                 continue
             since = self._since.setdefault(who, now)
-            delay = self.state.ask(who, who.startswith("b"), RATES, now)
+            delay = self.state.take(who, who.startswith("b"), RATES, now)
             if delay == 0:
                 self.got.append((now, who, now - since))
                 del self._since[who]
@@ -132,45 +132,45 @@ def test_a_bulk_load_goes_on_slowly_behind_questions_without_end() -> None:
     crowd.run(60_000)
 
     share = crowd.count("b") / len(crowd.got)
-    assert 0.9 / (MOST_IN_A_ROW + 1) < share <= 1.1 / (MOST_IN_A_ROW + 1)
+    assert 0.9 / (MAX_SINGLES_IN_A_ROW + 1) < share <= 1.1 / (MAX_SINGLES_IN_A_ROW + 1)
 
 
 def test_a_question_takes_over_the_ticket_of_its_process() -> None:
     state = RateState()
     for _ in range(3):
-        state.ask("other", True, RATES, 0)
+        state.take("other", True, RATES, 0)
     for who in ("other", "mine"):
-        state.ask(who, True, RATES, 0)
-    state.ask("mine", False, RATES, 100)
+        state.take(who, True, RATES, 0)
+    state.take("mine", False, RATES, 100)
 
-    assert (1, 0) == (state.ask("other", True, RATES, 509) and 1, state.ask("mine", False, RATES, 509))
+    assert (1, 0) == (state.take("other", True, RATES, 509) and 1, state.take("mine", False, RATES, 509))
 
 
 def test_who_is_late_is_passed_over_and_keeps_its_place() -> None:
     state, rates = RateState(), (Rate(1, 0.5),)
-    state.ask("x", True, rates, 0)
+    state.take("x", True, rates, 0)
     for who in ("late", "next", "last"):
-        state.ask(who, True, rates, 1)
+        state.take(who, True, rates, 1)
 
-    assert 0 == state.ask("next", True, rates, 1100)
-    assert 0 < state.ask("late", True, rates, 1101) < 510 < state.ask("last", True, rates, 1102)
+    assert 0 == state.take("next", True, rates, 1100)
+    assert 0 < state.take("late", True, rates, 1101) < 510 < state.take("last", True, rates, 1102)
 
 
 def test_the_second_stands_in_for_a_first_that_is_late() -> None:
     state, rates = RateState(), (Rate(1, 0.5),)
-    state.ask("x", True, rates, 0)
-    first, second, third = (state.ask(who, True, rates, 1) for who in ("first", "second", "third"))
+    state.take("x", True, rates, 0)
+    first, second, third = (state.take(who, True, rates, 1) for who in ("first", "second", "third"))
 
     assert first < second < first + 20 < third
-    assert 0 == state.ask("second", True, rates, 1 + second)
-    assert 0 < state.ask("first", True, rates, 2 + second) < 510
+    assert 0 == state.take("second", True, rates, 1 + second)
+    assert 0 < state.take("first", True, rates, 2 + second) < 510
 
 
 def test_a_ticket_that_nobody_comes_back_for_is_forgotten() -> None:
     state = RateState()
     for who in "aaab":
-        state.ask(who, True, RATES, 0)
-    state.ask("c", True, RATES, 11_000)
+        state.take(who, True, RATES, 0)
+    state.take("c", True, RATES, 11_000)
 
     assert {} == state.tickets
 
@@ -180,24 +180,24 @@ class TestRefusals:
 
     def test_one_halves_the_rate_and_it_recovers_in_four_steps(self) -> None:
         state = RateState()
-        state.slow(1000)
+        state.slow_down(1000)
 
         assert [0.5, 0.5, 0.625, 0.75, 0.875, 1.0] == [
             state.share(1000 + seconds * 1000) for seconds in (0, 19, 20, 40, 60, 80)
         ]
-        assert 81_000 == state.slow_until()
+        assert 81_000 == state.slowed_until
 
     def test_several_at_once_count_as_one_and_another_one_halves_again(self) -> None:
         state = RateState()
         for moment in (0, 100, 4000, 30_000):
-            state.slow(moment)
+            state.slow_down(moment)
 
         assert 0.625 / 2 == state.share(30_000)
 
     def test_it_never_comes_to_a_halt(self) -> None:
         state = RateState()
         for number in range(20):
-            state.slow(number * 6000)
+            state.slow_down(number * 6000)
 
         assert 1 / 8 == state.share(19 * 6000)
 
@@ -205,7 +205,7 @@ class TestRefusals:
     def test_the_recovery_begins_after_the_pause(self, pause_first: bool) -> None:
         state = RateState()
         for pause in (pause_first, not pause_first):
-            state.pause(60_000, 0) if pause else state.slow(0)
+            state.pause(60_000, 0) if pause else state.slow_down(0)
 
         assert (0.5, 0.625) == (state.share(60_000), state.share(80_000))
 
@@ -214,7 +214,7 @@ class TestRefusals:
         crowd.comes("b", 0)
         crowd.run(10_000)
         before = len(crowd.got)
-        crowd.state.slow(10_000)
+        crowd.state.slow_down(10_000)
         crowd.run(30_000)
 
         assert 57 <= len(crowd.got) - before <= 61
@@ -224,9 +224,9 @@ class TestRefusals:
 def test_rates_of_a_narrow_window_are_kept_in_whole_milliseconds() -> None:
     rates, state = (Rate(3, 0.1), Rate(30, 1.0)), RateState()
     for _ in range(3):
-        state.ask("a", False, rates, 0)
+        state.take("a", False, rates, 0)
 
-    assert 102 < due(rates, state.given, 0) <= 104
+    assert 102 < next_moment(rates, state.permits, 0) <= 104
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from("abc"), st.booleans()), max_size=30), st.booleans())
@@ -234,15 +234,15 @@ def test_it_is_the_same_after_it_was_written_and_read(turns: list[tuple[int, str
     state, now = RateState(), 0
     for gap, who, bulk in turns:
         now += gap
-        state.ask(who, bulk, RATES, now)
+        state.take(who, bulk, RATES, now)
     if slow:
-        state.slow(now)
-    again, more = RateState.read(state.text(now=now))
+        state.slow_down(now)
+    again, more = RateState.from_json(state.to_json(now=now))
 
-    assert ({"now": now}, state.text()) == (more, again.text())
+    assert ({"now": now}, state.to_json()) == (more, again.to_json())
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)).map(json.dumps))
 def test_what_is_no_rate_state_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no state"):
-        RateState.read(text)
+    with pytest.raises(ValueError, match="no rate-limit state"):
+        RateState.from_json(text)

@@ -69,7 +69,7 @@ def test_who_was_not_quick_enough_tries_again(server: fakeredis.FakeServer) -> N
         if not meddled:
             meddled.append(now)
             other.transact(lambda state, now: state.pause(5000, now))
-        return state.not_before
+        return state.paused_until
 
     assert store.transact(fn) >= meddled[0] + 5000
 
@@ -78,12 +78,12 @@ def test_a_clock_that_is_set_back_opens_no_window(server: fakeredis.FakeServer) 
     client = fakeredis.FakeRedis(server=server)
     store = RedisStore("limit", client)
     for _ in range(3):
-        store.transact(lambda state, now: state.ask("x", False, RATES, now))
-    state, told = RateState.read(client.get("limit").decode())
-    state.move(3_600_000)
-    client.set("limit", state.text(now=told["now"] + 3_600_000))
+        store.transact(lambda state, now: state.take("x", False, RATES, now))
+    state, told = RateState.from_json(client.get("limit").decode())
+    state.shift(3_600_000)
+    client.set("limit", state.to_json(now=told["now"] + 3_600_000))
 
-    assert 400 < store.transact(lambda state, now: state.ask("x", False, RATES, now)) <= 509
+    assert 400 < store.transact(lambda state, now: state.take("x", False, RATES, now)) <= 509
 
 
 @pytest.mark.parametrize("text", ["rubbish", "{}", "[1]"])
@@ -175,7 +175,7 @@ def test_processes_share_a_real_one_and_use_it(real: str) -> None:
     config = Config("key", limiter=real)
     client = connect(real)
     (name,) = client.keys("trayport:limit:*")
-    stamps = [item.timestamp / 1000 for item in RateState.read(client.get(name).decode())[0].given]
+    stamps = [moment / 1000 for moment in RateState.from_json(client.get(name).decode())[0].permits]
     client.close()
 
     assert f"trayport:limit:analytics.trayport.com-{config.require_key().digest}" == name.decode()

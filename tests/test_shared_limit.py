@@ -20,6 +20,7 @@ from support.fake import Clock
 from support.wire import Wire, http
 
 from trayport import Config, TrayportWarning
+from trayport._atomic import read_overwritten
 from trayport._parallel import Cancelled
 from trayport.config import Rate
 from trayport.endpoints import REFERENCE, TRADES, Request
@@ -113,13 +114,13 @@ class TestOneFile:
     def test_it_is_a_minute_long_however_long_it_is_used(self, machine: Machine) -> None:
         machine.take(machine.process(), 1000)
 
-        assert len(state(machine.path).given) < 400
+        assert len(state(machine.path).permits) < 400
         assert machine.path.stat().st_size < 6000
 
 
 def state(path: Path) -> RateState:
     """What the file says."""
-    return RateState.read(path.read_text().partition("\n")[2])[0]
+    return RateState.from_json(read_overwritten(path))[0]
 
 
 class TestWhereItLies:
@@ -337,7 +338,7 @@ print(json.dumps(end(pids)))
 """,
         path,
     )
-    stamps = [item.timestamp / 1000 for item in state(path).given]
+    stamps = [moment / 1000 for moment in state(path).permits]
 
     assert all(worst(stamps, rate) > rate.seconds for rate in RATES)
     assert len(took) <= len(stamps) <= len(took) + 4
@@ -362,7 +363,7 @@ print(json.dumps(end(pids)))
 """,
         path,
     )
-    stamps = [item.timestamp / 1000 for item in state(path).given]
+    stamps = [moment / 1000 for moment in state(path).permits]
     gaps = [later - earlier for earlier, later in pairwise(stamps)]
 
     assert all(worst(stamps, rate) > rate.seconds for rate in RATES)
@@ -395,17 +396,15 @@ print(json.dumps(waits))
 def test_a_forked_child_has_a_ticket_of_its_own(path: Path) -> None:
     took = script(
         """
-key = Config("a", analytics_url="http://127.0.0.1:1/api", reference_url="http://127.0.0.1:1")
-from trayport.limits import limiter as limits
-import trayport.limits.file as file
-file.state_file = lambda config: path
-parent = limits.limiter_of(key)
+from trayport.limits import limiter_of
+key = Config(path.parent.parent.name)
+parent = limiter_of(key)
 for _ in range(4):
     parent.acquire(rates, stop)
 waiting = threading.Thread(target=lambda: [parent.acquire(rates, stop) for _ in range(6)])
 waiting.start()
 def ask():
-    mine = limits.limiter_of(key)
+    mine = limiter_of(key)
     assert mine is not parent
     for _ in range(4):
         mine.acquire(rates, stop)

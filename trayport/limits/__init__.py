@@ -1,13 +1,11 @@
-"""The rate limit of one key, shared by threads, processes and machines."""
+"""The rate limit of one key, shared by threads, processes and machines, and the limit of requests in flight."""
 
 from __future__ import annotations
 
-from .concurrency import ConcurrencyLimit
-from .file import FileStore, limits_folder, state_file
-from .limiter import RateLimiter, Wait, limiter_of
+from .limiter import ConcurrencyLimit, RateLimiter, Wait, limiter_of
 from .redis import RedisStore
 from .state import RateState
-from .stores import FallbackStore, MemoryStore, StoreUnavailable
+from .stores import FallbackStore, FileStore, MemoryStore, StoreUnavailable, limits_folder, state_file
 
 __all__ = [
     "ConcurrencyLimit",

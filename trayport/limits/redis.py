@@ -1,4 +1,4 @@
-"""A key's state in Redis, for several machines: its clock is everybody's, and its transactions are the lock."""
+"""Rate-limit states in Redis, for users on several machines: Redis gives the clock, and its transactions the lock."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ __all__ = ["RedisStore", "connect"]
 T = TypeVar("T")
 
 _PATIENCE = 5.0
-_FORGOTTEN_MS = 3_600_000
+"""Seconds for a connection, a response, and for repeating a transaction that met another one."""
+_EXPIRE_MS = 3_600_000
 
 
 @define(eq=False)
 class RedisStore:
-    """The state under one name in Redis."""
+    """The state as JSON in the value ``name``."""
 
     name: str
     client: Redis
     clock: Callable[[], float] = time.monotonic
     kind: str = field(default="redis", init=False)
-    last: tuple[RateState, int] | None = field(default=None, init=False, repr=False)
+    last_seen: tuple[RateState, int] | None = field(default=None, init=False, repr=False)
 
     def transact(self, fn: Callable[[RateState, int], T]) -> T:
         """See ``Store``."""
         import redis
 
-        until = self.clock() + _PATIENCE
+        deadline = self.clock() + _PATIENCE
         try:
             while True:
                 try:
                     return self._try(fn)
-                except redis.WatchError:  # somebody else was quicker
-                    if self.clock() > until:
-                        raise StoreUnavailable("others change it all the time") from None
+                except redis.WatchError:  # another transaction came first
+                    if self.clock() > deadline:
+                        raise StoreUnavailable("other processes change it all the time") from None
         except redis.RedisError as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from None
         except ValueError as error:
@@ -53,24 +54,26 @@ class RedisStore:
     def _try(self, fn: Callable[[RateState, int], T]) -> T:
         with self.client.pipeline() as pipe:
             pipe.watch(self.name)  # type: ignore[no-untyped-call]
-            said: Any = pipe.get(self.name)
-            seconds, micros = pipe.time()
-            now = int(seconds) * 1000 + int(micros) // 1000
-            state, told = RateState.read(said.decode()) if said else (RateState(), {"now": now})
-            if now < int(told["now"]):  # its clock was set back: what was given counts as given now
-                state.move(now - int(told["now"]))
-            answer = fn(state, now)
+            text: Any = pipe.get(self.name)
+            seconds, microseconds = pipe.time()
+            now = int(seconds) * 1000 + int(microseconds) // 1000
+            state, extra = RateState.from_json(text) if text else (RateState(), {"now": now})
+            if now < int(extra["now"]):  # the server's clock was set back: permits count as just given
+                state.shift(now - int(extra["now"]))
+            result = fn(state, now)
             pipe.multi()
-            pipe.set(self.name, state.text(now=now), px=_FORGOTTEN_MS)
+            pipe.set(self.name, state.to_json(now=now), px=_EXPIRE_MS)
             pipe.execute()
-        self.last = state, now
-        return answer
+        self.last_seen = state, now
+        return result
 
 
 def connect(url: str) -> Redis:
-    """A connection to ``url``, which nothing has been sent through yet."""
+    """Return a client for ``url``; nothing is sent yet."""
     try:
         import redis
     except ImportError:
-        raise ConfigError("limiter='redis://...' needs the package redis: pip install 'trayport[redis]'") from None
+        raise ConfigError(
+            "limiter='redis://...' needs the package redis", remedy="pip install 'trayport[redis]'"
+        ) from None
     return redis.Redis.from_url(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)

@@ -1,204 +1,205 @@
-"""What all who use a key have to know of each other: permits given, tickets waiting, and how slow to go.
+"""State of one key's rate limit, shared by all its users: recent permits, queued tickets, current slow-down.
 
-Pure: moments are whole milliseconds of a clock that its store reads. A ticket says who asked, in which order, and when
-its holder will be back; one that is late is passed over and keeps its place, so that nobody waits for the dead.
+Nothing in this module waits or reads a clock: moments are whole milliseconds of the store's clock. A process that waits
+for a permit owns a ticket, which holds its place in the queue and the moment at which it will ask again. The owner of a
+late ticket keeps its place, but others pass it, so that a killed process does not block the queue.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol
+from bisect import bisect_left, bisect_right
+from typing import Any, Protocol
 
 from attrs import asdict, define, field
 
 from ..config import Rate
-from .windows import due
 
-if TYPE_CHECKING:
-    from pyrate_limiter import RateItem
+__all__ = ["MAX_SINGLES_IN_A_ROW", "RateState", "Ticket", "goes_first"]
 
-__all__ = ["MOST_IN_A_ROW", "RateState", "Ticket", "first"]
+# A waiting bulk request gets a permit after this number of permits for single requests, so that bulk loads go on.
+MAX_SINGLES_IN_A_ROW = 5
 
-# After so many permits in a row for questions, one goes to a bulk load that waits: it must not stand still.
-MOST_IN_A_ROW = 5
+# Milliseconds. A ticket is late when its owner asks this long after the announced moment ...
+_LATE_AFTER = 10
+# ... the second in the queue asks this long after the first one's moment, to take over if the first one is late ...
+_STAND_IN_AFTER = 12
+# ... and a ticket is deleted after this time.
+_ABANDONED_AFTER = 10_000
+# Permits are kept for a minute, as long as the widened windows make it, and a reserve.
+_PERMITS_KEPT = 65_000
 
-_GRACE = 10
-_STAND_IN = 12
-_DEAD = 10_000
-# A minute as wide as windows make it, and some more.
-_REMEMBERED = 65_000
-
-# After a refusal: half as fast, and an eighth faster again every so often. What comes right after one belongs to it.
-_LOWEST, _RISE, _STEP = 1 / 8, 1 / 8, 20_000
+# A refusal (429) halves the speed, down to the lowest share. Each step of milliseconds gives one rise back.
+_LOWEST_SHARE, _RISE, _STEP = 1 / 8, 1 / 8, 20_000
+# Refusals within this time count as one: requests that were in flight together are refused together.
 _SAME_REFUSAL = 5_000
 
 
-class _Waiting(Protocol):
+class _Queued(Protocol):
     @property
     def bulk(self) -> bool: ...
 
 
-def first(bulk: bool, other: _Waiting, in_a_row: int) -> bool:
-    """Does ``other``, which is of another class than ``bulk``, go first?"""
-    bulk_is_due = in_a_row >= MOST_IN_A_ROW
+def goes_first(other: _Queued, bulk: bool, singles_in_a_row: int) -> bool:
+    """Return True if ``other``, a later request of the other kind, goes before a request that is ``bulk`` or single."""
+    bulk_is_due = singles_in_a_row >= MAX_SINGLES_IN_A_ROW
     return other.bulk == bulk_is_due and bulk != bulk_is_due
 
 
 @define
 class Ticket:
-    """A place in the queue: its number, and the moment at which its holder means to be back."""
+    """Place of a process in the queue, and the moment at which the process will ask again."""
 
     number: int
     bulk: bool
-    back: int
+    returns_at: int
 
 
 @define(eq=False)
 class RateState:
-    """The state of one key's limit. Each holder, which is a process, has one ticket at most."""
+    """State of one key's rate limit. Each owner, which is a process, has at most one ticket."""
 
-    given: list[RateItem] = field(factory=list)
-    """The permits of the last minute, oldest first."""
+    permits: list[int] = field(factory=list)
+    """Moments of the permits of the last 65 seconds, oldest first."""
     tickets: dict[str, Ticket] = field(factory=dict)
-    last: int = 0
-    """The number of the newest ticket."""
-    in_a_row: int = 0
-    """Permits for questions since one was given to a bulk load that waits."""
-    not_before: int = 0
-    low: float = 1.0
-    """The share of the rates right after the last refusal, and its moment."""
-    slowed: int = 0
-    most: float = 1.0
-    """The largest share that this state ever gives."""
+    """Tickets by owner."""
+    last_number: int = 0
+    """Number of the newest ticket."""
+    singles_in_a_row: int = 0
+    """Permits for single requests since a bulk request that waits got one."""
+    paused_until: int = 0
+    """Moment before which there is no permit."""
+    slow_share: float = 1.0
+    """Share of the rates right after the last refusal."""
+    slowed_at: int = 0
+    """Moment of the last refusal, or the end of its pause."""
+    max_share: float = 1.0
+    """Upper bound of the share; 0.5 where other processes cannot be seen."""
 
-    def ask(self, holder: str, bulk: bool, rates: tuple[Rate, ...], now: int) -> int:
-        """Take a permit and answer 0, or answer the milliseconds until it is worth asking again."""
-        from pyrate_limiter import RateItem
+    def take(self, owner: str, bulk: bool, rates: tuple[Rate, ...], now: int) -> int:
+        """Take a permit and return 0, or return the milliseconds to wait before asking again."""
+        from .windows import next_moment
 
         self._forget(now)
-        mine = self._ticket(holder, bulk, now)
+        mine = self._ticket(owner, bulk, now)
         ahead = sum(self._precedes(other, mine, now) for other in self.tickets.values())
-        earliest, share = max(now, self.not_before), self.share(now)
-        mine.back = due(rates, self.given, earliest, share, ahead)
-        if mine.back > now:
-            # The second stands by for the first, whose process may be kept waiting by others on a busy machine.
-            stand_in = due(rates, self.given, earliest, share) + _STAND_IN if ahead == 1 else mine.back
-            return min(mine.back, stand_in) - now
-        del self.tickets[holder]
-        self.given.append(RateItem("", now))
-        waits = any(other.bulk and not self._late(other, now) for other in self.tickets.values())
-        self.in_a_row = self.in_a_row + 1 if waits and not bulk else 0
+        earliest, share = max(now, self.paused_until), self.share(now)
+        mine.returns_at = next_moment(rates, self.permits, earliest, share, ahead)
+        if mine.returns_at > now:
+            # On a busy machine the process of the first ticket may wait for a processor; the second one stands in.
+            stand_in = mine.returns_at
+            if ahead == 1:
+                stand_in = next_moment(rates, self.permits, earliest, share) + _STAND_IN_AFTER
+            return min(mine.returns_at, stand_in) - now
+        del self.tickets[owner]
+        self.permits.append(now)
+        bulk_waits = any(other.bulk and not self._is_late(other, now) for other in self.tickets.values())
+        self.singles_in_a_row = self.singles_in_a_row + 1 if bulk_waits and not bulk else 0
         return 0
 
-    def note(self, now: int) -> None:
-        """A permit was given without a limit."""
-        from pyrate_limiter import RateItem
-
-        self._forget(now)
-        self.given.append(RateItem("", now))
-
-    def put_off(self, stamp: int, by: int) -> None:
-        """A permit was used so much later than it was written down."""
-        item = next((item for item in reversed(self.given) if item.timestamp == stamp), None)
-        if item is not None:
-            item.timestamp += by
-            self.given.sort(key=attrgetter("timestamp"))
-
-    def leave(self, holder: str) -> None:
-        """Give the ticket back."""
-        self.tickets.pop(holder, None)
-
-    def pause(self, milliseconds: int, now: int) -> None:
-        """Give no permit for so long."""
-        self.not_before = max(self.not_before, now + milliseconds)
-        if self.low < 1:  # the recovery begins after it
-            self.slowed = max(self.slowed, self.not_before)
-
-    def slow(self, now: int) -> None:
-        """Go half as fast; several refusals at once count as one, and those of a pause."""
-        if self.low < 1 and now < self.slowed + _SAME_REFUSAL:
-            return
-        self.low = max(_LOWEST, self._risen(now) / 2)
-        self.slowed = max(now, self.not_before)
-
-    def share(self, now: int) -> float:
-        """The share of the rates that is in force."""
-        return min(self.most, self._risen(now))
-
-    def slow_until(self) -> int:
-        """The moment at which the last refusal is forgotten."""
-        return self.slowed + math.ceil((1 - self.low) / _RISE) * _STEP
-
-    def used(self, now: int) -> int:
-        """The permits of the last minute."""
-        return sum(item.timestamp > now - 60_000 for item in self.given)
-
-    def waiting(self, now: int, holder: str) -> int:
-        """The other holders who wait."""
-        return sum(who != holder and not self._late(ticket, now) for who, ticket in self.tickets.items())
-
-    def move(self, milliseconds: int) -> None:
-        """Go with a clock that was set: everything is so much later than it was written down."""
-        for item in self.given:
-            item.timestamp += milliseconds
-        for ticket in self.tickets.values():
-            ticket.back += milliseconds
-        self.not_before += milliseconds
-        self.slowed += milliseconds
-
-    def _risen(self, now: int) -> float:
-        return min(1.0, self.low + max(0, now - self.slowed) // _STEP * _RISE)
-
-    def _ticket(self, holder: str, bulk: bool, now: int) -> Ticket:
-        if holder not in self.tickets:
-            self.last += 1
-            self.tickets[holder] = Ticket(self.last, bulk, now)
-        mine = self.tickets[holder]
-        mine.bulk, mine.back = bulk, now  # a question takes over what a bulk load of its process has waited for
+    def _ticket(self, owner: str, bulk: bool, now: int) -> Ticket:
+        if owner not in self.tickets:
+            self.last_number += 1
+            self.tickets[owner] = Ticket(self.last_number, bulk, now)
+        mine = self.tickets[owner]
+        mine.bulk, mine.returns_at = bulk, now  # a single request takes over the ticket of its process's bulk load
         return mine
 
     def _precedes(self, other: Ticket, mine: Ticket, now: int) -> bool:
-        if other is mine or self._late(other, now):
+        if other is mine or self._is_late(other, now):
             return False
-        return other.number < mine.number if other.bulk == mine.bulk else first(mine.bulk, other, self.in_a_row)
+        if other.bulk == mine.bulk:
+            return other.number < mine.number
+        return goes_first(other, mine.bulk, self.singles_in_a_row)
 
-    def _late(self, ticket: Ticket, now: int) -> bool:
-        return ticket.back + _GRACE < now
+    def _is_late(self, ticket: Ticket, now: int) -> bool:
+        return ticket.returns_at + _LATE_AFTER < now
 
     def _forget(self, now: int) -> None:
-        stale = next((n for n, item in enumerate(self.given) if item.timestamp >= now - _REMEMBERED), len(self.given))
-        del self.given[:stale]
-        for holder in [who for who, ticket in self.tickets.items() if ticket.back + _DEAD < now]:
-            del self.tickets[holder]
+        del self.permits[: bisect_left(self.permits, now - _PERMITS_KEPT)]
+        for owner in [name for name, ticket in self.tickets.items() if ticket.returns_at + _ABANDONED_AFTER < now]:
+            del self.tickets[owner]
 
-    # --- as text -----------------------------------------------------------------------------------------------------
+    def record(self, now: int) -> None:
+        """Count a request that needs no permit."""
+        self._forget(now)
+        self.permits.append(now)
 
-    def text(self, **more: Any) -> str:
-        """All of it as JSON, and whatever its store adds."""
-        said = asdict(self, recurse=False)
-        said["given"] = [item.timestamp for item in self.given]
-        said["tickets"] = {who: asdict(ticket) for who, ticket in self.tickets.items()}
-        return json.dumps({**said, **more}, separators=(",", ":"))
+    def postpone(self, moment: int, milliseconds: int) -> None:
+        """Correct a permit that was used later than its moment."""
+        if moment in self.permits:
+            self.permits.remove(moment)
+            self.permits.append(moment + milliseconds)
+            self.permits.sort()
+
+    def drop_ticket(self, owner: str) -> None:
+        """Leave the queue."""
+        self.tickets.pop(owner, None)
+
+    def pause(self, milliseconds: int, now: int) -> None:
+        """Give no permit for some time."""
+        self.paused_until = max(self.paused_until, now + milliseconds)
+        if self.slow_share < 1:  # the recovery begins after the pause
+            self.slowed_at = max(self.slowed_at, self.paused_until)
+
+    def slow_down(self, now: int) -> None:
+        """Halve the speed after a refusal. Refusals within five seconds, or during the pause, count as one."""
+        if self.slow_share < 1 and now < self.slowed_at + _SAME_REFUSAL:
+            return
+        self.slow_share = max(_LOWEST_SHARE, self._recovered_share(now) / 2)
+        self.slowed_at = max(now, self.paused_until)
+
+    def share(self, now: int) -> float:
+        """Return the share of the rates that is in force."""
+        return min(self.max_share, self._recovered_share(now))
+
+    def _recovered_share(self, now: int) -> float:
+        return min(1.0, self.slow_share + max(0, now - self.slowed_at) // _STEP * _RISE)
+
+    @property
+    def slowed_until(self) -> int:
+        """Moment at which the full speed is back."""
+        return self.slowed_at + math.ceil((1 - self.slow_share) / _RISE) * _STEP
+
+    def used(self, now: int) -> int:
+        """Return the number of permits of the last minute."""
+        return len(self.permits) - bisect_right(self.permits, now - 60_000)
+
+    def waiting_owners(self, now: int, without: str) -> int:
+        """Return the number of processes that wait, except the one named ``without``."""
+        return sum(owner != without and not self._is_late(ticket, now) for owner, ticket in self.tickets.items())
+
+    def shift(self, milliseconds: int) -> None:
+        """Move every moment, to follow a clock that was set."""
+        self.permits = [moment + milliseconds for moment in self.permits]
+        for ticket in self.tickets.values():
+            ticket.returns_at += milliseconds
+        self.paused_until += milliseconds
+        self.slowed_at += milliseconds
+
+    def to_json(self, **extra: Any) -> str:
+        """Return the state as JSON, with the extra values of its store."""
+        values = asdict(self, recurse=False)  # without recursion, which would visit each of 360 permits
+        values["tickets"] = {owner: asdict(ticket) for owner, ticket in self.tickets.items()}
+        return json.dumps({**values, **extra}, separators=(",", ":"))
 
     @classmethod
-    def read(cls, text: str) -> tuple[RateState, dict[str, Any]]:
-        """A state as it was written, and what its store added; ``ValueError`` for anything else."""
-        from pyrate_limiter import RateItem
-
+    def from_json(cls, text: str | bytes) -> tuple[RateState, dict[str, Any]]:
+        """Return the state and the extra values of its store; raise ``ValueError`` for any other text."""
         try:
-            said = json.loads(text)
-            given = [RateItem("", int(moment)) for moment in said.pop("given")]
-            tickets = {who: Ticket(**ticket) for who, ticket in said.pop("tickets").items()}
-            own = {name: said.pop(name) for name in ("last", "in_a_row", "not_before", "low", "slowed", "most")}
+            values = json.loads(text)
+            permits = [int(moment) for moment in values.pop("permits")]
+            tickets = {owner: Ticket(**ticket) for owner, ticket in values.pop("tickets").items()}
+            own = {name: values.pop(name) for name in _NUMBERS}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"it is no state: {error!r}") from None
-        return cls(given, tickets, **own), said
+            raise ValueError(f"it is no rate-limit state: {error!r}") from None
+        return cls(permits, tickets, **own), values
 
     @classmethod
-    def of_a_full_minute(cls, now: int) -> RateState:
-        """What stands for a state that is lost: 6 a second, as if a load had been under way."""
-        from pyrate_limiter import RateItem
+    def after_full_minute(cls, now: int) -> RateState:
+        """Return the state after a minute of full use, 6 requests a second, to stand in for a state that is lost."""
+        return cls([now - 60_000 + number * 60_000 // 360 for number in range(1, 361)])
 
-        return cls([RateItem("", now - 60_000 + number * 60_000 // 360) for number in range(1, 361)])
+
+_NUMBERS = ("last_number", "singles_in_a_row", "paused_until", "slow_share", "slowed_at", "max_share")
