@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import pickle
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trayport import Contract, ContractError, Front, Instrument, Market
 
@@ -150,6 +153,34 @@ def test_a_front_takes_ids_out_of_frames() -> None:
 def test_a_front_says_what_it_asks_for() -> None:
     assert "TTF front 12 of Months" == Front("TTF", "Months", 12).label
     assert "TTF Hi Cal 51.6* front 12 of 10000305" == Front(TTF, 10000305, 12).label
+
+
+ids = st.integers(1, 10**19 - 1)
+
+
+@given(st.sampled_from([Market, Instrument]), ids, ids, ids, ids, st.sampled_from(["single", "spread", "range"]))
+def test_token_of_a_contract_is_one_plain_word_and_reads_back(
+    product: Any, product_id: int, sequence: int, item: int, second: int, kind: Any
+) -> None:
+    second += second == item
+    contract = Contract(product(product_id), sequence, item, None if kind == "single" else second, kind)
+
+    assert re.fullmatch("[a-z0-9_-]+", contract.token)
+    assert contract == Contract.from_token(contract.token)
+    assert contract.token == Contract.from_token(contract.token).token
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "", "m1", "m1-2", "x1-2-3", "m1-2-3-4", "m1-2-3_", "m1-2-3-to-", "m1-2-3-to-4-to-5", "m1-2-3_4_5", "m0-2-3",
+        "m01-2-3", "m1-2-3 ", "m1-2-3\n", " m1-2-3", "M1-2-3", "m1--2-3", "m-1-2-3", "m1-2-٣", "m1-2-3_3",
+        "m1-2-3-to-3", "m1-2-3/../4", "m" + "9" * 5000 + "-2-3", "market:1 2:3", None, 5,
+    ],
+)  # fmt: skip
+def test_malformed_token_is_refused(token: Any) -> None:
+    with pytest.raises(ContractError, match="is not the token of a contract|two different periods"):
+        Contract.from_token(token)
 
 
 def test_contracts_pickle() -> None:

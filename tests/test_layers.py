@@ -110,7 +110,6 @@ def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
 KNOWN = {
     ("cli", "metrics.prometheus"),
     ("decoding", "contracts.contract"),
-    ("diagnosis", "refdata.models"),
     ("diagnosis", "transport.answer"),
     ("diagnosis", "transport.connections"),
     ("diagnosis", "transport.faults"),

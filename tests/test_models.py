@@ -11,7 +11,8 @@ import pytest
 
 from trayport import DecodeError, Specification
 from trayport.contracts import SequenceItem
-from trayport.refdata.models import Detail, Entry, Items, SequenceEntry, parse, read
+from trayport.refdata.catalogue import Items
+from trayport.wire import ProductDetail, ProductEntry, SequenceEntry, parse_json, structure
 
 EXAMPLES = {
     example["id"]: example
@@ -28,19 +29,19 @@ def utc(text: str) -> datetime.datetime:
 @pytest.mark.parametrize(
     "example, kind, expected",
     [
-        ("instruments_list", list[Entry], [Entry(10002806, "TTF Hi Cal 51.6 EEX")]),
-        ("markets_list", list[Entry], [Entry(10000065, "TTF Hi Cal 51.6")]),
+        ("instruments_list", list[ProductEntry], [ProductEntry(10002806, "TTF Hi Cal 51.6 EEX")]),
+        ("markets_list", list[ProductEntry], [ProductEntry(10000065, "TTF Hi Cal 51.6")]),
         ("market_sequences", list[SequenceEntry], [SequenceEntry(10000305, "Gas - NG Months")]),
         (
             "sequence_items",
             list[SequenceItem],
             [SequenceItem(73, "Jan-10", utc("2010-01-01"), utc("2010-02-01"), utc("2007-01-01"), utc("2009-12-30"))],
         ),
-        ("instrument_detail", Detail, Detail(10002096, Specification("EUR", "MW", "EUR", "MWh"))),
+        ("instrument_detail", ProductDetail, ProductDetail(10002096, Specification("EUR", "MW", "EUR", "MWh"))),
     ],
 )
 def test_the_documented_answers_are_read(example: str, kind: Any, expected: object) -> None:
-    assert expected == read(EXAMPLES[example]["response_sample"], kind, "test")
+    assert expected == structure(EXAMPLES[example]["response_sample"], kind, "test")
 
 
 @pytest.mark.parametrize(
@@ -52,14 +53,14 @@ def test_the_documented_answers_are_read(example: str, kind: Any, expected: obje
     ],
 )
 def test_dates_may_be_absent_or_null_and_unknown_keys_are_passed_over(document: dict[str, Any]) -> None:
-    assert SequenceItem(1, "DA") == read(document, SequenceItem, "test")
+    assert SequenceItem(1, "DA") == structure(document, SequenceItem, "test")
 
 
 def test_a_nameless_one_does_not_take_the_others_with_it() -> None:
-    assert [Entry(1, ""), Entry(2, "TTF")] == read(
-        [{"id": 1, "name": None}, {"id": 2, "name": "TTF"}], list[Entry], "t"
+    assert [ProductEntry(1, ""), ProductEntry(2, "TTF")] == structure(
+        [{"id": 1, "name": None}, {"id": 2, "name": "TTF"}], list[ProductEntry], "t"
     )
-    assert "7" == read({"id": 7, "name": None}, SequenceItem, "test").label
+    assert "7" == structure({"id": 7, "name": None}, SequenceItem, "test").label
 
 
 @pytest.mark.parametrize("key", ["periodStart", "periodEnd", "tradingStart", "tradingEnd"])
@@ -74,7 +75,7 @@ def test_a_nameless_one_does_not_take_the_others_with_it() -> None:
     ],
 )
 def test_a_placeholder_for_never_is_no_date(key: str, text: str) -> None:
-    assert SequenceItem(1, "x") == read({"id": 1, "name": "x", key: text}, SequenceItem, "test")
+    assert SequenceItem(1, "x") == structure({"id": 1, "name": "x", key: text}, SequenceItem, "test")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_placeholder_for_never_is_no_date(key: str, text: str) -> None:
     [("2010-01-01T05:00:00Z", 5), ("2010-01-01T05:00:00+02:00", 3), ("2010-01-01T05:00:00", 5)],
 )
 def test_a_date_without_a_zone_is_utc(text: str, expected: int) -> None:
-    start = read({"id": 1, "name": "x", "periodStart": text}, SequenceItem, "test").period_start
+    start = structure({"id": 1, "name": "x", "periodStart": text}, SequenceItem, "test").period_start
 
     assert start is not None
     assert expected == start.astimezone(datetime.UTC).hour
@@ -92,38 +93,38 @@ def test_a_date_without_a_zone_is_utc(text: str, expected: int) -> None:
     "value", [{"id": 1}, {"id": 1, "tradingSpecifications": None}, {"id": 1, "tradingSpecifications": {}}]
 )
 def test_a_product_may_have_no_specification(value: dict[str, Any]) -> None:
-    assert read(value, Detail, "test").trading_specifications in (None, Specification())
+    assert structure(value, ProductDetail, "test").trading_specifications in (None, Specification())
 
 
 def test_a_display_name_is_read_where_there_is_one() -> None:
-    assert "Months" == read({"id": 1, "name": "x", "displayName": "Months"}, SequenceEntry, "test").display_name
+    assert "Months" == structure({"id": 1, "name": "x", "displayName": "Months"}, SequenceEntry, "test").display_name
 
 
 @pytest.mark.parametrize(
     "document, kind, path",
     [
-        ({"title": "no"}, list[Entry], "$"),
-        (3, list[Entry], "$"),
-        ([{"name": "x"}], list[Entry], "$[0].id"),
-        ([{"id": 1, "name": "x"}, {"id": "2", "name": "y"}], list[Entry], "$[1].id"),
-        ([{"id": True, "name": "x"}], list[Entry], "$[0].id"),
-        ([{"id": 1, "name": 5}], list[Entry], "$[0].name"),
-        ([{"id": 1, "name": "x", "periodStart": "soon"}], list[SequenceItem], "$[0].period_start"),
-        ([{"id": 1, "name": "x", "periodStart": ""}], list[SequenceItem], "$[0].period_start"),
-        ([{"id": 1, "name": "x", "tradingEnd": 1672531200000}], list[SequenceItem], "$[0].trading_end"),
+        ({"title": "no"}, list[ProductEntry], "$"),
+        (3, list[ProductEntry], "$"),
+        ([{"name": "x"}], list[ProductEntry], "$[0].id"),
+        ([{"id": 1, "name": "x"}, {"id": "2", "name": "y"}], list[ProductEntry], "$[1].id"),
+        ([{"id": True, "name": "x"}], list[ProductEntry], "$[0].id"),
+        ([{"id": 1, "name": 5}], list[ProductEntry], "$[0].name"),
+        ([{"id": 1, "name": "x", "periodStart": "soon"}], list[SequenceItem], "$[0].periodStart"),
+        ([{"id": 1, "name": "x", "periodStart": ""}], list[SequenceItem], "$[0].periodStart"),
+        ([{"id": 1, "name": "x", "tradingEnd": 1672531200000}], list[SequenceItem], "$[0].tradingEnd"),
         ([{"id": 1, "name": "x"}, None], list[SequenceItem], "$[1]"),
         ([["id", "name"]], list[SequenceEntry], "$[0]"),
         ([{"id": 1.0, "name": "x"}], list[SequenceEntry], "$[0].id"),
-        ([{"id": 1, "name": "x", "displayName": 5}], list[SequenceEntry], "$[0].display_name"),
-        ("TTF", list[Entry], "$"),
+        ([{"id": 1, "name": "x", "displayName": 5}], list[SequenceEntry], "$[0].displayName"),
+        ("TTF", list[ProductEntry], "$"),
         (None, list[SequenceItem], "$"),
-        ([], Detail, "$"),
-        (None, Detail, "$"),
-        ({"id": 1, "tradingSpecifications": [1]}, Detail, "$.trading_specifications"),
+        ([], ProductDetail, "$"),
+        (None, ProductDetail, "$"),
+        ({"id": 1, "tradingSpecifications": [1]}, ProductDetail, "$.tradingSpecifications"),
         (
             {"id": 1, "tradingSpecifications": {"priceCurrency": 5}},
-            Detail,
-            "$.trading_specifications.price_currency",
+            ProductDetail,
+            "$.tradingSpecifications.priceCurrency",
         ),
         ({"items": []}, Items, "$.since"),
         ({"since": "soon", "items": []}, Items, "$.since"),
@@ -132,7 +133,7 @@ def test_a_display_name_is_read_where_there_is_one() -> None:
 )
 def test_what_the_guide_does_not_promise_is_an_error_with_its_place(document: object, kind: Any, path: str) -> None:
     with pytest.raises(DecodeError) as caught:
-        read(document, kind, "test")
+        structure(document, kind, "test")
 
     assert path == caught.value.path
 
@@ -140,4 +141,4 @@ def test_what_the_guide_does_not_promise_is_an_error_with_its_place(document: ob
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1", b"\xff\xfe"])
 def test_a_body_that_is_no_json_is_an_error_that_shows_its_beginning(body: bytes) -> None:
     with pytest.raises(DecodeError, match="no JSON"):
-        parse(body, "test")
+        parse_json(body, "test")

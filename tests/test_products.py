@@ -6,23 +6,27 @@ import pytest
 
 from trayport import AmbiguousContract, ContractError, Instrument, Market
 from trayport.contracts import Product
-from trayport.refdata.models import Entry
 from trayport.refdata.products import Products
 from trayport.sandbox import universe
+from trayport.wire import ProductEntry
 
 INSTRUMENTS = [
-    Entry(10002096, "TTF Hi Cal 51.6"),
-    Entry(10002806, "TTF Hi Cal 51.6 EEX"),
-    Entry(10002228, "TTF Hi Cal 51.6 ICE"),
-    Entry(10001126, "Germany Baseload"),
-    Entry(10641710, "Germany Baseload EEX"),
-    Entry(10641750, "Germany Baseload EEX/France Baseload EEX"),
-    Entry(10001075, "EEX France Baseload Anon"),
-    Entry(10000625, "NBP ICE"),
-    Entry(10006025, "NBP ICE"),
-    Entry(10002071, "NBP"),
+    ProductEntry(10002096, "TTF Hi Cal 51.6"),
+    ProductEntry(10002806, "TTF Hi Cal 51.6 EEX"),
+    ProductEntry(10002228, "TTF Hi Cal 51.6 ICE"),
+    ProductEntry(10001126, "Germany Baseload"),
+    ProductEntry(10641710, "Germany Baseload EEX"),
+    ProductEntry(10641750, "Germany Baseload EEX/France Baseload EEX"),
+    ProductEntry(10001075, "EEX France Baseload Anon"),
+    ProductEntry(10000625, "NBP ICE"),
+    ProductEntry(10006025, "NBP ICE"),
+    ProductEntry(10002071, "NBP"),
 ]
-MARKETS = [Entry(10000065, "TTF Hi Cal 51.6"), Entry(10000016, "EUA"), Entry(77, "Germany Baseload*")]
+MARKETS = [
+    ProductEntry(10000065, "TTF Hi Cal 51.6"),
+    ProductEntry(10000016, "EUA"),
+    ProductEntry(77, "Germany Baseload*"),
+]
 
 
 ALIASES = {
@@ -162,7 +166,7 @@ def test_an_alias_that_points_nowhere_is_said_and_one_at_several_lists_them(prod
 
 @pytest.mark.parametrize("aliases", [{}, ALIASES], ids=["plain", "with-aliases"])
 def test_every_canonical_name_finds_its_own_product(aliases: dict[str, str]) -> None:
-    odd = [Entry(number, name) for number, name in enumerate(
+    odd = [ProductEntry(number, name) for number, name in enumerate(
         ["", "euA", "EUA", " eua ", "TTF", " ", "Foo*", "TTF*", "2024", "market:EUA", "instrument:5"], 1)]  # fmt: skip
     products = Products.of([*INSTRUMENTS, *odd], [*MARKETS, *odd[5:]], aliases)
 
@@ -181,7 +185,7 @@ def test_every_canonical_name_finds_its_own_product(aliases: dict[str, str]) -> 
 def test_every_canonical_name_of_a_catalogue_of_real_size_leads_back(aliases: dict[str, str]) -> None:
     listed = universe.products().values()
     instruments, markets = (
-        [Entry(product.id, product.name) for product in listed if product.kind == kind]
+        [ProductEntry(product.id, product.name) for product in listed if product.kind == kind]
         for kind in ("instrument", "market")
     )
     products = Products.of(instruments, markets, aliases)

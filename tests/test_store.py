@@ -22,8 +22,8 @@ from trayport import (
     TrayportWarning,
 )
 from trayport.refdata.cache import Cache
-from trayport.refdata.models import read
 from trayport.refdata.store import Store
+from trayport.wire import structure
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -44,7 +44,7 @@ class Source:
 
 
 def numbers(document: object) -> list[int]:
-    return read(document, list[int], "numbers")
+    return structure(document, list[int], "numbers")
 
 
 @pytest.fixture

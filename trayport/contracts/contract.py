@@ -31,6 +31,13 @@ Kind: TypeAlias = Literal["single", "spread", "range"]
 # How the two periods of each kind stand together in a name.
 JOINTS: dict[Kind, str] = {"spread": "/", "range": ".."}
 
+_TOKEN_JOINTS: dict[Kind, str] = {"spread": "_", "range": "-to-"}
+# Ids without leading zeros, so that one contract has one token; 19 digits hold every 64-bit integer.
+_ID = "[1-9][0-9]{0,18}"
+_TOKEN = re.compile(
+    f"(?P<product>[mi])(?P<product_id>{_ID})-(?P<sequence>{_ID})-(?P<item>{_ID})((?P<joint>_|-to-)(?P<second>{_ID}))?"
+)
+
 
 def as_int(value: Any) -> Any:
     """An int for what is one in all but its type, such as an id out of a frame; anything else as it is."""
@@ -193,6 +200,55 @@ class Contract:
             return self.name
         items = str(self.item_id) if self.second_item_id is None else f"{self.item_id}, {self.second_item_id}"
         return f"{self.product.label} {self.sequence_id}:{items}"
+
+    @property
+    def token(self) -> str:
+        """The contract's ids as one word of ``a-z 0-9 _ -``, for names of folders, subjects and URLs.
+
+        >>> april = Contract(Market(10000065), 10000305, 244)
+        >>> may = Contract(Market(10000065), 10000305, 245)
+        >>> april.token
+        'm10000065-10000305-244'
+        >>> april.spread(may).token, april.range(may).token
+        ('m10000065-10000305-244_245', 'm10000065-10000305-244-to-245')
+        """
+        joint = "" if self.kind == "single" else _TOKEN_JOINTS[self.kind]
+        second = "" if self.second_item_id is None else self.second_item_id
+        return f"{self.product.kind[0]}{self.product.id}-{self.sequence_id}-{self.item_id}{joint}{second}"
+
+    @classmethod
+    def from_token(cls, token: str) -> Contract:
+        """Return the contract of a ``token``, without a name or a delivery.
+
+        Parameters
+        ----------
+        token : str
+            As ``Contract.token`` writes it.
+
+        Returns
+        -------
+        Contract
+            Equal to the one that the token was made from.
+
+        Raises
+        ------
+        ContractError
+            The text is not a token.
+
+        >>> Contract.from_token("i10002806-10000305-244")
+        Contract(product=Instrument(id=10002806, name=None), sequence_id=10000305, item_id=244, second_item_id=None,
+                 kind='single', name=None)
+        """
+        match = _TOKEN.fullmatch(token) if isinstance(token, str) else None
+        if match is None:
+            raise ContractError(
+                f"{token!r} is not the token of a contract",
+                "write it as Contract.token does, such as 'm10000065-10000305-244'",
+            )
+        product = (Market if match["product"] == "m" else Instrument)(int(match["product_id"]))
+        kind: Kind = next((kind for kind, joint in _TOKEN_JOINTS.items() if joint == match["joint"]), "single")
+        second = None if match["second"] is None else int(match["second"])
+        return cls(product, int(match["sequence"]), int(match["item"]), second, kind)
 
 
 # A name that two sequences of a product share is made exact by the sequence's id behind it: "TTF BOM [10000302]".

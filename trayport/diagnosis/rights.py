@@ -9,9 +9,8 @@ import pandas as pd
 
 from ..contracts import Contract, Market, SequenceItem
 from ..endpoints import ACTIVITY, PRIVATE_TRADES, REFERENCE, TOP_OF_BOOK, Request
-from ..refdata.models import Entry, SequenceEntry, parse, read
 from ..transport.answer import AttemptResult
-from ..wire import contract_params, interval_params, window_params
+from ..wire import ProductEntry, SequenceEntry, contract_params, interval_params, parse_json, structure, window_params
 from .checks import Check, not_checked
 from .way import is_of_use
 
@@ -61,7 +60,7 @@ def contract(markets: AttemptResult, ask: Callable[[Request], AttemptResult]) ->
 
     Raises ``LookupError`` if there is none, and ``DecodeError`` if an answer cannot be read.
     """
-    listed = _listed(markets, list[Entry], "markets")
+    listed = _listed(markets, list[ProductEntry], "markets")
     market = next((each for each in listed if each.name.startswith(_LIKELY[0])), listed[0])
     answer = ask(Request(REFERENCE["market sequences"], ids=(market.id,)))
     sequences = _listed(answer, list[SequenceEntry], f"sequences of {market.name}")
@@ -75,7 +74,7 @@ def contract(markets: AttemptResult, ask: Callable[[Request], AttemptResult]) ->
 def _listed(answer: AttemptResult, kind: type[list[T]], what: str) -> list[T]:
     if answer.error is not None:
         raise LookupError(f"the {what}: {answer.error}")
-    found = read(parse(answer.body, what), kind, what)
+    found = structure(parse_json(answer.body, what), kind, what)
     if not found:
         raise LookupError(f"the reference API lists no {what}")
     return found

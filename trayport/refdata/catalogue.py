@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from .._parallel import for_each_parallel
 from ..contracts import (
@@ -41,8 +41,8 @@ from ..errors import (
     UnknownContract,
 )
 from ..hooks import new_id
+from ..wire import ProductDetail, ProductEntry, SequenceEntry, parse_json, sequence_item_params, structure
 from .cache import Cache
-from .models import Detail, Entry, Items, SequenceEntry, parse, read
 from .products import Products
 from .store import Store
 
@@ -61,6 +61,14 @@ _PAGE = 1000
 _DEFAULT_COUNT = 100
 # Where a search back in time begins to be fetched: the year before, so that a walk does not ask for every step of it.
 _EARLIEST_YEAR = 2000
+
+
+@frozen
+class Items:
+    """The cached items of a sequence: every item whose delivery ends after ``since``."""
+
+    since: datetime.date
+    items: tuple[SequenceItem, ...]
 
 
 @define(eq=False)
@@ -95,8 +103,8 @@ class Catalogue:
 
     def products(self) -> Products:
         """Every instrument and market, by name and by id."""
-        instruments = self._load("instruments", Request(REFERENCE["instruments"]), list[Entry])
-        markets = self._load("markets", Request(REFERENCE["markets"]), list[Entry])
+        instruments = self._load("instruments", Request(REFERENCE["instruments"]), list[ProductEntry])
+        markets = self._load("markets", Request(REFERENCE["markets"]), list[ProductEntry])
         index = self._products
         if index is None or index.source[0] is not instruments or index.source[1] is not markets:
             index = self._products = Products.of(instruments, markets, self.aliases)
@@ -130,7 +138,9 @@ class Catalogue:
         """The currencies and units of a product."""
         product = self.product(like)
         request = Request(REFERENCE[product.kind], ids=(product.id,))
-        return self._load(f"{product.kind}/{product.id}", request, Detail).trading_specifications or Specification()
+        return (
+            self._load(f"{product.kind}/{product.id}", request, ProductDetail).trading_specifications or Specification()
+        )
 
     # --- sequences and their items ---------------------------------------------------------------------------
 
@@ -156,7 +166,7 @@ class Catalogue:
             return {"since": since.isoformat(), "items": self._pages(entry.id, since, None, stop)}
 
         def listed(document: Any) -> Listing:
-            items = read(document, Items, "sequence items")
+            items = structure(document, Items, "sequence items")
             return Listing(entry.id, entry.name, items.since, items.items)
 
         return self._store.load(_items(entry.id), fetch, listed, _since(needed))
@@ -167,7 +177,7 @@ class Catalogue:
         return self._store.load(
             f"{_items(entry.id)}?{start or self._today()}&{count}",
             lambda: self._pages(entry.id, start, count),
-            lambda document: read(document, list[SequenceItem], "sequence items"),
+            lambda document: structure(document, list[SequenceItem], "sequence items"),
         )
 
     def _pages(
@@ -184,7 +194,7 @@ class Catalogue:
                     raise
                 size = _DEFAULT_COUNT
                 continue
-            items = read(page, list[SequenceItem], "sequence items")
+            items = structure(page, list[SequenceItem], "sequence items")
             new = {item.id: raw for item, raw in zip(items, page, strict=True) if item.id not in found}
             found |= new
             if (count and len(found) >= count) or len(page) < min(size, _DEFAULT_COUNT):
@@ -197,8 +207,7 @@ class Catalogue:
             cursor = max(starts).date()
 
     def _page(self, sequence_id: int, start: datetime.date | None, size: int, stop: threading.Event | None) -> Any:
-        dated = () if start is None else (("startDate", f"{start.isoformat()}T00:00:00Z"),)
-        request = Request(REFERENCE["sequence items"], (*dated, ("count", str(size))), ids=(sequence_id,))
+        request = Request(REFERENCE["sequence items"], sequence_item_params(start, size), ids=(sequence_id,))
         return self._document(request, stop)
 
     def _warn_of_cap(self, sequence_id: int, count: int) -> None:
@@ -216,7 +225,7 @@ class Catalogue:
             return SequenceEntry(number, str(number))
         if not isinstance(sequence, str) or not sequence.strip():
             raise QueryError(f"sequence {sequence!r} is neither an id nor a name")
-        met = self._store.met("/sequences", lambda document: read(document, list[SequenceEntry], "sequences"))
+        met = self._store.met("/sequences", lambda document: structure(document, list[SequenceEntry], "sequences"))
         known = {entry.id: entry for entries in met for entry in entries}
         found = self._called_with_product(sequence.split()) or _called(sequence, list(known.values()))
         if found is None:
@@ -335,14 +344,14 @@ class Catalogue:
     def _load(self, name: str, request: Request, kind: type[T]) -> T:
         endpoint = request.endpoint.name
         return self._store.load(
-            name, lambda: self._document(request, None), lambda document: read(document, kind, endpoint)
+            name, lambda: self._document(request, None), lambda document: structure(document, kind, endpoint)
         )
 
     def _document(self, request: Request, stop: threading.Event | None) -> Any:
         """An answer's JSON document, as it came."""
         request_id = new_id()
         try:
-            return parse(self.send(request, stop, request_id), request.endpoint.name)
+            return parse_json(self.send(request, stop, request_id), request.endpoint.name)
         except DecodeError as error:
             error.request_id = request_id
             raise

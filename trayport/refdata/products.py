@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 
 from ..contracts import Instrument, Market, Product, normalize_name
 from ..errors import AmbiguousContract, ContractError
-from .models import Entry
+from ..wire import ProductEntry
 
 __all__ = ["ALIASES", "Products"]
 
@@ -40,23 +40,23 @@ class _Shelf:
     """What the catalogue lists of one kind, by id and by name. Products are made of it one by one, when asked for."""
 
     kind: type[Instrument] | type[Market]
-    by_id: dict[int, Entry]
-    by_name: dict[str, Entry]
-    namesakes: dict[str, list[Entry]]
+    by_id: dict[int, ProductEntry]
+    by_name: dict[str, ProductEntry]
+    namesakes: dict[str, list[ProductEntry]]
     """All that share a name, for the names that are shared."""
 
     @classmethod
-    def of(cls, kind: type[Instrument] | type[Market], entries: Sequence[Entry]) -> _Shelf:
+    def of(cls, kind: type[Instrument] | type[Market], entries: Sequence[ProductEntry]) -> _Shelf:
         """A product without a name can be had by its id alone."""
-        by_name: dict[str, Entry] = {}
-        namesakes: dict[str, list[Entry]] = {}
+        by_name: dict[str, ProductEntry] = {}
+        namesakes: dict[str, list[ProductEntry]] = {}
         for entry in entries:
             name = normalize_name(_plain(kind, entry.name))
             if name and by_name.setdefault(name, entry) is not entry:
                 namesakes.setdefault(name, [by_name[name]]).append(entry)
         return cls(kind, {entry.id: entry for entry in entries}, by_name, namesakes)
 
-    def called(self, name: str) -> list[Entry]:
+    def called(self, name: str) -> list[ProductEntry]:
         """Whatever has this name."""
         return self.namesakes.get(name) or [self.by_name[name]] if name in self.by_name else []
 
@@ -65,7 +65,7 @@ class _Shelf:
 class Products:
     """Products by name. A market comes before an instrument of the same name."""
 
-    source: tuple[Sequence[Entry], Sequence[Entry]]
+    source: tuple[Sequence[ProductEntry], Sequence[ProductEntry]]
     """The lists of instruments and markets that it was made from."""
     _shelves: dict[str, _Shelf]
     _aliases: dict[str, str]
@@ -73,7 +73,9 @@ class Products:
     _words: dict[str, list[_Entry]] | None = field(default=None, init=False, repr=False)
 
     @classmethod
-    def of(cls, instruments: Sequence[Entry], markets: Sequence[Entry], aliases: Mapping[str, str]) -> Products:
+    def of(
+        cls, instruments: Sequence[ProductEntry], markets: Sequence[ProductEntry], aliases: Mapping[str, str]
+    ) -> Products:
         """The index of these lists; a caller's alias wins over everything, a built-in one only over prefixes."""
         return cls(
             (instruments, markets),
@@ -142,7 +144,7 @@ class Products:
         entry = shelf.by_id.get(number)
         return self._product(shelf, entry) if entry else None
 
-    def _product(self, shelf: _Shelf, entry: Entry) -> Product:
+    def _product(self, shelf: _Shelf, entry: ProductEntry) -> Product:
         name = _plain(shelf.kind, entry.name)
         return shelf.kind(entry.id, name or None, spelling=self._spelling(shelf, entry.id, name) if name else None)
 

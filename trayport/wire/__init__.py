@@ -5,6 +5,14 @@ No other room spells them, so that a new version of the API, or a second provide
 
 from __future__ import annotations
 
+from .reference import (
+    ProductDetail,
+    ProductEntry,
+    SequenceEntry,
+    parse_json,
+    sequence_item_params,
+    structure,
+)
 from .request import (
     Params,
     contract_params,
@@ -22,6 +30,9 @@ from .response import CONTRACT_OBJECT, error_detail, kind_of
 __all__ = [
     "CONTRACT_OBJECT",
     "Params",
+    "ProductDetail",
+    "ProductEntry",
+    "SequenceEntry",
     "contract_params",
     "entitlement_params",
     "error_detail",
@@ -32,5 +43,8 @@ __all__ = [
     "interval_params",
     "kind_of",
     "option_params",
+    "parse_json",
+    "sequence_item_params",
+    "structure",
     "window_params",
 ]
