@@ -9,7 +9,11 @@ import sys
 import pytest
 
 import trayport as tp
+from trayport import Client, api
 from trayport.api import DEFAULT
+from trayport.cli import main
+from trayport.client import References
+from trayport.queries import QUERIES, Queries
 
 QUESTIONS = [
     "trades",
@@ -31,6 +35,7 @@ REFERENCE = [
     "venues",
     "resolve",
     "label",
+    "refresh",
 ]
 ERRORS = [
     "APIError",
@@ -96,9 +101,33 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
         _ = tp.trade  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", [*QUESTIONS, *REFERENCE, "configure", "doctor", "status"])
-def test_a_flat_function_is_the_default_clients_method(name: str) -> None:
-    assert getattr(DEFAULT, name) == getattr(tp, name)
+def public(value: object) -> set[str]:
+    return {name for name in dir(value) if not name.startswith("_")}
+
+
+def test_every_public_attribute_of_a_client_is_a_query_or_a_reference_call_or_listed_here() -> None:
+    assert set(QUERIES) == public(Queries)
+    assert {*REFERENCE, "catalogue"} == public(References)
+    others = {"catalogue", "clock", "close", "config", "doctor", "session", "status"}
+    assert {*QUERIES, *REFERENCE, *others} == public(Client)
+
+
+def test_every_query_is_a_flat_function_in_plan_in_stream_and_a_command() -> None:
+    assert QUESTIONS == list(QUERIES)
+    for name in QUERIES:
+        assert name in api.__all__
+        assert name in public(tp.plan) & public(tp.stream)
+        command = name.replace("_", "-")
+        for words in ([command, "--help"], ["plan", command, "--help"]):
+            with pytest.raises(SystemExit) as ended:
+                main(words)
+            assert 0 == ended.value.code
+
+
+def test_every_flat_function_is_a_method_of_the_default_client() -> None:
+    assert {*QUERIES, *REFERENCE, "configure", "doctor", "plan", "status", "stream"} == set(api.__all__)
+    for name in api.__all__:
+        assert getattr(DEFAULT, name) == getattr(api, name) == getattr(tp, name)
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

@@ -12,31 +12,9 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from . import api
 from ._version import __version__
-from .api import (
-    activity,
-    configure,
-    doctor,
-    instruments,
-    label,
-    last_trade,
-    markets,
-    ohlcv,
-    order_book,
-    plan,
-    private_trades,
-    resolve,
-    search,
-    sequence_items,
-    sequences,
-    snapshots,
-    specification,
-    status,
-    stream,
-    top_of_book,
-    trades,
-    venues,
-)
+from .api import *  # noqa: F403  # its `__all__` is the one list of flat functions
 from .client import Client
 from .config import Config
 from .contracts import Contract, Front, Instrument, Market, Period, Specification
@@ -75,27 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
-    # questions
-    "trades",
-    "private_trades",
-    "ohlcv",
-    "last_trade",
-    "activity",
-    "top_of_book",
-    "order_book",
-    "snapshots",
-    "plan",
-    "stream",
-    # reference data
-    "instruments",
-    "markets",
-    "search",
-    "sequences",
-    "sequence_items",
-    "specification",
-    "venues",
-    "resolve",
-    "label",
     # files and other tables
     "save",
     "to_arrow",
@@ -103,12 +60,9 @@ __all__ = [
     # the client and its settings
     "Client",
     "Config",
-    "configure",
     "Hook",
     "RequestEvent",
     "Status",
-    "status",
-    "doctor",
     "Diagnosis",
     "Check",
     "sandbox",
@@ -145,6 +99,7 @@ __all__ = [
     "TrayportWarning",
     "UnknownContract",
 ]
+__all__ += api.__all__
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 

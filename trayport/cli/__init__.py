@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import NotAllowed, PartialDataError, TrayportError
-from . import demo, doctor, metrics, names, questions, sandbox
+from . import demo, doctor, metrics, names, queries, sandbox
 
 __all__ = ["exit_code", "main"]
 
@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def exit_code(error: TrayportError) -> int:
     """What a script learns of an error."""
-    if isinstance(error, questions.NoData):
-        return questions.NO_DATA
+    if isinstance(error, queries.NoData):
+        return queries.NO_DATA
     if isinstance(error, NotAllowed):
         return NOT_ALLOWED
     if isinstance(error, PartialDataError):
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"trayport {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
-    questions.add_commands(commands)
+    queries.add_commands(commands)
     names.add_commands(commands)
     for room in (doctor, sandbox, metrics, demo):
         command = commands.add_parser(room.NAME, help=room.HELP, description=room.HELP)

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .client import Client, Plans, Streams
 from .default import DefaultClient
+from .reference import References
 
-__all__ = ["Client", "DefaultClient", "Plans", "Streams"]
+__all__ = ["Client", "DefaultClient", "Plans", "References", "Streams"]

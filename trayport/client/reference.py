@@ -245,7 +245,18 @@ class References(ABC):
         return label(frame, self.catalogue)
 
     def refresh(self) -> None:
-        """Forget cached reference data, on disk too; what is needed is fetched anew."""
+        """Delete the cached reference data, also on disk; the next look-up requests them again.
+
+        Raises
+        ------
+        ConfigError
+            The settings cannot be read.
+
+        Examples
+        --------
+        >>> import trayport as tp
+        >>> tp.refresh()
+        """
         self.catalogue.refresh()
 
 

@@ -17,12 +17,11 @@ from attrs import define
 from ..api import DEFAULT
 from ..errors import Interrupted, PartialDataError, QueryError, TrayportWarning
 from ..files import SUFFIXES, check_path, partial
-from ..queries import Queries
+from ..queries import QUERIES, Queries
 from .output import counted, write
 
-__all__ = ["NO_DATA", "QUESTIONS", "Incomplete", "NoData", "add_commands"]
+__all__ = ["NO_DATA", "Incomplete", "NoData", "add_commands"]
 
-QUESTIONS = tuple(name for name in vars(Queries) if not name.startswith("_"))
 NO_DATA = 4
 
 # Parameters that are named by their place; all others are options.
@@ -83,7 +82,7 @@ _SHOWN = 10
 
 def add_commands(commands: Any) -> None:
     """A command for each question, and ``plan`` in front of it for what it would cost."""
-    for name in QUESTIONS:
+    for name in QUERIES:
         command = _command(commands, name)
         command.epilog = _CODES
         command.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"write to FILE: {', '.join(SUFFIXES)}")
@@ -91,7 +90,7 @@ def add_commands(commands: Any) -> None:
         command.set_defaults(run=_answer)
     planning = commands.add_parser("plan", help="what a question would ask, without asking it")
     questions = planning.add_subparsers(title="questions", metavar="question", required=True)
-    for name in QUESTIONS:
+    for name in QUERIES:
         _command(questions, name).set_defaults(run=_plan)
 
 
