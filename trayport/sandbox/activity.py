@@ -41,7 +41,8 @@ def activity(parameters: Parameters, view: View) -> Payload:
                 product, delivery = found = day.contracts[place]
                 key = (product.id, delivery.sequence.id, delivery.kind, delivery.ids, route)
                 tally = tallies.setdefault(key, _Tally(found, route))
-                tally.counts = [sum(pair) for pair in zip(tally.counts, counts, strict=True)]
+                for number_of, count in enumerate(counts):
+                    tally.counts[number_of] += count
     rows = [tallies[key] for key in sorted(tallies, key=lambda key: (-tallies[key].counts[0], key))]
     return Payload.of(_columns(rows, ask))
 

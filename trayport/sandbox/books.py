@@ -14,7 +14,7 @@ from .hashing import Bools, Integers
 from .keys import ROUTES, Route
 from .orders import FIRM, PUBLIC, WITHHELD, Hours, Side, VenueBook
 from .parameters import Parameters
-from .payload import Payload, PayloadColumn, PayloadTable, decimal, nested, numbers, quoted
+from .payload import Payload, PayloadColumn, PayloadTable, decimal, nested, numbers
 from .rules import BooksRequest, Shown
 from .subjects import Subject
 from .tape import route_columns
@@ -155,7 +155,7 @@ def _tail_fields(shown: Shown) -> list[str]:
 
 def _order_tail(desk: VenueBook, route: Route, shown: Shown) -> str:
     columns = route_columns(np.array([route[0]]), shown)
-    said = {"venueCode": quoted(desk.venue)} | {column.name: column.json()[0] for column in columns}
+    said = {"venueCode": nested(desk.venue)} | {column.name: column.json()[0] for column in columns}
     return "".join(f',"{name}":{said[name]}' for name in _tail_fields(shown))
 
 

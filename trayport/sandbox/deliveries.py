@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import datetime
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -22,7 +22,7 @@ Kind: TypeAlias = Literal["single", "spread", "range"]
 _WIDEST = 3
 
 
-@frozen
+@frozen(cache_hash=True)
 class Delivery:
     """A period of a sequence, or two of them as a spread or a range."""
 
@@ -35,7 +35,7 @@ class Delivery:
         """64 bits that stand for it."""
         return hashing.key(self.sequence.id, self.kind, *self.ids)
 
-    @property
+    @cached_property
     def ids(self) -> tuple[int, ...]:
         """The ids of its items."""
         return tuple(item.id for item in self.items)

@@ -102,16 +102,24 @@ def worth(key: tuple[int, int], family: str, delivery: Delivery, moments: Intege
     ``key`` is the model's seed and version. A spread is worth its first item less its second, a range what the two
     are worth on average.
     """
-    first, *others = (_value(key, family, delivery.sequence, item, moments) for item in delivery.items)
+    level = _level(key, delivery.sequence.group, moments)
+    first, *others = (_value(key, family, delivery.sequence, item, moments, level) for item in delivery.items)
     if delivery.kind == "spread":
         return first - others[0]
     return (first + others[0]) // 2 if delivery.kind == "range" else first
 
 
-def _value(key: tuple[int, int], family: str, sequence: Sequence, item: Item, moments: Integers) -> Integers:
-    group = sequence.group
+def _level(key: tuple[int, int], group: str, moments: Integers) -> Integers:
+    """Return the level of a commodity at each moment, in thousandths."""
     level = _anchored(group, moments)
     level += (level * hashing.noise(hashing.key(*key, "level", group), moments, _WANDER)) >> 16
+    return level
+
+
+def _value(
+    key: tuple[int, int], family: str, sequence: Sequence, item: Item, moments: Integers, level: Integers
+) -> Integers:
+    group = sequence.group
     near, far = _weights(group, item, moments // _DAY)
     value = (level * near + _LONG_RUN[group] * far) >> 22
     value = value * FAMILIES[family].ratio // 1000

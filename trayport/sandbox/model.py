@@ -70,12 +70,16 @@ class Trades:
     @property
     def id(self) -> tuple[str, ...]:
         """Each trade's id in its venue's own style; unique at a venue, and only there."""
-        starts = [contract.delivery.items[0].start for contract in self.contracts]
         days = self.time // NS_PER_DAY
         dates = {number: calendar.date_of(number) for number in np.unique(days).tolist()}
+        starts = {place: self.contracts[place].delivery.items[0].start for place in np.unique(self.place).tolist()}
+        # Each date is formatted once, not in every row that has it.
+        day_texts = {number: f"{date:%Y%m%d}" for number, date in dates.items()}
+        months = {number: f"{date:%m%Y}" for number, date in dates.items()}
+        first_months = {place: start and f"{start:%m%Y}" for place, start in starts.items()}
         columns = (self.place, self.venue_number, days, short(self.code), self.serial, self.leg + 1)
         return tuple(
-            f"Eurex T7/{code:010X}{starts[place] or dates[day]:%m%Y}-{dates[day]:%Y%m%d}/{serial + 1}/{leg} Public"
+            f"Eurex T7/{code:010X}{first_months[place] or months[day]}-{day_texts[day]}/{serial + 1}/{leg} Public"
             if venue == venue_books.T7
             else f"{day}{code:013d}{serial:05d}{leg}"
             if venue < venue_books.FIRST_BROKER
@@ -232,37 +236,38 @@ class SimulatedMarket:
             return NO_TRADES
         price = np.zeros(len(inserted), dtype=np.int64)
         quantity = np.zeros(len(inserted), dtype=np.int64)
-        order = np.lexsort((inserted.place, inserted.source))
-        firsts = np.flatnonzero(
-            np.diff(inserted.source[order], prepend=-1) | np.diff(inserted.place[order], prepend=-1)
-        )
-        for rows in np.split(order, firsts[1:]):
-            place, source = int(inserted.place[rows[0]]), int(inserted.source[rows[0]])
-            one = inserted.take(rows)
-            price[rows], quantity[rows] = self._dealt(contracts[source], one)
-            if place != source:
-                price[rows] = self._leg_price(contracts[source], one, price[rows])
+        # A price depends on the family and the delivery only, so all contracts that share both are priced together.
+        sources, source = np.unique(inserted.source, return_inverse=True)
+        groups: dict[tuple[str, Delivery], int] = {}
+        pairs = [(contracts[place].product.family, contracts[place].delivery) for place in sources.tolist()]
+        group = np.array([groups.setdefault(pair, len(groups)) for pair in pairs])[source]
+        order = np.argsort(group, kind="stable")
+        ends = np.cumsum(np.bincount(group))[:-1]
+        for (family, delivery), rows in zip(groups, np.split(order, ends), strict=True):
+            some = inserted.take(rows)
+            price[rows], quantity[rows] = self._dealt(family, delivery, some)
+            legs = np.flatnonzero(some.leg)
+            if len(legs):
+                price[rows[legs]] = self._leg_price(family, delivery, some.take(legs), price[rows[legs]])
         trades = Trades(
             contracts, inserted.place, inserted.time, price, quantity, inserted.venue_number, inserted.serial,
             inserted.leg, inserted.code, inserted.chance,
         )  # fmt: skip
         return trades.take(np.lexsort((inserted.leg > 0, inserted.place, inserted.time)))
 
-    def _dealt(self, contract: SimulatedContract, rows: Inserted) -> tuple[Integers, Integers]:
+    def _dealt(self, family: str, delivery: Delivery, rows: Inserted) -> tuple[Integers, Integers]:
         """At what each trade of a contract was made: the best order of the second before, or a part of it."""
-        family = contract.product.family
         signs, sides = taken(rows)
         terms, away = venue_books.terms(family), venue_books.distances(sides, rows.thousandths)
-        worth = self.worth(family, contract.delivery, before(rows))
+        worth = self.worth(family, delivery, before(rows))
         price = venue_books.prices(worth, terms.ticks[rows.venue_number], signs, away)
         lots = venue_books.sizes(venue_books.first(sides), FAMILIES[family].most)
         lots = 1 + hashing.uniform_below(hashing.rehash(rows.chance, 5), lots)
         return price, lots * terms.lots[rows.venue_number]
 
-    def _leg_price(self, spread: SimulatedContract, rows: Inserted, price: Integers) -> Integers:
+    def _leg_price(self, family: str, spread: Delivery, rows: Inserted, price: Integers) -> Integers:
         """What a leg costs: the second what it is worth, and the first as much more as the spread cost."""
-        family, delivery = spread.product.family, spread.delivery
-        second = Delivery(delivery.sequence, delivery.items[1:], "single")
+        second = Delivery(spread.sequence, spread.items[1:], "single")
         ticks = venue_books.terms(family).ticks[rows.venue_number]
         worth = self.worth(family, second, before(rows)) // ticks * ticks
         return np.where(rows.leg == 1, worth + price, worth)

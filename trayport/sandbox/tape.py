@@ -236,16 +236,11 @@ _ROUTE_NAMES = dict(ROUTES)
 
 def _contracts(trades: Trades, market: int | None, view: View) -> PayloadColumn:
     """The contract of each row; a market's trades name the instrument that they are of."""
-    texts = [
-        nested(
-            contract(
-                product.id if market is None or view.switches.instrument_ids != "null" else None,
-                delivery,
-                universe.market_of(product) if market is None else market,
-            )
-        )
-        for product, delivery in trades.contracts
-    ]
+    texts = {}
+    for place in np.unique(trades.place).tolist():
+        product, delivery = trades.contracts[place]
+        instrument = product.id if market is None or view.switches.instrument_ids != "null" else None
+        texts[place] = nested(contract(instrument, delivery, universe.market_of(product) if market is None else market))
     return PayloadColumn("contract", [texts[place] for place in trades.place.tolist()], "object", CONTRACT_FIELDS)
 
 

@@ -28,7 +28,7 @@ FURTHER = 14_000
 """How many instruments there are beside the real ones, so that look-ups meet the real size."""
 
 
-@frozen
+@frozen(cache_hash=True)
 class Product:
     """An instrument or a market, with what the model needs to know of it."""
 
@@ -42,7 +42,7 @@ class Product:
     """Thousandths of its family's trades."""
 
 
-@frozen
+@frozen(cache_hash=True)
 class Item:
     """One delivery period of a sequence; ``last`` is the last day that it trades."""
 
@@ -54,7 +54,7 @@ class Item:
     last: datetime.date | None
 
 
-@frozen
+@frozen(cache_hash=True)
 class Sequence:
     """A family of delivery periods."""
 
