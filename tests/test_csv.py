@@ -97,7 +97,7 @@ def test_yes_and_no_are_read(cell: str, expected: bool | None) -> None:
 
 @pytest.mark.parametrize("cell", ["2", "-1", "yes", "1.0"])
 def test_nothing_else_is_taken_for_yes_or_no(cell: str) -> None:
-    with pytest.raises(DecodeError, match=f"line 2, aggressorBuy: '{cell}' is no true or false"):
+    with pytest.raises(DecodeError, match=f"line 2, aggressorBuy: '{cell}' is not true or false"):
         decode(flagged(cell), Schema(TRADES), "X")
 
 
@@ -107,7 +107,7 @@ def flagged(cell: str) -> bytes:
 
 def test_an_unknown_column_is_kept_out_and_told_once() -> None:
     body = b"\xef\xbb\xbfprice,colour,dealDate,shape\n1,red,1,round\n2,blue,2,square\n"
-    with pytest.warns(TrayportWarning, match="left out here: colour, shape") as told:
+    with pytest.warns(TrayportWarning, match="are left out: colour, shape") as told:
         frame = decode(body, Schema(LAST_TRADE), "X")
 
     assert (1, ["contract", "price"], [1.0, 2.0]) == (len(told), list(frame), frame["price"].tolist())

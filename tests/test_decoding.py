@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trayport import ContractError, DecodeError
-from trayport.decoding import Ids, Schema, decode, empty, join
+from trayport.decoding import ContractIds, Schema, decode, empty, join
 from trayport.endpoints import ACTIVITY, OHLCV, ORDER_BOOK, SNAPSHOTS, TRADES
 
 PLAIN = Schema(TRADES)
@@ -101,7 +101,7 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(cells: list[tuple[int,
     assert [np.float64(price).tobytes() for _, price, _ in cells] == [
         value.tobytes() for value in frame["price"].to_numpy()
     ]
-    assert [text for _, _, text in cells] == frame["trade_id"].tolist()
+    assert [text or None for _, _, text in cells] == frame["trade_id"].astype(object).replace({pd.NA: None}).tolist()
 
 
 @pytest.mark.parametrize(
@@ -198,16 +198,16 @@ class TestContracts:
         return {**usual, **changes}
 
     def test_each_row_is_named_by_its_ids_and_each_id_looked_up_once(self) -> None:
-        seen: list[Ids] = []
+        seen: list[ContractIds] = []
 
-        def name(ids: Ids) -> str:
+        def name(ids: ContractIds) -> str:
             seen.append(ids)
             return f"M{ids.item_id}"
 
         frame = read([trade(contract=self.contract(item)) for item in (232, 233, 232)], naming=name)
 
         assert ["M232", "M233", "M232"] == frame["contract"].tolist()
-        assert [Ids(10000305, item, None, "single", 10000065) for item in (232, 233)] == seen
+        assert [ContractIds(10000305, item, None, "single", 10000065) for item in (232, 233)] == seen
 
     def test_both_spellings_of_a_spread_are_read(self) -> None:
         rows = [trade(contract=self.contract(1, contractType=kind, secondSequenceItemId=2))
@@ -233,7 +233,7 @@ class TestContracts:
         assert path == caught.value.path
 
     def test_a_name_that_is_refused_is_an_error_with_its_row(self) -> None:
-        def refuse(ids: Ids) -> str:
+        def refuse(ids: ContractIds) -> str:
             raise ContractError("not asked for")
 
         with pytest.raises(DecodeError, match="not asked for") as caught:
@@ -267,7 +267,10 @@ class TestOwnTrades:
         frame = read([self.own(), self.public(tradeId="other", price=1)], Schema(TRADES, include_private=True))
 
         assert [123, 0] == [frame["aggressor_company_id"].iloc[0], frame["initiator_company_id"].iloc[0]]
-        assert ("", "RmMifid") == (frame["initiator_trader_name"].iloc[0], frame["product_classification"].iloc[0])
+        assert (True, "RmMifid") == (
+            frame["initiator_trader_name"].isna().iloc[0],
+            frame["product_classification"].iloc[0],
+        )
         assert frame.filter(regex="^(aggressor|initiator)_(company|trader)").iloc[1].isna().all()
 
     def test_the_anonymous_twin_on_a_venue_with_a_feed_of_its_own_is_marked(self) -> None:
@@ -308,7 +311,7 @@ class TestJoining:
 
     def joined(self, *frames: pd.DataFrame) -> list[tuple[int, str, str]]:
         whole = join(frames, PLAIN, ["b", "a"])
-        return list(zip(whole.index.asi8.tolist(), whole["contract"], whole["trade_id"], strict=True))  # type: ignore[attr-defined]
+        return list(zip(whole.index.asi8.tolist(), whole["contract"], whole["trade_id"].fillna(""), strict=True))  # type: ignore[attr-defined]
 
     def test_rows_are_in_the_order_of_time_then_of_the_contracts_as_asked_then_as_they_came(self) -> None:
         one = self.frame((5, "a", "1"), (3, "a", "2"), (5, "b", "3"))
@@ -385,7 +388,7 @@ class TestOtherAnswers:
     )
     def test_empty_candles_are_gaps_where_they_were_asked_for(self, nothing: dict[str, Any]) -> None:
         body = [{"fromTimestamp": 0, "toTimestamp": 60 * 10**9, **nothing}]
-        frame = read(body, Schema(OHLCV, sparse=True))
+        frame = read(body, Schema(OHLCV, include_empty=True))
 
         assert frame[["open", "high", "low", "close"]].isna().all(axis=None)
         assert [0.0] == frame["volume"].tolist()

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trayport import DecodeError
-from trayport.decoding import STRING, Limits, Naming, Rows, Schema, decode, read
-from trayport.decoding.slices import Text
+from trayport.decoding import STRING, MemoryLimits, Naming, Rows, Schema, decode, read
+from trayport.decoding.slices import JsonSlicer
 from trayport.endpoints import (
     ACTIVITY,
     LAST_TRADE,
@@ -172,7 +172,7 @@ def series(cells: list[Any], column: Column) -> Any:
         moments = [pd.NaT if each is None else pd.Timestamp(each, unit="ns", tz="UTC") for each in cells]
         return pd.array(moments, dtype="datetime64[ns, UTC]")
     if column.dtype == "string":
-        return pd.array([each if each is None else str(each) for each in cells], dtype=STRING)
+        return pd.array([None if each in (None, "") else str(each) for each in cells], dtype=STRING)
     if column.dtype == "float64":
         return pd.Series([float("nan") if each is None else float(each) for each in cells], dtype="float64").array
     return pd.array([pd.NA if each is None else each for each in cells], dtype=column.dtype)
@@ -223,7 +223,7 @@ def test_frames_of_some_rows_are_the_frame_of_all(steps: list[int], most: int, c
     ]
     text, schema = json.dumps(body).encode(), schema_of(TRADES)
     naming: Any = lambda ids: f"M{ids.item_id}"  # noqa: E731
-    rows = rows_of(pieces(text, 64), schema, naming, size=size, limits=Limits(most, cells))
+    rows = rows_of(pieces(text, 64), schema, naming, size=size, limits=MemoryLimits(most, cells))
     frames = list(rows.frames(naming))
 
     pd.testing.assert_frame_equal(decode(text, schema, naming), pd.concat(frames))
@@ -236,7 +236,7 @@ def test_frames_of_some_rows_are_the_frame_of_all(steps: list[int], most: int, c
 
 def test_rows_that_are_in_no_order_come_in_one_frame_wherever_they_wait() -> None:
     text = json.dumps([{"price": 1.5, "dealDate": 100 - number} for number in range(100)]).encode()
-    limits = Limits(rows=10, cells=100)
+    limits = MemoryLimits(frame_rows=10, packed_bytes=100)
     [frame] = rows_of(pieces(text, 64), Schema(LAST_TRADE), "X", size=100, limits=limits).frames("X")
 
     pd.testing.assert_frame_equal(decode(text, Schema(LAST_TRADE), "X"), frame)
@@ -251,15 +251,15 @@ def lasts(count: int) -> bytes:
 
 @given(st.integers(1, 500), st.integers(1, 400), st.integers(1, 100))
 def test_no_more_is_held_than_two_slices_and_a_piece(count: int, size: int, piece: int) -> None:
-    text = Text.of(pieces(lasts(count), piece), size)
+    slicer = JsonSlicer(pieces(lasts(count), piece), size)
     read: list[bytes] = []
     held: list[int] = []
 
     def take(slice_: bytes) -> None:
         read.append(slice_)
-        held.append(len(text.held))
+        held.append(len(slicer.buffer))
 
-    text.each(take)
+    slicer.feed_to(take)
 
     assert list(range(count)) == [row["dealDate"] for slice_ in read for row in json.loads(slice_)]
     longest = len('{"price": 1.5, "dealDate": 500}, {"price":')  # an element, and what shows that another one begins
@@ -405,7 +405,7 @@ FORKED = """
 import os, sys
 import pyarrow as pa
 from trayport import QueryError
-from trayport.decoding import Limits, Schema, read
+from trayport.decoding import MemoryLimits, Schema, read
 from trayport.endpoints import LAST_TRADE
 
 text = b"[" + b",".join(b'{"price":1.5,"dealDate":%d}' % number for number in range(500)) + b"]"
@@ -416,7 +416,7 @@ def forking():
             sys.exit()  # as a child does that leaves the parent's answers alone
         yield text[at : at + 100]
 
-rows = read(forking(), Schema(LAST_TRADE), needs_contract_column=False, limits=Limits(50, 0), size=500)
+rows = read(forking(), Schema(LAST_TRADE), needs_contract_column=False, limits=MemoryLimits(50, 0), size=500)
 frames = rows.frames("X")
 count = len(next(frames))
 child = os.fork()
@@ -435,19 +435,19 @@ print(count + sum(map(len, frames)))
 def test_what_a_forked_child_does_changes_nothing_of_what_waits_on_disk() -> None:
     done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
 
-    told = "a stream cannot be continued in a forked process: ask for it there"
+    told = "a stream cannot continue in a forked process; run the query in the child process"
     assert [told, "500"] == done.stdout.splitlines(), done.stderr
 
 
 FULL = """
 import resource
-from trayport.decoding import Limits, Schema, read
+from trayport.decoding import MemoryLimits, Schema, read
 from trayport.endpoints import LAST_TRADE
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 text = b"[" + b",".join(b'{"price":1.5,"dealDate":%d}' % number for number in range(5000)) + b"]"
 try:
-    read([text], Schema(LAST_TRADE), needs_contract_column=False, limits=Limits(50, 0), size=500)
+    read([text], Schema(LAST_TRADE), needs_contract_column=False, limits=MemoryLimits(50, 0), size=500)
 except OSError as error:
     print(error)
 """
@@ -457,6 +457,6 @@ except OSError as error:
 def test_a_disk_without_room_is_told_with_its_folder_and_what_waits_there() -> None:
     done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, timeout=60)
 
-    assert "a long answer waits here; make room, or set TMPDIR" in done.stdout
+    assert "rows of a long response are kept in a temporary file here; free some space, or set TMPDIR" in done.stdout
     assert tempfile.gettempdir() in done.stdout
     assert "" == done.stderr

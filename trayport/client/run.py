@@ -18,7 +18,7 @@ from .._parallel import deadline_after
 from .._version import __version__
 from ..config import Config
 from ..contracts import Contract, Front, Instrument, Market
-from ..decoding import Ids, Limits
+from ..decoding import ContractIds, MemoryLimits
 from ..errors import ConfigError, ContractError, Failure, Interrupted, NotFound, PartialDataError, TrayportError
 from ..fetching import Outcome, PieceFetcher, in_order, outcomes, schema_of
 from ..planner import Piece, Plan
@@ -188,7 +188,7 @@ class Run:
         except TrayportError as error:
             yield Outcome(first, self.plan.pieces[first], error=error)
             return
-        limits = Limits(_STREAM_ROWS, _STREAM_BYTES // self.config.workers)
+        limits = MemoryLimits(_STREAM_ROWS, _STREAM_BYTES // self.config.workers)
 
         def fetch(piece: Piece, cancel: threading.Event) -> Iterator[pd.DataFrame]:
             return fetcher.frames(piece, cancel, limits)
@@ -206,7 +206,7 @@ class Run:
             session, self.plan.query, partial(self._name, catalogue), self._order, bulk=len(self.plan) > 1
         )
 
-    def _name(self, catalogue: Catalogue, piece: Piece, ids: Ids) -> str:
+    def _name(self, catalogue: Catalogue, piece: Piece, ids: ContractIds) -> str:
         """Return the name of a contract that only the response identifies."""
         product = piece.product
         if product is None:

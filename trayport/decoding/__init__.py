@@ -1,31 +1,32 @@
-"""From an answer's bytes to a frame with exactly the endpoint's dtypes.
+"""From the bytes of a response to Arrow tables and to frames, with exactly the endpoint's columns.
 
-No network and no look-ups; only what is too long for memory waits in a temporary file.
+This room uses no network and looks nothing up. Only rows that exceed a memory limit wait in a temporary file.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
 
 import pandas as pd
 
 from . import csv, json
-from .cells import STRING
+from .arrow import arrow_schema
+from .columns import STRING, ContractIds, Naming, Schema, TimeCheck
 from .frames import blank, empty, join
-from .rows import Limits, Rows
-from .schema import Check, Ids, Naming, Schema
-from .slices import SIZE, pieces_of
+from .rows import MemoryLimits, Rows
+from .slices import SLICE_SIZE
 
 __all__ = [
     "STRING",
-    "Check",
-    "Ids",
-    "Limits",
+    "ContractIds",
+    "MemoryLimits",
     "Naming",
     "Rows",
     "Schema",
+    "TimeCheck",
+    "arrow_schema",
     "blank",
     "decode",
     "empty",
@@ -34,9 +35,11 @@ __all__ = [
 ]
 
 
-def decode(payload: bytes, schema: Schema, naming: Naming, size: int = SIZE) -> pd.DataFrame:
-    """The rows of ``payload``, JSON or CSV, in its order, as a frame of ``schema``; see ``read``."""
-    return read(pieces_of(payload, size), schema, needs_contract_column=callable(naming), size=size).frame(naming)
+def decode(body: bytes, schema: Schema, naming: Naming, size: int = SLICE_SIZE) -> pd.DataFrame:
+    """Return the rows of ``body``, JSON or CSV, in its order, as a frame of ``schema``; see ``read``."""
+    view = memoryview(body)
+    pieces = (view[start : start + size] for start in range(0, len(view), size))
+    return read(pieces, schema, needs_contract_column=callable(naming), size=size).frame(naming)
 
 
 def read(
@@ -44,33 +47,55 @@ def read(
     schema: Schema,
     *,
     needs_contract_column: bool,
-    check: Check = lambda times: None,
-    limits: Limits | None = None,
-    size: int = SIZE,
+    check: TimeCheck = lambda times: None,
+    limits: MemoryLimits | None = None,
+    empty_is_valid: bool = False,
+    size: int = SLICE_SIZE,
 ) -> Rows:
-    """The rows of an answer, JSON or CSV, while its ``pieces`` come.
+    """Read a response, JSON or CSV, while it arrives.
 
-    JSON is read in slices of about ``size`` bytes, and no more of it than two of them is held. No other thread waits
-    longer than one slice takes. ``needs_contract_column`` asks which contract each row says that it is of. ``check`` is
-    shown the times of the answer's elements, those without a row too. Raises ``DecodeError`` with the place that is not
-    what the guide promises.
+    Parameters
+    ----------
+    pieces : iterable of bytes or memoryview
+        The body, in pieces of any size.
+    schema : Schema
+        The columns to read.
+    needs_contract_column : bool
+        True if each row holds a ``contract`` object that identifies its contract.
+    check : function, optional
+        Receives the times of the response's elements, slice after slice, including elements without rows, and raises
+        to refuse them.
+    limits : MemoryLimits, optional
+        Bounds for the packed rows in memory and for the rows of one frame; none by default.
+    empty_is_valid : bool, default False
+        True if a body without a byte is a response without rows, as it can be in CSV.
+    size : int, default 524288
+        Slice size of JSON in bytes. At most two slices are buffered; no other thread waits longer than one slice takes.
+
+    Returns
+    -------
+    Rows
+        The rows in the order of the response, to be made into frames or an Arrow table.
+
+    Raises
+    ------
+    DecodeError
+        The response is not as the guide describes it; ``path`` is the place.
     """
-    rows = Rows(schema, limits or Limits())
-    head, whole = _begun(iter(pieces))
-    try:
-        if csv.looks_like(head):
-            csv.read(b"".join(whole), rows, check)
-        else:
-            json.read(whole, rows, check, needs_contract_column=needs_contract_column, size=size)
-    except BaseException:
-        rows.close()  # an error may be kept for long
-        raise
-    return rows
-
-
-def _begun(pieces: Iterator[bytes | memoryview]) -> tuple[bytes, Iterator[bytes | memoryview]]:
-    """So much of the beginning that its format shows, and all of it."""
-    head = b""
+    rows = Rows(schema, limits or MemoryLimits())
+    pieces = iter(pieces)
+    head = b""  # enough to detect the format: more than a BOM and white space
     while len(head.strip()) <= len(codecs.BOM_UTF8) and (piece := next(pieces, None)) is not None:
         head += piece
-    return head, chain([head], pieces)
+    body = chain([head], pieces)
+    try:
+        if empty_is_valid and not head.removeprefix(codecs.BOM_UTF8).strip():
+            rows.add({})
+        elif csv.looks_like_csv(head):
+            csv.read(b"".join(body), rows, check)
+        else:
+            json.read(body, rows, check, needs_contract_column=needs_contract_column, size=size)
+    except BaseException:
+        rows.close()  # an error, and with it its traceback and the rows, may be kept for long
+        raise
+    return rows

@@ -1,98 +1,140 @@
-"""The packed rows of an answer on their way to frames: in memory, and beyond so many bytes in a file of their own."""
+"""The rows of one response: packed while they are read, in memory or in a file, then made into frames or a table."""
 
 from __future__ import annotations
 
-import errno
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
-from weakref import finalize
+from functools import reduce
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from attrs import define, field, frozen
 
-from ..errors import ContractError, DecodeError, QueryError
+from ..contracts import Contract
+from ..endpoints import DType
+from ..errors import ContractError, DecodeError
 from ..wire import kind_of
-from .frames import framed
-from .schema import Ids, Naming, Schema, Table
+from .arrow import ID_COLUMNS, to_table
+from .columns import ARROW_TYPES, ContractIds, Naming, PackedColumns, Schema, by_code
+from .frames import to_frame
+from .own_trades import mark_public_copies
+from .spill import SpillFile
 
-__all__ = ["Limits", "Rows"]
+__all__ = ["MemoryLimits", "Rows"]
 
-# The columns of a batch that are none of the frame: which contract a row says, and whether it is one's own.
-_NUMBER, _OWN = "#contract", "#own"
+T = TypeVar("T")
+
+# Columns of a batch that are not columns of the frame: the code of the row's contract.
+_CODE = "#contract"
 
 
 @frozen
-class Limits:
-    """How much of an answer is in memory at once."""
+class MemoryLimits:
+    """Upper bounds for the part of a response that is in memory at once."""
 
-    rows: float = math.inf
-    """Of a frame, but for those of one time, which are not parted."""
-    cells: float = math.inf
-    """Bytes of packed cells that wait to be frames; what is more waits on disk."""
+    frame_rows: float = math.inf
+    """Rows of one frame; rows of one time are never split, so that a frame may be longer."""
+    packed_bytes: float = math.inf
+    """Bytes of packed rows that wait in memory; further rows wait in a temporary file."""
 
 
 @define(eq=False)
 class Rows:
-    """All rows of one answer, in its order."""
+    """All rows of one response, in its order."""
 
     schema: Schema
-    limits: Limits = field(factory=Limits)
+    limits: MemoryLimits = field(factory=MemoryLimits)
     length: int = field(default=0, init=False)
-    _ordered: bool = field(default=True, init=False)
+    _is_ordered: bool = field(default=True, init=False)
     _latest: int | None = field(default=None, init=False)
-    _distinct: list[tuple[Any, str]] = field(factory=list, init=False)
-    """Each contract that is told, and the path of the first row that tells it."""
+    _contracts: list[tuple[Any, str]] = field(factory=list, init=False)
+    """Each distinct contract object, by its code, and the path of the first row that holds it."""
     _batches: list[pa.RecordBatch] = field(factory=list, init=False)
     _bytes: int = field(default=0, init=False)
-    _file: _File | None = field(default=None, init=False)
+    _file: SpillFile | None = field(default=None, init=False)
 
-    def add(self, cells: Mapping[str, pa.Array], numbers: pa.Array | None = None, own: pa.Array | None = None) -> None:
-        """Rows by column; ``numbers`` says which of the contracts each of them is of, in the order of ``meet``."""
-        extra = {name: column for name, column in ((_NUMBER, numbers), (_OWN, own)) if column is not None}
-        columns = {**cells, **extra}
+    # --- collecting ----------------------------------------------------------------------------------------------
+
+    def add(self, cells: Mapping[str, pa.Array], codes: pa.Array | None = None) -> None:
+        """Append rows, given by column; ``codes`` number their contracts in the order of ``add_contract``."""
+        columns = {**cells, _CODE: codes} if codes is not None else cells
         batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-        self._look_at(cells)
+        times = cells["timestamp"].to_numpy() if "timestamp" in cells else None
+        if times is None:
+            self._is_ordered = False
+        elif len(times):
+            later = self._latest is None or self._latest <= times[0]
+            self._is_ordered = self._is_ordered and bool(later and (times[1:] >= times[:-1]).all())
+            self._latest = int(times[-1])
         self.length += batch.num_rows
         self._bytes += batch.nbytes
-        if self._bytes <= self.limits.cells:
+        if self._bytes <= self.limits.packed_bytes:
             self._batches.append(batch)
             return
-        self._file = self._file or _File()
+        self._file = self._file or SpillFile()
         self._file.write(batch)
 
-    def meet(self, contract: Any, path: str) -> None:
-        """Another contract, as the row at ``path`` tells it."""
-        self._distinct.append((contract, path))
-
-    def frame(self, naming: Naming) -> pd.DataFrame:
-        """All of them; only once, since what they were packed in is used up."""
-        names = self._names(naming)
-        return framed(self._table(list(self._stored())), self.schema, names)
-
-    def frames(self, naming: Naming) -> Iterator[pd.DataFrame]:
-        """The same in frames of so many rows as the limits allow, cut between two times.
-
-        Rows that are in no order come in one. Whatever may be wrong with them is raised before the first.
-        """
-        names = self._names(naming)
-        return (framed(self._table(batches), self.schema, names) for batches in self._parts())
-
-    # --- where they wait -----------------------------------------------------------------------------------------
+    def add_contract(self, contract: Any, path: str) -> None:
+        """Append a contract object that the row at ``path`` is the first to hold."""
+        self._contracts.append((contract, path))
 
     def close(self) -> None:
-        """Let go of what waits."""
+        """Release the rows."""
         self._batches.clear()
         if self._file is not None:
             self._file.close()
 
+    # --- handing over --------------------------------------------------------------------------------------------
+
+    def frame(self, naming: Naming) -> pd.DataFrame:
+        """Return all rows as a frame; only once, since the packed rows are released on the way."""
+        return to_frame(self._named(list(self._stored()), self._names(naming)), self.schema)
+
+    def frames(self, naming: Naming) -> Iterator[pd.DataFrame]:
+        """Return an iterator of frames of at most the permitted number of rows, split between two times.
+
+        Rows that are not ordered by time come in one frame. Errors in the rows are raised before the first frame.
+        """
+        names = self._names(naming)
+        return (to_frame(self._named(batches, names), self.schema) for batches in self._parts())
+
+    def table(self, contract: Contract | Callable[[ContractIds], Contract] | None = None) -> pa.Table:
+        """Return all rows as an Arrow table with the ids of their contracts beside the names; only once.
+
+        Parameters
+        ----------
+        contract : Contract or function, optional
+            The contract of every row; or, for a response with the ids of several contracts, a function that returns
+            the contract for the ids in a row. None for counts, where ids are columns of the response.
+
+        Returns
+        -------
+        pyarrow.Table
+            The columns of ``arrow_schema``, with the rows in the order of the response. No value passes through
+            pandas, and none is copied where Arrow permits it.
+        """
+        contracts = self._by_code(contract) if callable(contract) else [contract] if contract else []
+        batches = list(self._stored())
+        codes = _column(batches, _CODE)
+        packed = self._named(batches, [each.label for each in contracts])
+        if self.schema.endpoint.per_contract:
+            ids: dict[str, list[Any]] = {
+                "product_kind": [each.product.kind for each in contracts],
+                "product_id": [each.product.id for each in contracts],
+                "sequence_id": [each.sequence_id for each in contracts],
+                "item_id": [each.item_id for each in contracts],
+                "second_item_id": [each.second_item_id for each in contracts],
+                "contract_kind": [each.kind for each in contracts],
+            }
+            for name, dtype in ID_COLUMNS.items():
+                packed.cells[name] = by_code(ids[name], dtype, codes, packed.length)
+        return to_table(packed, self.schema)
+
     def _stored(self) -> Iterator[pa.RecordBatch]:
-        """What waits, each batch once."""
+        """Yield each batch once, and release it."""
         batches, self._batches = self._batches[::-1], []
         while batches:
             yield batches.pop()
@@ -101,124 +143,81 @@ class Rows:
             self._file.close()
 
     def _parts(self) -> Iterator[list[pa.RecordBatch]]:
-        """Neighbours, as many as a frame may hold."""
-        if not self._ordered or self.length <= self.limits.rows:
+        """Yield neighbouring batches, as many as one frame may hold."""
+        if not self._is_ordered or self.length <= self.limits.frame_rows:
             yield list(self._stored())
             return
         part: list[pa.RecordBatch] = []
         count, latest = 0, None
         for batch in filter(len, self._stored()):
-            times = batch.column(self._time).to_numpy()
-            cut = int(np.searchsorted(times, times[-1]))  # others of the last time may follow
+            times = batch.column("timestamp").to_numpy()
+            cut = int(np.searchsorted(times, times[-1]))  # the next batch may hold more rows of the last time
             part.append(batch)
             count += batch.num_rows
-            if count >= self.limits.rows and (cut or latest not in (None, times[0])):
+            if count >= self.limits.frame_rows and (cut or latest not in (None, times[0])):
                 part[-1] = batch.slice(0, cut)
                 yield part
                 part, count = [batch.slice(cut)], batch.num_rows - cut
             latest = times[-1]
         yield part
 
-    # --- what they are -------------------------------------------------------------------------------------------
+    # --- columns -------------------------------------------------------------------------------------------------
 
-    @property
-    def _time(self) -> str:
-        return next((column.name for column in self.schema.columns if column.dtype == "time"), "")
-
-    def _look_at(self, cells: Mapping[str, pa.Array]) -> None:
-        """Are they in the order of time, as far as is seen?"""
-        if self._time not in cells:
-            self._ordered = False
-            return
-        times = cells[self._time].to_numpy()
-        if len(times):
-            later = self._latest is None or self._latest <= times[0]
-            self._ordered = self._ordered and bool(later and (times[1:] >= times[:-1]).all())
-            self._latest = int(times[-1])
-
-    def _table(self, batches: list[pa.RecordBatch]) -> Table:
-        """The batches by column, of which nothing else is kept: a column is let go of when it is in the frame."""
-        columns = {name: [batch.column(name) for batch in batches] for name in batches[0].schema.names}
-        length = sum(batch.num_rows for batch in batches)
+    def _named(self, batches: list[pa.RecordBatch], names: Sequence[str]) -> PackedColumns:
+        """Return the batches by column, completed by the columns that no response holds; the batches are released."""
+        layout, length = self.schema.layout, sum(batch.num_rows for batch in batches)
+        codes = _column(batches, _CODE)
+        cells = {name: chunks for name in layout if (chunks := _column(batches, name))}
         batches.clear()
-        return Table(length, columns, columns.pop(_NUMBER, ()), columns.pop(_OWN, ()))
+        if "contract" in layout:
+            cells["contract"] = by_code(names or [""], "string", codes, length)
+        if "public_copy" in layout and length:
+            cells["public_copy"] = [mark_public_copies(cells)]
+        if self.schema.endpoint.zero_when_empty:
+            self._clear_empty_candles(cells, length)
+        return PackedColumns(length, cells)
 
-    def _names(self, naming: Naming) -> str | Sequence[str]:
-        """What each row is named: the same, or by the number of its contract."""
-        if isinstance(naming, str):
-            return naming
-        known: dict[Ids, str] = {}
-        return [self._name(contract, path, naming, known) for contract, path in self._distinct]
+    def _clear_empty_candles(self, cells: dict[str, list[pa.Array]], length: int) -> None:
+        """Set the volume of candles without a trade to 0 and all else to gaps; the guide leaves these values open."""
 
-    def _name(self, contract: Any, path: str, naming: Callable[[Ids], str], known: dict[Ids, str]) -> str:
-        try:
-            ids = _ids(contract)
-            return known.get(ids) or known.setdefault(ids, naming(ids))
-        except ContractError as error:
-            raise DecodeError(self.schema.endpoint.name, f"{path}.contract", str(error)) from None
+        def column(name: str, dtype: DType) -> pa.ChunkedArray:
+            return pa.chunked_array(cells.get(name) or [pa.nulls(length, ARROW_TYPES[dtype])])
 
+        volume = self.schema.endpoint.zero_when_empty
+        numbers = [each for each in self.schema.columns if each.dtype == "float64"]
+        has_no_number = reduce(
+            pc.and_, [pc.is_null(column(each.name, "float64"), nan_is_null=True) for each in numbers]
+        )
+        is_empty = pc.or_(has_no_number, pc.fill_null(pc.equal(column(volume, "float64"), 0), False))
+        if not pc.any(is_empty).as_py():
+            return
+        times = [each for each in self.schema.columns if each.dtype == "moment" and each.group == "optional"]
+        for each in (*numbers, *times):
+            value = pa.scalar(0 if each.name == volume else None, ARROW_TYPES[each.dtype])
+            cells[each.name] = pc.if_else(is_empty, value, column(each.name, each.dtype)).chunks
 
-@define(eq=False)
-class _File:
-    """Batches in a temporary file, which is gone with its process.
+    def _names(self, naming: Naming) -> Sequence[str]:
+        return [naming] if isinstance(naming, str) else self._by_code(naming)
 
-    Nothing is buffered and each batch has its place: what a forked child does with its copy changes nothing here.
-    """
-
-    _raw: Any = field(init=False)
-    _process: int = field(factory=os.getpid, init=False)
-    _schema: pa.Schema | None = field(default=None, init=False)
-    _sizes: list[int] = field(factory=list, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        with _told():
-            self._raw = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # open for as long as these rows
-        finalize(self, self._raw.close).atexit = False
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        self._schema, packed = batch.schema, batch.serialize()
-        self._sizes.append(packed.size)
-        left = memoryview(packed)
-        with _told():
-            while left:
-                left = left[self._raw.write(left) :]
-
-    def read(self) -> Iterator[pa.RecordBatch]:
-        at = 0
-        for size in self._sizes:
-            if os.getpid() != self._process:
-                raise QueryError("a stream cannot be continued in a forked process: ask for it there")
-            with _told():
-                packed = self._read(at, size)
-            yield pa.ipc.read_record_batch(pa.py_buffer(packed), self._schema)
-            at += size
-
-    def _read(self, at: int, size: int) -> bytearray:
-        self._raw.seek(at)
-        packed, have = bytearray(size), 0
-        while have < size:
-            more = self._raw.readinto(memoryview(packed)[have:])
-            if not more:
-                raise OSError(errno.EIO, "it is shorter than what was written")
-            have += more
-        return packed
-
-    def close(self) -> None:
-        self._raw.close()
+    def _by_code(self, resolve: Callable[[ContractIds], T]) -> list[T]:
+        """Return the value of ``resolve`` for each distinct contract; equal ids are resolved once."""
+        resolved: dict[ContractIds, T] = {}
+        values = []
+        for contract, path in self._contracts:
+            try:
+                kind = kind_of(contract.contract_type)
+                second = None if kind == "single" else contract.second_item_id
+                ids = ContractIds(
+                    contract.sequence_id, contract.item_id, second, kind, contract.market_id, contract.instrument_id
+                )
+                if ids not in resolved:
+                    resolved[ids] = resolve(ids)
+            except ContractError as error:
+                raise DecodeError(self.schema.endpoint.name, f"{path}.contract", str(error)) from None
+            values.append(resolved[ids])
+        return values
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Say what the file is for, where it fails."""
-    try:
-        yield
-    except OSError as error:
-        why = f"{error.strerror}: a long answer waits here; make room, or set TMPDIR (Windows: TEMP) to another folder"
-        folder = tempfile.gettempdir()
-        raise OSError(error.errno, why, folder) from None
-
-
-def _ids(contract: Any) -> Ids:
-    kind = kind_of(contract.contract_type)
-    second = None if kind == "single" else contract.second_item_id
-    return Ids(contract.sequence_id, contract.item_id, second, kind, contract.market_id, contract.instrument_id)
+def _column(batches: Sequence[pa.RecordBatch], name: str) -> list[pa.Array]:
+    """Return the arrays of one column; all batches have the same columns."""
+    return [batch.column(name) for batch in batches] if batches and name in batches[0].schema.names else []

@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 
 from .. import decoding
 from .._time import SECOND
-from ..decoding import Ids, Limits, Naming, Rows, Schema
+from ..decoding import ContractIds, MemoryLimits, Naming, Rows, Schema
 from ..endpoints import ACTIVITY
 from ..errors import ContractError, DecodeError
 from ..hooks import new_id
@@ -58,12 +58,12 @@ class PieceFetcher:
 
     session: Session
     query: Query
-    name_of: Callable[[Piece, Ids], str]
+    name_of: Callable[[Piece, ContractIds], str]
     order: Callable[[], Sequence[str]]
     bulk: bool = False
 
     def rows(
-        self, piece: Piece, cancel: threading.Event, convert: Callable[[Rows], T], limits: Limits | None = None
+        self, piece: Piece, cancel: threading.Event, convert: Callable[[Rows], T], limits: MemoryLimits | None = None
     ) -> T:
         """Return ``convert(rows)`` for the decoded rows of one piece, in the order of the response.
 
@@ -77,8 +77,8 @@ class PieceFetcher:
             Ends the request when it is set.
         convert : callable
             What is made of the rows in the thread of the caller. Its ``DecodeError`` gets the id of the request.
-        limits : Limits, default none
-            Limits for the rows held in memory.
+        limits : MemoryLimits, default none
+            MemoryLimits for the rows held in memory.
 
         Raises
         ------
@@ -93,7 +93,12 @@ class PieceFetcher:
         def read(chunks: Iterable[bytes]) -> Rows:
             check = _TimeCheck(piece, self.query)
             return decoding.read(
-                chunks, schema, needs_contract_column=_needs_contract_column(piece, schema), check=check, limits=limits
+                chunks,
+                schema,
+                needs_contract_column=_needs_contract_column(piece, schema),
+                check=check,
+                limits=limits,
+                empty_is_valid=piece.request.csv,
             )
 
         try:
@@ -108,7 +113,7 @@ class PieceFetcher:
             return self.rows(piece, cancel, lambda rows: rows.frame(""))
         return self.rows(piece, cancel, lambda rows: self._finished(rows.frame(self._naming(piece)), piece))
 
-    def frames(self, piece: Piece, cancel: threading.Event, limits: Limits) -> Iterator[pd.DataFrame]:
+    def frames(self, piece: Piece, cancel: threading.Event, limits: MemoryLimits) -> Iterator[pd.DataFrame]:
         """Return the same rows as an iterator of frames within ``limits``.
 
         The whole response has arrived and is decoded when this returns. Frames are made when they are taken: until
@@ -127,7 +132,7 @@ class PieceFetcher:
             return lambda ids: self.name_of(piece, ids)
         names = {(c.sequence_id, c.item_id, c.second_item_id, c.kind): c.label for c in piece.contracts}
 
-        def requested_name(ids: Ids) -> str:
+        def requested_name(ids: ContractIds) -> str:
             name = names.get((ids.sequence_id, ids.item_id, ids.second_item_id, ids.kind))
             if name is None:
                 raise ContractError(f"{ids} was not asked for")
