@@ -22,7 +22,7 @@ def breaker(clock: Clock) -> Breaker:
 
 def fail(breaker: Breaker, *keys: str) -> None:
     for key in keys:
-        breaker.failed(key)
+        breaker.record_failure(key)
 
 
 def test_it_opens_when_so_many_different_requests_failed_in_a_row(breaker: Breaker) -> None:
@@ -41,7 +41,7 @@ def test_one_request_that_always_fails_cannot_open_it(breaker: Breaker) -> None:
 
 def test_a_success_between_starts_the_count_anew(breaker: Breaker) -> None:
     fail(breaker, "a", "b")
-    breaker.succeeded()
+    breaker.record_success()
     fail(breaker, "c", "d")
 
     assert breaker.is_open is False
@@ -68,7 +68,7 @@ def test_it_is_half_open_from_the_end_of_the_cooldown_until_the_probe_is_back(br
     seen.append(breaker.state)
     clock.now += 30
     breaker.admit()
-    breaker.succeeded()
+    breaker.record_success()
 
     assert ["closed", "open", "half-open", "half-open", "open", "closed"] == [*seen, breaker.state]
 
@@ -77,7 +77,7 @@ def test_a_probe_that_succeeds_closes_it(breaker: Breaker, clock: Clock) -> None
     fail(breaker, "a", "b", "c")
     clock.now += 30
     breaker.admit()
-    breaker.succeeded()
+    breaker.record_success()
 
     assert (0.0, 0.0) == (breaker.admit(), breaker.admit())
 
@@ -96,26 +96,26 @@ def test_a_probe_that_gave_up_leaves_the_try_to_one_other(breaker: Breaker, cloc
     fail(breaker, "a", "b", "c")
     clock.now += 30
     breaker.admit()
-    breaker.gave_up()
+    breaker.record_abandoned()
 
     assert (0.0, 30.0) == (breaker.admit(), breaker.admit())
 
 
 def test_only_the_probe_can_leave_its_try_to_others(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, "a", "b", "c")
-    breaker.gave_up()  # let through while it was closed, and stopped since
+    breaker.record_abandoned()  # let through while it was closed, and stopped since
     assert 30.0 == breaker.retry_in()
 
     clock.now += 30
     with ThreadPoolExecutor(1) as another:
         another.submit(breaker.admit).result()
-    breaker.gave_up()
+    breaker.record_abandoned()
     assert 30.0 == breaker.retry_in()
 
 
 def test_giving_up_is_no_failure(breaker: Breaker) -> None:
     fail(breaker, "a", "b")
-    breaker.gave_up()
+    breaker.record_abandoned()
 
     assert (False, 0.0) == (breaker.is_open, breaker.admit())
 
@@ -124,7 +124,7 @@ def test_the_failures_before_a_success_are_forgotten_with_it(breaker: Breaker, c
     fail(breaker, "a", "b", "c")
     clock.now += 30
     breaker.admit()
-    breaker.succeeded()
+    breaker.record_success()
     fail(breaker, "d", "e")
 
     assert breaker.is_open is False

@@ -28,7 +28,7 @@ def test_it_stands_still_while_it_is_held() -> None:
     deadline.pause()
     clock.now += 100
     assert 6.0 == deadline.left
-    deadline.go_on()
+    deadline.resume()
     clock.now += 5
     assert 1.0 == deadline.left
     clock.now += 5

@@ -109,10 +109,6 @@ def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
 # Imports past a door that are not mended yet.
 KNOWN = {
     ("cli", "metrics.prometheus"),
-    ("diagnosis", "transport.answer"),
-    ("diagnosis", "transport.connections"),
-    ("diagnosis", "transport.faults"),
-    ("diagnosis", "transport.trust"),
     ("refdata", "contracts.symbology"),
 }
 

@@ -99,7 +99,7 @@ class TestIds:
         made = bench(http(503), attempts=1)
         fail(made, 5)
         with pytest.raises(CircuitOpen) as caught:
-            made.session.ready(ASK)
+            made.session.raise_if_open(ASK)
 
         assert "" == caught.value.request_id
         assert "X-Request-ID" not in str(caught.value)
@@ -156,7 +156,7 @@ class TestEvents:
         assert Counts(requests=1, attempts=1, failed=1) == made.session.status().counts
 
     def test_an_answer_that_is_given_up_half_way_is_told_too(self, bench: MakeBench) -> None:
-        stop = threading.Event()
+        stop = CancelToken()
 
         def slowly(connection: socket.socket, head: str) -> None:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[")

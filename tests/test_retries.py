@@ -9,6 +9,7 @@ import time
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.bench import ASK
 
 from trayport import (
     APIError,
@@ -20,19 +21,19 @@ from trayport import (
     ServerError,
     TrayportError,
 )
-from trayport.transport.retries import Trial, asked_wait, policy
+from trayport.transport.call import Call, RetryPolicy, parse_retry_after
 
 
-def trial(**settings: float) -> Trial:
+def trial(**settings: float) -> Call:
     """A trial whose jitter always takes the whole bound."""
     config = Config(**settings)  # type: ignore[arg-type]
-    return Trial(policy(config, jitter=lambda: 1.0), config.retry_budget, config.backoff_cap)
+    return Call(ASK, config, policy=RetryPolicy.of(config, jitter=lambda: 1.0))
 
 
 def waits(error: TrayportError, header: str | None = None, **settings: float) -> list[float]:
     """Every wait until the error is final."""
     attempts, found = trial(**settings), []
-    while (seconds := attempts.wait_after(error, header)) is not None:
+    while (seconds := attempts.wait_before_retry(error, header)) is not None:
         found.append(seconds)
     return found
 
@@ -85,19 +86,19 @@ def test_a_403_is_given_three_growing_waits() -> None:
 
 @pytest.mark.parametrize("used, waits", [(0.0, [15.0]), (0.099, [15.0]), (0.1, [15.0, 30.0, 30.0])])
 def test_a_403_of_a_key_that_was_hardly_used_is_given_one(used: float, waits: list[float]) -> None:
-    attempts, found = Trial(policy(Config()), 180.0, 30.0, lambda: used), []
-    while (seconds := attempts.wait_after(RateLimited("trades", 403), None)) is not None:
+    attempts, found = Call(ASK, Config(), key_usage=lambda: used), []
+    while (seconds := attempts.wait_before_retry(RateLimited("trades", 403), None)) is not None:
         found.append(seconds)
 
-    assert (waits, used < 0.1) == (found, attempts.is_refused)
+    assert (waits, used < 0.1) == (found, attempts.is_not_entitled)
 
 
 def test_the_first_403_decides_since_waiting_empties_the_minute() -> None:
     shares = iter([0.5, 0.0, 0.0, 0.0])
-    attempts = Trial(policy(Config()), 180.0, 30.0, lambda: next(shares))
+    attempts = Call(ASK, Config(), key_usage=lambda: next(shares))
 
-    assert [15.0, 30.0, 30.0, None] == [attempts.wait_after(RateLimited("trades", 403), None) for _ in range(4)]
-    assert attempts.is_refused is False
+    assert [15.0, 30.0, 30.0, None] == [attempts.wait_before_retry(RateLimited("trades", 403), None) for _ in range(4)]
+    assert attempts.is_not_entitled is False
 
 
 @pytest.mark.parametrize("status", [s for s in range(400, 500) if s not in (403, 408, 425, 429)])
@@ -107,18 +108,18 @@ def test_no_other_4xx_is_ever_tried_again(status: int) -> None:
 
 @pytest.mark.parametrize("header, seconds", [("7", 7.0), (" 45 ", 45.0)])
 def test_what_the_server_asks_for_is_kept_to_even_beyond_our_own_cap(header: str, seconds: float) -> None:
-    assert seconds == trial().wait_after(RateLimited("trades", 429), header)
+    assert seconds == trial().wait_before_retry(RateLimited("trades", 429), header)
 
 
 def test_a_date_in_retry_after_is_understood() -> None:
     header = email.utils.formatdate(time.time() + 20, usegmt=True)
 
-    assert 15 < (trial().wait_after(RateLimited("trades", 429), header) or 0) <= 20
+    assert 15 < (trial().wait_before_retry(RateLimited("trades", 429), header) or 0) <= 20
 
 
 @pytest.mark.parametrize("header", ["3600", "9" * 20, "9" * 4000, "Fri, 31 Dec 9999 23:59:59 GMT"], ids=short)
 def test_a_wait_beyond_the_budget_ends_it(header: str) -> None:
-    assert trial().wait_after(RateLimited("trades", 429), header) is None
+    assert trial().wait_before_retry(RateLimited("trades", 429), header) is None
 
 
 @pytest.mark.parametrize(
@@ -127,13 +128,13 @@ def test_a_wait_beyond_the_budget_ends_it(header: str) -> None:
     ids=short,
 )
 def test_a_header_that_says_nothing_leaves_it_to_us(header: str | None) -> None:
-    assert asked_wait(policy(Config()), header) is None
-    assert 1.0 == trial().wait_after(RateLimited("trades", 429), header)
+    assert parse_retry_after(RetryPolicy.of(Config()), header) is None
+    assert 1.0 == trial().wait_before_retry(RateLimited("trades", 429), header)
 
 
 @pytest.mark.parametrize("header", ["0", "Mon, 01 Jan 2001 00:00:00 GMT"])
 def test_a_moment_that_has_passed_leaves_it_to_us_too(header: str) -> None:
-    assert 1.0 == trial().wait_after(RateLimited("trades", 429), header)
+    assert 1.0 == trial().wait_before_retry(RateLimited("trades", 429), header)
 
 
 @given(
@@ -141,14 +142,14 @@ def test_a_moment_that_has_passed_leaves_it_to_us_too(header: str) -> None:
 )
 @example("Fri, 31 Dec 2100 23:59:59 +" + "9" * 400)
 def test_no_header_makes_a_wait_that_is_no_time(header: str) -> None:
-    asked = asked_wait(policy(Config()), header)
+    asked = parse_retry_after(RetryPolicy.of(Config()), header)
 
     assert asked is None or 0 <= asked < math.inf
 
 
 def test_jitter_takes_anything_up_to_the_bound() -> None:
-    spread = {round(trial_.wait_after(BROKEN, None) or 0, 3) for trial_ in (
-        Trial(policy(Config()), 180.0, 30.0) for _ in range(20)
+    spread = {round(trial_.wait_before_retry(BROKEN, None) or 0, 3) for trial_ in (
+        Call(ASK, Config()) for _ in range(20)
     )}  # fmt: skip
 
     assert len(spread) > 5
@@ -158,5 +159,5 @@ def test_jitter_takes_anything_up_to_the_bound() -> None:
 def test_waiting_for_the_probe_costs_time_but_no_attempt() -> None:
     attempts = trial(retry_budget=5.0)
 
-    assert [True, True, False] == [attempts.wait_for_probe(2.0) for _ in range(3)]
-    assert 1.0 == attempts.wait_after(BROKEN, None)
+    assert [True, True, False] == [attempts.take_from_budget(2.0) for _ in range(3)]
+    assert 1.0 == attempts.wait_before_retry(BROKEN, None)

@@ -47,7 +47,7 @@ from trayport import (
     TransportError,
     TrayportWarning,
 )
-from trayport._parallel import Cancelled, deadline_after
+from trayport._parallel import Cancelled, CancelToken, deadline_after
 from trayport.endpoints import REFERENCE, TRADES, Request
 from trayport.transport import Session
 
@@ -459,7 +459,7 @@ def test_every_attempt_takes_a_permit(bench: MakeBench, trouble: Answer) -> None
 
 @pytest.mark.parametrize("limiter", ["memory", "off"])
 def test_a_stop_before_the_beginning_sends_nothing_and_takes_no_permit(bench: MakeBench, limiter: str) -> None:
-    made, stop = bench(http(), limiter=limiter, per_minute=3), threading.Event()
+    made, stop = bench(http(), limiter=limiter, per_minute=3), CancelToken()
     stop.set()
     for _ in range(3):
         with pytest.raises(Cancelled):
@@ -573,9 +573,9 @@ class TestBreaker:
         self.open(made)
 
         with pytest.raises(CircuitOpen) as caught:
-            made.session.ready(ASK)
+            made.session.raise_if_open(ASK)
         assert 30.0 == caught.value.retry_in
-        made.session.ready(LIST)  # the other API is another matter
+        made.session.raise_if_open(LIST)  # the other API is another matter
 
     @pytest.mark.parametrize("trouble", [reset, hang(0.5), http(502)], ids=["connection", "timeout", "5xx"])
     def test_every_kind_of_failure_counts(self, bench: MakeBench, trouble: Answer) -> None:
@@ -583,12 +583,12 @@ class TestBreaker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrayportWarning)
             for number in range(5):
-                made.session.ready(ASK)
+                made.session.raise_if_open(ASK)
                 with pytest.raises((ConnectionFailed, TimedOut, ServerError)):
                     made.send(Request(TRADES, (("n", str(number)),)))
 
         with pytest.raises(CircuitOpen):
-            made.session.ready(ASK)
+            made.session.raise_if_open(ASK)
 
     def test_a_request_under_way_waits_for_the_probe(self, bench: MakeBench) -> None:
         made = bench(*[http(500, b"")] * 5, http(200, b"[7]"), attempts=1)
@@ -596,7 +596,7 @@ class TestBreaker:
 
         assert b"[7]" == made.send()
         assert 30.0 == sum(made.waits)
-        made.session.ready(ASK)
+        made.session.raise_if_open(ASK)
 
     def test_it_gives_up_when_its_budget_is_spent(self, bench: MakeBench) -> None:
         made = bench(http(500, b""), attempts=1, retry_budget=10.0)
@@ -612,7 +612,7 @@ class TestBreaker:
             with pytest.raises(ServerError):
                 made.send()
 
-        made.session.ready(ASK)
+        made.session.raise_if_open(ASK)
 
     def test_a_probe_that_is_stopped_lets_the_next_request_try(self, bench: MakeBench) -> None:
         made = bench(*[http(500, b"")] * 5, http(200, b"[7]"), attempts=1, limiter="memory")
@@ -623,7 +623,7 @@ class TestBreaker:
         with pytest.raises(Cancelled):
             made.send()
 
-        made.session.ready(ASK)
+        made.session.raise_if_open(ASK)
         made.session.wait = made.clock.wait
         assert b"[7]" == made.send()
 
@@ -633,13 +633,13 @@ class TestBreaker:
             with pytest.raises(BadRequest):
                 made.send(Request(TRADES, (("n", str(number)),)))
 
-        made.session.ready(ASK)
+        made.session.raise_if_open(ASK)
 
 
 def test_stopping_ends_a_wait_at_once() -> None:
     with Wire(http(503)) as wire:
         config = Config(KEY, analytics_url=wire.url, reference_url=wire.url, limiter="off", backoff_cap=30.0)
-        session, stop = Session(config), threading.Event()
+        session, stop = Session(config), CancelToken()
         threading.Timer(0.2, stop.set).start()
         began = time.monotonic()
         with pytest.raises(Cancelled):
@@ -774,7 +774,7 @@ class TestProbes:
 
     def test_it_answers_with_the_body_and_what_the_head_says_of_the_time(self, bench: MakeBench) -> None:
         made = bench(http(200, b"[1]", Date="Wed, 07 Feb 2024 12:00:00 GMT"))
-        answer = made.session.probe(ASK)
+        answer = made.session.send_once(ASK)
 
         assert (200, b"[1]", None) == (answer.status, answer.body, answer.error)
         assert ("Wed, 07 Feb 2024 12:00:00 GMT", NOW) == (answer.date, answer.received_at)
@@ -783,7 +783,7 @@ class TestProbes:
     @pytest.mark.parametrize("status", [403, 429, 500, 503])
     def test_what_is_asked_again_otherwise_is_an_answer_here(self, bench: MakeBench, status: int) -> None:
         made = bench(http(status, b"{}", Retry_After="9"), http())
-        answer = made.session.probe(ASK)
+        answer = made.session.send_once(ASK)
 
         assert (1, [], status) == (len(made.wire.heads), made.waits, answer.status)
         assert f"{made.events[0].id}" == (answer.error.request_id if answer.error else "")
@@ -791,14 +791,14 @@ class TestProbes:
 
     def test_no_answer_is_one_too(self, bench: MakeBench) -> None:
         made = bench(reset)
-        answer = made.session.probe(ASK)
+        answer = made.session.send_once(ASK)
 
         assert (None, ConnectionFailed, None) == (answer.status, type(answer.error), answer.received_at)
         assert 1 == made.wire.connections
 
     def test_it_takes_a_permit_and_a_429_slows_all_who_use_the_key(self, bench: MakeBench) -> None:
         made = bench(http(429, b""), limiter="memory")
-        made.session.probe(ASK)
+        made.session.send_once(ASK)
         standing = made.session.status().limiter
 
         assert (1, 0.5) == (standing.used, standing.share)
@@ -807,23 +807,23 @@ class TestProbes:
         made = bench(http())
         breaker = made.session.breakers["analytics"]
         for number in range(breaker.threshold):
-            breaker.failed(number, "503")
+            breaker.record_failure(number, "503")
         assert breaker.is_open
-        made.session.probe(ASK)
+        made.session.send_once(ASK)
 
         assert not breaker.is_open
 
     def test_the_end_of_the_deadline_is_an_answer(self, bench: MakeBench) -> None:
         made = bench(hang(10))
         with deadline_after(0.2):
-            answer = made.session.probe(ASK)
+            answer = made.session.send_once(ASK)
 
         assert TimedOut is type(answer.error)
 
     def test_who_gives_up_is_not_answered(self, bench: MakeBench) -> None:
-        made, stop = bench(http()), threading.Event()
+        made, stop = bench(http()), CancelToken()
         stop.set()
         with pytest.raises(Cancelled):
-            made.session.probe(ASK, stop)
+            made.session.send_once(ASK, stop)
 
         assert [] == made.wire.heads

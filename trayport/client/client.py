@@ -12,7 +12,7 @@ from weakref import WeakSet
 import pandas as pd
 from attrs import define, evolve
 
-from .._parallel import deadline_after, run_in_thread
+from .._parallel import CancelToken, deadline_after, run_in_thread
 from .._time import Clock, utc_now
 from ..config import Config
 from ..contracts import Front
@@ -177,9 +177,9 @@ class Client(Queries[pd.DataFrame], References):
 
         return Diagnosis(tuple(examine(self)))
 
-    def _look_up(self, request: Request, stop: threading.Event | None, request_id: str) -> bytes:
+    def _look_up(self, request: Request, stop: CancelToken | None, request_id: str) -> bytes:
         session = self.session
-        session.ready(request)
+        session.raise_if_open(request)
         if stop is not None:  # asked by a thread of ours
             return session.send(request, stop, request_id=request_id)
         with deadline_after(session.config.deadline):

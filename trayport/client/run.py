@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
@@ -14,7 +13,7 @@ from attrs import define, evolve, field, frozen
 
 from .. import decoding
 from .._console import in_notebook
-from .._parallel import deadline_after
+from .._parallel import CancelToken, deadline_after
 from .._version import __version__
 from ..config import Config
 from ..contracts import Contract, Front, Instrument, Market
@@ -190,7 +189,7 @@ class Run:
             return
         limits = MemoryLimits(_STREAM_ROWS, _STREAM_BYTES // self.config.workers)
 
-        def fetch(piece: Piece, cancel: threading.Event) -> Iterator[pd.DataFrame]:
+        def fetch(piece: Piece, cancel: CancelToken) -> Iterator[pd.DataFrame]:
             return fetcher.frames(piece, cancel, limits)
 
         yield from in_order(self.plan, fetch, workers=self.config.workers, deadline=self.config.deadline, first=first)
@@ -201,7 +200,7 @@ class Run:
         Raises ``ConfigError`` without a key, and ``CircuitOpen`` while no request is sent to the API.
         """
         session, catalogue = self.link.client.session, self.link.client.catalogue
-        session.ready(self.plan.requests[0])
+        session.raise_if_open(self.plan.requests[0])
         return PieceFetcher(
             session, self.plan.query, partial(self._name, catalogue), self._order, bulk=len(self.plan) > 1
         )

@@ -15,8 +15,7 @@ from ..config import Config
 from ..endpoints import Request
 from ..errors import ConfigError, DecodeError, TimedOut, TransportError
 from ..hooks import Hook
-from ..transport import Session
-from ..transport.answer import AttemptResult
+from ..transport import AttemptResult, Session
 from . import machine, rights, way
 from .checks import NAMES, Check, not_checked
 
@@ -131,7 +130,7 @@ class _Talk:
         name = request.endpoint.name
         try:
             with deadline_after(max(self._ends - time.monotonic(), 1e-3)):
-                answer = run_in_thread(lambda stop: self.session.probe(request, stop))
+                answer = run_in_thread(lambda stop: self.session.send_once(request, stop))
         except TransportError as error:
             answer = AttemptResult(error=error)
         except ConfigError as error:  # the proxy changed meanwhile

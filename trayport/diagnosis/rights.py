@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..contracts import Contract, Market, SequenceItem
 from ..endpoints import ACTIVITY, PRIVATE_TRADES, REFERENCE, TOP_OF_BOOK, Request
-from ..transport.answer import AttemptResult
+from ..transport import AttemptResult
 from ..wire import ProductEntry, SequenceEntry, contract_params, interval_params, parse_json, structure, window_params
 from .checks import Check, not_checked
 from .way import is_of_use

@@ -15,10 +15,7 @@ from ..config import Config, without_password
 from ..errors import ConfigError, TransportError
 from ..limits import limits_folder
 from ..status import LimitStatus
-from ..transport.answer import AttemptResult
-from ..transport.connections import Connections
-from ..transport.faults import check_proxy
-from ..transport.trust import Trust, trusted
+from ..transport import AttemptResult, Connections, Trust, check_proxy, trust_of
 from .checks import Check, not_checked
 
 __all__ = ["certificates", "clock", "is_of_use", "limit", "host", "proxy", "server_time"]
@@ -50,7 +47,7 @@ def limit(standing: LimitStatus, limiter: str) -> Check:
 def certificates(config: Config) -> tuple[Check, Trust | None]:
     """Whose are believed?"""
     try:
-        trust = trusted(config.ca_bundle)
+        trust = trust_of(config.ca_bundle)
     except (ConfigError, OSError) as error:
         return Check("certificates", "failure", str(error), "correct ca_bundle (TRAYPORT_CA_BUNDLE)"), None
     if trust.bundle is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
@@ -19,7 +18,7 @@ __all__ = ["Fetch", "Outcome", "in_order", "outcomes"]
 
 T = TypeVar("T")
 
-Fetch: TypeAlias = Callable[[Piece, threading.Event], T]
+Fetch: TypeAlias = Callable[[Piece, CancelToken], T]
 """Fetches one piece; the event is set when the result is no longer wanted."""
 
 
@@ -144,10 +143,10 @@ def in_order(
                 remaining.pause()
             yield outcome
             if remaining:
-                remaining.go_on()
+                remaining.resume()
 
 
-def _outcome(plan: Plan, number: int, fetch: Fetch[T], cancel: threading.Event) -> Outcome[T]:
+def _outcome(plan: Plan, number: int, fetch: Fetch[T], cancel: CancelToken) -> Outcome[T]:
     """Fetch one piece; only a missing setting and cancellation raise, since they end all pieces."""
     piece = plan.pieces[number]
     try:

@@ -5,7 +5,6 @@ Page numbers refer to the API guide, see docs/sources.md.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +14,7 @@ import pandas as pd
 from attrs import define, field, frozen
 
 from .. import decoding
+from .._parallel import CancelToken
 from .._time import SECOND
 from ..decoding import ContractIds, MemoryLimits, Naming, Rows, Schema
 from ..endpoints import ACTIVITY
@@ -63,7 +63,7 @@ class PieceFetcher:
     bulk: bool = False
 
     def rows(
-        self, piece: Piece, cancel: threading.Event, convert: Callable[[Rows], T], limits: MemoryLimits | None = None
+        self, piece: Piece, cancel: CancelToken, convert: Callable[[Rows], T], limits: MemoryLimits | None = None
     ) -> T:
         """Return ``convert(rows)`` for the decoded rows of one piece, in the order of the response.
 
@@ -73,7 +73,7 @@ class PieceFetcher:
         ----------
         piece : Piece
             The piece to fetch.
-        cancel : threading.Event
+        cancel : CancelToken
             Ends the request when it is set.
         convert : callable
             What is made of the rows in the thread of the caller. Its ``DecodeError`` gets the id of the request.
@@ -107,13 +107,13 @@ class PieceFetcher:
             error.request_id = request_id
             raise
 
-    def frame(self, piece: Piece, cancel: threading.Event) -> pd.DataFrame:
+    def frame(self, piece: Piece, cancel: CancelToken) -> pd.DataFrame:
         """Return the rows of one piece, cut to its window and sorted by time and contract; counts as they came."""
         if piece.verifies:
             return self.rows(piece, cancel, lambda rows: rows.frame(""))
         return self.rows(piece, cancel, lambda rows: self._finished(rows.frame(self._naming(piece)), piece))
 
-    def frames(self, piece: Piece, cancel: threading.Event, limits: MemoryLimits) -> Iterator[pd.DataFrame]:
+    def frames(self, piece: Piece, cancel: CancelToken, limits: MemoryLimits) -> Iterator[pd.DataFrame]:
         """Return the same rows as an iterator of frames within ``limits``.
 
         The whole response has arrived and is decoded when this returns. Frames are made when they are taken: until

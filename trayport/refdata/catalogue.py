@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field, frozen
 
-from .._parallel import for_each_parallel
+from .._parallel import CancelToken, for_each_parallel
 from ..contracts import (
     Contract,
     Front,
@@ -50,7 +49,7 @@ __all__ = ["Catalogue"]
 
 T = TypeVar("T")
 
-Send = Callable[[Request, threading.Event | None, str], bytes]
+Send = Callable[[Request, CancelToken | None, str], bytes]
 """Sends a request, which an event stops, under the name that errors are to tell."""
 
 # An unknown name is worth a new look once what is known is an hour old.
@@ -158,7 +157,7 @@ class Catalogue:
         for_each_parallel(lambda entry, stop: self._listing(entry, needed, stop), missing, self.workers)
         return [self._listing(entry, needed) for entry in entries]
 
-    def _listing(self, entry: SequenceEntry, needed: datetime.date, stop: threading.Event | None = None) -> Listing:
+    def _listing(self, entry: SequenceEntry, needed: datetime.date, stop: CancelToken | None = None) -> Listing:
         """One sequence with every item that delivers after ``needed``, and often some more."""
         since = min(datetime.date(max(needed.year - 1, _EARLIEST_YEAR), 1, 1), needed)
 
@@ -181,7 +180,7 @@ class Catalogue:
         )
 
     def _pages(
-        self, sequence_id: int, start: datetime.date | None, count: int | None, stop: threading.Event | None = None
+        self, sequence_id: int, start: datetime.date | None, count: int | None, stop: CancelToken | None = None
     ) -> list[Any]:
         """The items from ``start`` on, as sent: so many, or all."""
         found: dict[int, Any] = {}
@@ -206,7 +205,7 @@ class Catalogue:
                 return list(found.values())[:count]
             cursor = max(starts).date()
 
-    def _page(self, sequence_id: int, start: datetime.date | None, size: int, stop: threading.Event | None) -> Any:
+    def _page(self, sequence_id: int, start: datetime.date | None, size: int, stop: CancelToken | None) -> Any:
         request = Request(REFERENCE["sequence items"], sequence_item_params(start, size), ids=(sequence_id,))
         return self._document(request, stop)
 
@@ -347,7 +346,7 @@ class Catalogue:
             name, lambda: self._document(request, None), lambda document: structure(document, kind, endpoint)
         )
 
-    def _document(self, request: Request, stop: threading.Event | None) -> Any:
+    def _document(self, request: Request, stop: CancelToken | None) -> Any:
         """An answer's JSON document, as it came."""
         request_id = new_id()
         try:

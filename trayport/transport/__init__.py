@@ -1,7 +1,19 @@
-"""Bytes and patience: knows HTTP and the limits of the key, not frames and not contracts."""
+"""HTTP: sends requests with retries, a circuit breaker, the key's rate limit and pooled connections."""
 
 from __future__ import annotations
 
+from .call import AttemptResult
+from .connections import Auth, Connections, Trust, check_adapter, check_auth, check_proxy, trust_of
 from .session import Session
 
-__all__ = ["Session"]
+__all__ = [
+    "AttemptResult",
+    "Auth",
+    "Connections",
+    "Session",
+    "Trust",
+    "check_adapter",
+    "check_auth",
+    "check_proxy",
+    "trust_of",
+]

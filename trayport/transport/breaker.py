@@ -1,4 +1,4 @@
-"""Leaves an API alone that keeps failing: closed, open, half-open."""
+"""Circuit breaker: stops sending to an API that keeps failing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from attrs import define, field
 
 from ..typing import BreakerState
 
+__all__ = ["Breaker"]
+
 
 @define
 class Breaker:
-    """Opens when ``threshold`` different requests have failed in a row, for ``cooldown`` seconds.
+    """Circuit breaker: opens for ``cooldown`` seconds when ``threshold`` different requests failed in a row.
 
-    Then it lets one of them through: if that succeeds it closes, and if not it waits again. Requests are
-    told apart by a key, so that one which always fails cannot open it however often it is tried.
+    After the cooldown it is half-open and lets one request pass, the probe. If the probe succeeds, the breaker closes;
+    if it fails, another cooldown begins. Failures are counted by request, so that one request which always fails
+    cannot open the breaker.
     """
 
     threshold: int = 5
@@ -25,58 +28,53 @@ class Breaker:
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     _failed: set[object] = field(factory=set, init=False)
     _probe_at: float | None = field(default=None, init=False)
-    """When open: the moment at which one request may try."""
+    """When the next probe may be sent; None while the breaker is closed."""
     _prober: int | None = field(default=None, init=False)
-    """The thread whose request is the probe."""
+    """Thread that sends the probe."""
     cause: str = field(default="", init=False)
-    """What went wrong the last time."""
+    """Text of the last failure."""
 
     @property
     def is_open(self) -> bool:
-        """Would a request be refused now?"""
+        """True if a request would be refused now."""
         return self.retry_in() > 0
-
-    def retry_in(self) -> float:
-        """Seconds until a request may try; 0 while closed."""
-        with self._lock:
-            return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self.clock())
 
     @property
     def state(self) -> BreakerState:
-        """``"half-open"`` is it while one request tries, or may."""
+        """``"half-open"`` while a probe is in flight or may be sent."""
         with self._lock:
             if self._probe_at is None:
                 return "closed"
             return "open" if self._prober is None and self._probe_at > self.clock() else "half-open"
 
-    def admit(self) -> float:
-        """0 for leave to send; else the seconds until there may be leave.
+    def retry_in(self) -> float:
+        """Return the seconds until a request may be sent, 0 while closed."""
+        with self._lock:
+            return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self.clock())
 
-        The first to be let through after the cooldown is the probe; until it is back the others are refused.
+    def admit(self) -> float:
+        """Return 0 if the request may be sent, otherwise the seconds to wait before asking again.
+
+        The first request that is admitted after the cooldown is the probe; until its result is known, the others are
+        refused.
         """
         with self._lock:
             if self._probe_at is None:
                 return 0.0
-            left = self._probe_at - self.clock()
-            if left <= 0:
+            seconds = self._probe_at - self.clock()
+            if seconds <= 0:
                 self._probe_at, self._prober = self.clock() + self.cooldown, threading.get_ident()
                 return 0.0
-            return left
+            return seconds
 
-    def gave_up(self) -> None:
-        """A request that was let through never came to an answer: if it was the probe, the next one may try."""
-        with self._lock:
-            if self._probe_at is not None and self._prober == threading.get_ident():
-                self._probe_at = self.clock()
-
-    def succeeded(self) -> None:
-        """The server answered, whatever it said."""
+    def record_success(self) -> None:
+        """Close the breaker: the server responded, with any status below 500."""
         with self._lock:
             self._failed.clear()
             self._probe_at = None
 
-    def failed(self, key: object, cause: str = "") -> bool:
-        """The request of this key got no answer, or a 5xx; did that open it?"""
+    def record_failure(self, key: object, cause: str = "") -> bool:
+        """Record that a request got no response or a 5xx; return True if this opened the breaker."""
         with self._lock:
             self.cause = cause
             self._failed.add(key)
@@ -85,3 +83,9 @@ class Breaker:
             opened = self._probe_at is None
             self._probe_at, self._prober = self.clock() + self.cooldown, None
             return opened
+
+    def record_abandoned(self) -> None:
+        """Record that an admitted request got no result; if it was the probe, another request may be the probe."""
+        with self._lock:
+            if self._probe_at is not None and self._prober == threading.get_ident():
+                self._probe_at = self.clock()

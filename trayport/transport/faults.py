@@ -6,13 +6,12 @@ import datetime
 import re
 import ssl
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
-from ..errors import ConfigError, ConnectionFailed, TimedOut, TransportError
+from ..errors import ConnectionFailed, TimedOut, TransportError
 
 _STAYS = (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)
 _NO_BUNDLE = "Could not find a suitable TLS CA certificate bundle"
@@ -55,25 +54,6 @@ def sort_out(caught: Exception) -> tuple[type[TransportError], str, str | None]:
     if isinstance(caught, requests.RequestException | urllib3.exceptions.HTTPError | OSError):
         return ConnectionFailed, *(_about_connection(inner, proxied) or (reason, None))
     return TransportError, f"{type(caught).__name__} while sending", None
-
-
-def check_proxy(proxy: str | None) -> None:
-    """Refuse a proxy that cannot be used, without a word of it: it may hold a password."""
-    if proxy is None:
-        return
-    try:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        good = bool(parts.hostname) and parts.port != 0 and parts.path in ("", "/")
-        good = good and not re.search(r"[\\?#\s]", proxy) and ("@" not in proxy or "://" in proxy)
-        proxy.encode("latin-1")
-    except ValueError:
-        good = False
-    if not good:
-        raise ConfigError(
-            "the proxy of this machine (HTTPS_PROXY, or the system's settings) is no URL such as "
-            "'http://proxy.example:8080'",
-            "correct it, with special characters of its user and password percent-encoded",
-        )
 
 
 def _about_certificate(error: ssl.SSLCertVerificationError) -> _Reading:
