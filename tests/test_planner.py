@@ -9,13 +9,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_queries import Questions
+from test_queries import CheckedQueries
 
 from trayport import Config, Contract, Front, Instrument, Market
 from trayport._time import Window
 from trayport.planner import Plan, plan
-from trayport.queries import Query
-from trayport.queries.intervals import candle, step
+from trayport.queries import Query, book_interval, candle_interval
 
 RATES = Config().rates
 TTF = Market(10000065, "TTF Hi Cal 51.6")
@@ -30,7 +29,7 @@ def window(query: Query, start: str, end: str) -> Window:
 
 
 def make(contracts: list[Contract] | Front, start: str, end: str, **options: Any) -> Plan:
-    query = Questions().trades("x", start, end, **options)
+    query = CheckedQueries().trades("x", start, end, **options)
     return plan(query, contracts, [query.window], RATES)
 
 
@@ -50,7 +49,7 @@ def test_a_window_is_cut_to_what_one_request_may_ask(end: str, sent: int) -> Non
 
 def test_the_limit_is_elapsed_time_whatever_the_clocks_do() -> None:
     # 32 local days with the change to summer time are an hour short of 32 days, and one request.
-    question = Questions("Europe/Amsterdam").trades("x", "2023-03-10", "2023-04-11")
+    question = CheckedQueries("Europe/Amsterdam").trades("x", "2023-03-10", "2023-04-11")
 
     assert 1 == len(plan(question, [month(232)], [question.window]))
 
@@ -145,7 +144,7 @@ def test_a_front_by_name_has_to_be_resolved_first() -> None:
 
 
 def test_gaps_of_an_archive_are_planned_without_the_windows_between() -> None:
-    query = Questions().trades("x", "2023-01-01", "2023-06-01")
+    query = CheckedQueries().trades("x", "2023-01-01", "2023-06-01")
     gaps = [window(query, "2023-01-05", "2023-01-06"), window(query, "2023-03-01", "2023-04-10")]
     made = plan(query, [month(232)], gaps, RATES)
     front = plan(query, Front(TTF, 10000305, 12), gaps, RATES)
@@ -160,7 +159,7 @@ def test_gaps_of_an_archive_are_planned_without_the_windows_between() -> None:
 
 
 def test_counts_of_gaps_are_requested_for_their_whole_minutes() -> None:
-    query = Questions().trades("x", "2023-05-01", "2023-06-01", verify=True)
+    query = CheckedQueries().trades("x", "2023-05-01", "2023-06-01", verify=True)
     gaps = [window(query, "2023-05-02T00:00:01", "2023-05-03"), window(query, "2023-05-10", "2023-05-11T12:00:30")]
     made = plan(query, [month(232)], gaps, RATES)
 
@@ -187,7 +186,7 @@ def test_a_plan_knows_the_least_time_that_the_limits_allow(requests: int, second
 
 
 def test_without_limits_a_plan_takes_no_time() -> None:
-    query = Questions().trades("x", "2000-01-01", "2020-01-01")
+    query = CheckedQueries().trades("x", "2000-01-01", "2020-01-01")
 
     assert 0.0 == plan(query, [month(232)], [query.window]).seconds
 
@@ -228,7 +227,7 @@ def test_pieces_cover_the_window_and_the_contracts_once_each_within_the_limits(
     one: pd.Timestamp, other: pd.Timestamp, asked: list[Contract]
 ) -> None:
     start, end = sorted([one, other])
-    query = Questions().trades("x", start, end)
+    query = CheckedQueries().trades("x", start, end)
     made = plan(query, asked, [query.window], RATES)
 
     cells = [(contract, piece.window) for piece in made.pieces for contract in piece.contracts]
@@ -244,8 +243,8 @@ def test_pieces_cover_the_window_and_the_contracts_once_each_within_the_limits(
         assert 1 == len({(contract.product, contract.sequence_id) for contract in piece.contracts})
 
 
-class TestOtherQuestions:
-    """What is planned for candles, books, instants and counts."""
+class TestOtherQueries:
+    """Plans of candles, books, instants and counts."""
 
     APRIL, MAY = month(244), month(245)
 
@@ -258,12 +257,12 @@ class TestOtherQuestions:
         st.integers(0, 5000),
     )
     def test_candles_are_cut_on_their_grid_and_within_the_limits(self, text: str, offset: int, length: int) -> None:
-        interval = candle(text)
+        interval = candle_interval(text)
         start = interval.shift(interval.floor(pd.Timestamp("2009-12-28", tz="UTC")), 1)
         first = interval.shift(start, offset if not interval.is_coarse else offset % 100)
         last = interval.shift(first, length if text != "1mo" else length % 190)
         known = interval.floor(pd.Timestamp("2026-11-01", tz="UTC"))
-        query = Questions().ohlcv("x", first, max(first, min(last, known)), text)
+        query = CheckedQueries().ohlcv("x", first, max(first, min(last, known)), text)
         made = self.plan(query, self.APRIL)
 
         edges = [piece.window.start for piece in made.pieces] + [query.window.end]
@@ -279,8 +278,8 @@ class TestOtherQuestions:
     @given(st.sampled_from(["1s", "7s", "15s", "1min", "1h", "30h", "700h", "720h"]), st.integers(0, 40 * 10**6))
     def test_books_are_cut_with_room_for_their_seams(self, text: str, seconds: int) -> None:
         start = pd.Timestamp("2024-02-05T09:00", tz="UTC")
-        interval = step(text)
-        query = Questions().top_of_book("x", start, start + pd.Timedelta(seconds=seconds), text)
+        interval = book_interval(text)
+        query = CheckedQueries().top_of_book("x", start, start + pd.Timedelta(seconds=seconds), text)
         made = self.plan(query, self.APRIL)
 
         assert [start] * bool(seconds) == [piece.window.start for piece in made.pieces[:1]]
@@ -296,7 +295,7 @@ class TestOtherQuestions:
                 assert piece.request.until == piece.window.end == query.window.end
 
     def test_a_question_about_one_contract_is_a_request_for_each(self) -> None:
-        query = Questions().ohlcv(["x", "y"], "2024-01-01", "2024-01-03")
+        query = CheckedQueries().ohlcv(["x", "y"], "2024-01-01", "2024-01-03")
         requests = self.plan(query, self.APRIL, self.MAY).requests
 
         assert [("sequenceItemId", "244"), ("sequenceItemId", "245")] == [request.params[6] for request in requests]
@@ -304,7 +303,7 @@ class TestOtherQuestions:
         assert not any(name == "optionalFields" for request in requests for name, _ in request.params)
 
     def test_snapshots_share_a_request_and_say_their_contract_themselves(self) -> None:
-        query = Questions().snapshots(["x"] * 3, at="2024-02-05T16:00")
+        query = CheckedQueries().snapshots(["x"] * 3, at="2024-02-05T16:00")
         months = [month(200 + number) for number in range(75)]
         made = self.plan(query, *months)
 
@@ -318,13 +317,13 @@ class TestOtherQuestions:
         [(1, "1"), (1.5, "1.5"), (0.1234567, "0.1234567"), (1e-7, "0.0000001"), (1e16, "10000000000000000")],
     )
     def test_a_percentage_is_sent_as_it_was_given(self, percent: float, sent: str) -> None:
-        query = Questions().order_book("x", "2024-01-01", "2024-01-02", max_spread=percent)
+        query = CheckedQueries().order_book("x", "2024-01-01", "2024-01-02", max_spread=percent)
         [request] = self.plan(query, self.APRIL).requests
 
         assert ("maxSpread", sent) in request.params
 
     def test_counts_are_of_all_contracts_with_what_the_frame_always_has(self) -> None:
-        query = Questions().activity("2024-01-01", "2024-01-10", fields=["delete_count"])
+        query = CheckedQueries().activity("2024-01-01", "2024-01-10", fields=["delete_count"])
         [first, second] = self.plan(query).requests
 
         assert [
@@ -337,7 +336,7 @@ class TestOtherQuestions:
         assert ("until", "2024-01-10T00:00:00Z") == second.params[1]
 
     def test_own_trades_may_be_of_all_contracts_and_of_today(self) -> None:
-        query = Questions().private_trades("2026-11-01")
+        query = CheckedQueries().private_trades("2026-11-01")
         [request] = self.plan(query).requests
 
         assert [
@@ -360,7 +359,7 @@ class TestOtherQuestions:
         ],
     )  # fmt: skip
     def test_what_verifies_trades_is_in_the_plan(self, start: str, end: str, checks: list[str]) -> None:
-        made = self.plan(Questions().trades("x", start, end, verify=True), self.APRIL)
+        made = self.plan(CheckedQueries().trades("x", start, end, verify=True), self.APRIL)
         counts = [piece.request for piece in made.pieces if piece.verifies]
 
         assert len(made) == len(made.requests) == 1 + len(checks)
@@ -382,7 +381,7 @@ class TestOtherQuestions:
         ],
     )
     def test_csv_is_asked_for_wherever_it_can_say_the_answer(self, ask: Any, as_csv: bool) -> None:
-        query = ask(Questions())
+        query = ask(CheckedQueries())
         contracts = [self.APRIL, self.MAY][: len(query.contracts)]
 
         made = self.plan(query, *contracts, csv=True)

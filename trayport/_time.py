@@ -1,4 +1,4 @@
-"""The only place that reads a time: what a caller gives becomes whole UTC seconds, or is refused."""
+"""Times as callers write them, read as UTC timestamps in whole seconds or refused; and windows of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import QueryError
 from .typing import When
 
 Clock: TypeAlias = Callable[[], pd.Timestamp]
-"""Answers the present moment in UTC; a test hands over one that stands still."""
+"""Returns the present in UTC; tests pass one that they set."""
 
 SECOND = pd.Timedelta(seconds=1)
 
@@ -35,50 +35,66 @@ _DIGITS = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
 
 
 def utc_now() -> pd.Timestamp:
-    """The present moment in UTC."""
+    """Return the present in UTC."""
     return pd.Timestamp.now("UTC").as_unit("ns")
 
 
 def instant(when: When, tz: str, name: str = "time", *, days_in: str | None = None) -> pd.Timestamp:
-    """``when`` as a UTC timestamp in whole seconds; a naive one is read in ``tz``, a date alone in ``days_in``.
+    """Return a caller's time as a UTC timestamp in whole seconds.
 
-    Raises ``QueryError``, with ``name`` in its text, for anything that is not ISO 8601 text, a date, a
-    datetime or a Timestamp, for fractions of a second (the API takes none, and rounding would be silent),
-    and for a local time that the clocks skip or show twice.
+    Parameters
+    ----------
+    when : str, date, datetime or Timestamp
+        Text is ISO 8601.
+    tz : str
+        The zone of naive times.
+    name : str, default "time"
+        The argument's name, for errors.
+    days_in : str, optional
+        The zone of dates without a time, if it is not ``tz``. Such a date is its first instant there.
 
+    Raises
+    ------
+    QueryError
+        ``when`` is not a time; it has a fraction of a second, which the API does not take; or the clocks of its zone
+        skip or repeat it.
+
+    Examples
+    --------
     >>> instant("2024-03-31T09:30", "Europe/Amsterdam")
     Timestamp('2024-03-31 07:30:00+0000', tz='UTC')
     """
     read = _timestamp(when, name)
     if read.nanosecond or read.microsecond:
         raise QueryError(
-            f"{name} {when!r} is not a whole second, the finest that the API takes: leave the fraction out, as "
-            "Timestamp.floor('s') does"
+            f"{name} {when!r} is not a whole second, the smallest unit of the API",
+            "leave the fraction out, such as with Timestamp.floor('s')",
         )
     try:
         return _localized(read, (days_in or tz) if _is_date(when) else tz, when, name).tz_convert("UTC")
     except pd.errors.OutOfBoundsDatetime:
-        raise _no_moment(when, name) from None
+        raise _nonexistent(when, name) from None
 
 
 def _timestamp(when: When, name: str) -> pd.Timestamp:
-    # NaT is a datetime to isinstance, and no moment to anybody else.
-    known = isinstance(when, str | datetime.date) and not pd.isna(when)
-    if not known or (isinstance(when, str) and not _ISO_8601.fullmatch(when)):
+    # NaT passes isinstance as a datetime.
+    is_time = isinstance(when, str | datetime.date) and not pd.isna(when)
+    if not is_time or (isinstance(when, str) and not _ISO_8601.fullmatch(when)):
         digits = _DIGITS.fullmatch(str(when))
-        meant = f"{'-'.join(digits.groups())}" if digits else "2024-01-31"
+        example = "-".join(digits.groups()) if digits else "2024-01-31"
         raise QueryError(
-            f"{name} {when!r} is not a time: write ISO 8601, such as {meant!r}, '2024-01-31T09:30' or "
-            "'2024-01-31T09:30:00+01:00', or pass a date, a datetime or a Timestamp"
+            f"{name} {when!r} is not a time",
+            f"write ISO 8601, such as {example!r}, '2024-01-31T09:30' or '2024-01-31T09:30:00+01:00', or pass a date, "
+            "a datetime or a Timestamp",
         )
     try:
         return pd.Timestamp(when).as_unit("ns")
-    except ValueError:  # the 31st of February; a year beyond 64-bit nanoseconds
-        raise _no_moment(when, name) from None
+    except ValueError:  # the 31st of February, or a year beyond 64-bit nanoseconds
+        raise _nonexistent(when, name) from None
 
 
-def _no_moment(when: When, name: str) -> QueryError:
-    return QueryError(f"{name} {when!r} is no moment that exists between the years 1678 and 2261")
+def _nonexistent(when: When, name: str) -> QueryError:
+    return QueryError(f"{name} {when!r} does not exist between the years 1678 and 2261")
 
 
 def _localized(read: pd.Timestamp, tz: str, when: When, name: str) -> pd.Timestamp:
@@ -86,15 +102,15 @@ def _localized(read: pd.Timestamp, tz: str, when: When, name: str) -> pd.Timesta
         if isinstance(when, datetime.datetime) and not isinstance(when, pd.Timestamp):
             there_and_back = when.astimezone(datetime.UTC).astimezone(when.tzinfo)
             if there_and_back.replace(tzinfo=None) != when.replace(tzinfo=None):
-                raise _no_such_clock(when, name, str(when.tzinfo))
+                raise _ambiguous(when, name, str(when.tzinfo))
         return read
     if _is_date(when):
-        # That day's first instant, also where the clocks skip midnight or show it twice.
+        # The first instant of that day, also where the clocks skip midnight or repeat it.
         return read.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
-    # As NaT, since the exceptions for both cases differ between versions of pandas.
+    # NaT for both cases, since their exceptions differ between versions of pandas.
     local = read.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
     if not isinstance(local, pd.Timestamp):
-        raise _no_such_clock(when, name, tz)
+        raise _ambiguous(when, name, tz)
     return local
 
 
@@ -104,10 +120,10 @@ def _is_date(when: When) -> bool:
     return not isinstance(when, datetime.datetime)
 
 
-def _no_such_clock(when: When, name: str, tz: str) -> QueryError:
+def _ambiguous(when: When, name: str, tz: str) -> QueryError:
     return QueryError(
-        f"{name} {when!r} does not exist or exists twice in {tz}, where the clocks change: "
-        "write it with its offset, such as '2024-10-27T02:30:00+02:00'"
+        f"{name} {when!r} does not exist or exists twice in {tz}, where the clocks change",
+        "write it with its offset, such as '2024-10-27T02:30:00+02:00'",
     )
 
 
@@ -124,43 +140,12 @@ class Window:
             raise QueryError(f"the window ends at {iso(end)}, before it starts at {iso(self.start)}")
 
     @property
-    def empty(self) -> bool:
-        """Does it hold no moment at all?"""
+    def is_empty(self) -> bool:
+        """True if the window contains no moment."""
         return bool(self.start == self.end)
 
     def __str__(self) -> str:
         return f"{short(self.start)} to {short(self.end)}"
-
-
-def window(
-    start: When,
-    end: When | None,
-    *,
-    tz: str,
-    known: pd.Timestamp,
-    beyond: bool = False,
-    days_in: str | None = None,
-    cut: Callable[[pd.Timestamp, pd.Timestamp], pd.Timestamp] | None = None,
-) -> Window:
-    """The window that a caller asks for.
-
-    ``end=None`` is ``known``, the last moment that there are data for, made whole by ``cut(start, known)``. It may
-    lie before ``start``, which makes the window empty; an explicit end there is a ``QueryError``, and so is one later
-    than ``known`` unless ``beyond`` allows it.
-    """
-    first = instant(start, tz, "start", days_in=days_in)
-    if end is None:
-        last = known if cut is None or known < first else cut(first, known)
-        return Window(first, max(first, last))
-    last = instant(end, tz, "end", days_in=days_in)
-    if last < first:
-        raise QueryError(f"end {end!r} lies before start {start!r}; the window is [start, end)")
-    if last > known and not beyond:
-        raise QueryError(
-            f"end {end!r} is later than {iso(known)}, where data end without intraday rights: leave `end` "
-            "out to get all there is, or set Config.intraday=True (TRAYPORT_INTRADAY) if your key may see today"
-        )
-    return Window(first, last)
 
 
 def iso(moment: pd.Timestamp) -> str:
@@ -173,7 +158,7 @@ def iso(moment: pd.Timestamp) -> str:
 
 
 def short(moment: pd.Timestamp) -> str:
-    """``moment`` for people: the date alone where it is a midnight.
+    """Return a timestamp as text for people: only the date, if it is midnight.
 
     >>> short(pd.Timestamp("2024-01-31", tz="UTC"))
     '2024-01-31'

@@ -87,6 +87,8 @@ class Endpoint:
     """What ``optionalFields`` has to name for the columns that are always there."""
     options: tuple[str, ...] = ()
     """What else a question may say, beside contracts, times and fields."""
+    needs_contract: bool = True
+    """False if a request may be for all contracts."""
     per_contract: bool = True
     """Is each row of one contract, that the frame names?"""
     intraday_for_all: bool = False
@@ -190,6 +192,7 @@ PRIVATE_TRADES = Endpoint(
     span=32 * _DAY,  # guide p. 21
     columns=(*_TRADE, *_ROUTE, *_parties(""), Column("last_updated", "lastUpdated", "moment", "private")),
     options=("routes", "deduplicate"),
+    needs_contract=False,
     intraday_for_all=True,  # guide p. 22
 )
 
@@ -241,6 +244,7 @@ ACTIVITY = Endpoint(
     ),
     always_asked=("marketId", "route"),
     options=("routes",),
+    needs_contract=False,
     per_contract=False,
 )
 
