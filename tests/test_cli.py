@@ -310,7 +310,7 @@ class TestRefusals:
             (["trades", "TTF Apx-24", "2024-02-05", "2024-02-06"], "nothing is named 'TTF Apx-24'; the nearest are"),
             (["trades", ",", "2024-02-05", "2024-02-06"], "contract is empty"),
             (["trades", "TTF Apr-24", "2024-02-06", "2024-02-05"], "end '2024-02-05' is before start"),
-            (["trades", "TTF Apr-24", "05/02/2024"], "start '05/02/2024' is not a time: write ISO 8601"),
+            (["trades", "TTF Apr-24", "05/02/2024"], "start '05/02/2024' is not a time; write ISO 8601"),
             (["trades", "TTF Apr-24", "2024-02-05", "--fields", "rout"], "did you mean 'route'?"),
             (["ohlcv", "TTF Apr-24", "2024-02-05", "--interval", "3h"], "interval '3h' is none of '1min'"),
             (["order-book", "TTF Apr-24", "2024-02-05", "2024-02-06", "--depth", "0"], "depth=0 must be"),
@@ -509,7 +509,7 @@ class TestPartsAndFailures:
     def test_a_warning_is_a_sentence_too(self, default: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
         assert 0 == main(["top-of-book", "TTF Apr-24", "2020-02-03T09:00", "2020-02-03T09:05"])
         said = capsys.readouterr().err
-        assert said.startswith("trayport: the books of EPEX")
+        assert said.startswith("trayport: orders of EPEX")
         assert ".py" not in said
 
 

@@ -81,9 +81,7 @@ def test_front_of_more_than_fifty_is_refused_with_the_alternative() -> None:
         (["price", "contract", "timestamp", "dealDate", "tradeId"], []),
     ],
 )
-def test_fields_have_our_names_or_those_of_the_api_in_the_order_of_the_table(
-    fields: Any, names: list[str]
-) -> None:
+def test_fields_have_our_names_or_those_of_the_api_in_the_order_of_the_table(fields: Any, names: list[str]) -> None:
     assert names == [column.name for column in ask(fields=fields).fields]
 
 
