@@ -247,7 +247,7 @@ class TestConfigure:
     def test_a_sandbox_for_the_flat_functions_is_one_threads_alone(self) -> None:
         def borrow() -> None:
             with (
-                pytest.raises(ConfigError, match="another thread has the flat functions"),
+                pytest.raises(ConfigError, match="another thread uses the flat functions"),
                 DEFAULT.temporarily_configured(),
             ):
                 raise AssertionError

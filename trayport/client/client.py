@@ -1,4 +1,4 @@
-"""The client: resolves names, plans, sends, decodes, joins and hands over; with its faces ``.plan`` and ``.stream``."""
+"""The client: every query and reference call, and its faces ``.plan`` and ``.stream``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["Client", "Plans", "Streams"]
 
 @define(eq=False)
 class _Engine:
-    """What a client builds when it is first needed, and only in the process that needs it."""
+    """The parts of a client that exist from its first query on; a forked child builds its own."""
 
     config: Config
     catalogue: Catalogue
@@ -43,29 +43,42 @@ class _Engine:
 
 
 class Client(Queries[pd.DataFrame], References):
-    """Asks the API: every question answers with a DataFrame.
+    """A client of the API; every query returns a DataFrame.
 
-    A client opens nothing until it is first asked, may be shared by threads, and works on in a forked child.
-    ``with Client() as client:`` closes its connections at the end, as ``close()`` does. Pickled, it takes its
-    settings along but never the key, which is looked up again where it arrives.
+    A client opens nothing before its first query, may be shared by threads, and works in a forked child. Used as a
+    context manager, or by ``close()``, it closes its connections at the end. A pickled client keeps its settings
+    without the key, which is looked up again where it is unpickled.
 
     Parameters
     ----------
-    api_key
-        The key; unless given, from the environment or the settings file (see ``Config.load``).
-    config
-        Every other setting; unless given, ``Config.load()``.
-    hooks
-        Observers, called with a ``RequestEvent`` after each attempt.
-    clock
-        What tells the present moment; for tests of "today".
+    api_key : str, default None
+        The API key. None takes the key of ``config``, or of the environment or the settings file (see
+        ``Config.load``).
+    config : Config, default None
+        All other settings. None loads them with ``Config.load()`` at the first query.
+    hooks : sequence of callables, default ()
+        Observers; each is called with a ``RequestEvent`` after every attempt at a request.
+    clock : callable, default utc_now
+        Returns the present time as a UTC Timestamp. Tests pass a clock of their own.
 
     Attributes
     ----------
-    plan
-        The same questions, answered with the ``Plan`` of requests that they would make.
-    stream
-        The same questions, answered piece by piece with an iterator of DataFrames, of about 65,000 rows at most.
+    plan : Plans
+        The same queries, returning the ``Plan`` of the requests that they would make.
+    stream : Streams
+        The same queries, returning an iterator of DataFrames, each of about 65,000 rows at most.
+
+    Raises
+    ------
+    ConfigError
+        ``config`` is not a ``Config``, or ``hooks`` are not functions.
+
+    Examples
+    --------
+    >>> import trayport as tp
+    >>> with tp.Client(config=tp.Config(tz="Europe/Amsterdam")) as client:
+    ...     client.venues(active=True).loc["EEX7", "levels"]
+    'levels'
     """
 
     def __init__(
@@ -76,10 +89,10 @@ class Client(Queries[pd.DataFrame], References):
         hooks: Sequence[Hook] = (),
         clock: Clock = utc_now,
     ) -> None:
-        self.hooks = checked_hooks(hooks)
-        self._link = ClientLink(self)
+        self.hooks = check_hooks(hooks)
         self.plan = Plans(self)
         self.stream = Streams(self)
+        self._link = ClientLink(self)
         self._api_key = None if api_key is None else Config(api_key).api_key
         if config is not None and not isinstance(config, Config):
             raise ConfigError(f"config={config!r} is no Config: write Config(...) or Config.load(...)")
@@ -90,7 +103,7 @@ class Client(Queries[pd.DataFrame], References):
         self._lock = threading.Lock()
         _clients.add(self)
 
-    # --- questions: they are signed in `queries` and in `reference` ----------------------------------------------
+    # --- queries: `queries` and `reference` have their signatures ------------------------------------------------
 
     def _context(self) -> QueryContext:
         config = self.config
@@ -101,54 +114,65 @@ class Client(Queries[pd.DataFrame], References):
             return self._link.run(self._planned(query))
 
     def _planned(self, query: Query) -> Plan:
-        """Return the plan of a query: its names are looked up, and nothing else is sent."""
-        at = query.window.start.date()
+        """Return the plan of a query; only reference data are requested for it."""
+        day = query.window.start.date()
         if isinstance(query.contracts, Front):
-            front = self.catalogue.front(query.contracts, at)
+            front = self.catalogue.front(query.contracts, day)
             made = plan(evolve(query, contracts=front), front, [query.window], self.config.rates)
         else:
-            contracts = self.catalogue.contracts(query.contracts, at)
+            contracts = self.catalogue.contracts(query.contracts, day)
+            resolved = evolve(query, contracts=tuple(contracts))
             csv = self.config.wire_format == "csv"
-            known = evolve(query, contracts=tuple(contracts))
-            made = plan(known, contracts, [query.window], self.config.rates, csv=csv)
+            made = plan(resolved, contracts, [query.window], self.config.rates, csv=csv)
         return evolve(made, runner=self._link)
 
-    # --- what it is made of --------------------------------------------------------------------------------------
+    # --- its parts -----------------------------------------------------------------------------------------------
 
     @property
     def config(self) -> Config:
         """The settings in use; the key in them prints as ``'***'``."""
-        return self._running().config
+        return self._opened().config
 
     @property
     def clock(self) -> Clock:
-        """What tells the present moment."""
+        """The function that returns the present time."""
         return self._clock
 
     @property
     def catalogue(self) -> Catalogue:
-        """What looks names up."""
-        return self._running().catalogue
+        """The reference data, which resolve names."""
+        return self._opened().catalogue
 
     @property
     def session(self) -> Session:
-        """What sends, made at the first request: until then no key is needed."""
+        """The HTTP session, created at the first request; no key is needed before."""
         from ..transport import Session
 
         while True:
-            engine = self._running()
+            engine = self._opened()
             with self._lock:
                 if engine is not self._engine:
-                    continue  # closed or configured meanwhile
+                    continue  # another thread closed or configured the client meanwhile
                 if engine.session is None:
                     engine.session = Session(engine.config, self.hooks, now=self._clock)
                 return engine.session
 
     def status(self) -> Status:
-        """How things stand: the limit of the key, whoever uses it, the breakers, the connections, and what was asked.
+        """Return the state of the rate limit, the circuit breakers and the connections, and counts of requests.
 
-        Nothing is sent. Raises ``ConfigError`` without a key, since limits are a key's.
+        Nothing is sent.
 
+        Returns
+        -------
+        Status
+
+        Raises
+        ------
+        ConfigError
+            There is no API key; a rate limit belongs to a key.
+
+        Examples
+        --------
         >>> import trayport as tp
         >>> tp.status().breakers["analytics"]
         'closed'
@@ -156,42 +180,48 @@ class Client(Queries[pd.DataFrame], References):
         return self.session.status()
 
     def doctor(self) -> Diagnosis:
-        """What keeps data from arriving: each thing that has to be right is looked at once.
+        """Check everything that data depend on, once each.
 
-        Settings, key, folders, certificates and proxy; both APIs, the clock, and whether the key is accepted; and what
-        it may see. Makes six requests at most, over connections of their own; each counts for the key's limit, and
-        none is made again. Takes a second or two, and no more than half a minute where nothing answers.
+        Checks the settings, the key, the folders, certificates and the proxy; both APIs and the clock; whether the key
+        is accepted, and its entitlements. Makes at most six requests over connections of its own. Each counts for the
+        rate limit of the key, and none is retried. Takes one or two seconds, and at most about 30 s if a server does
+        not respond.
 
         Returns
         -------
-        Diagnosis, which prints a line for each ``Check``: its verdict, what was found, and what to do about it. The key
-        is in none of them.
+        Diagnosis
+            Prints one line for each ``Check``: its verdict, its finding and its remedy, never the key.
 
-        Raises nothing for what is broken: that is what it tells.
+        Notes
+        -----
+        Raises no error for anything that is broken: that is the finding of a check.
 
+        Examples
+        --------
         >>> import trayport as tp
         >>> tp.doctor().worst
         'note'
         """
-        from ..diagnosis import Diagnosis, examine  # only where something is wrong
+        from ..diagnosis import Diagnosis, examine  # imported only where it is used
 
         return Diagnosis(tuple(examine(self)))
 
-    def _look_up(self, request: Request, stop: CancelToken | None, request_id: str) -> bytes:
+    def _send_look_up(self, request: Request, cancel: CancelToken | None, request_id: str) -> bytes:
+        """Send a request for reference data; without ``cancel``, in a thread, so that Ctrl-C ends it on Windows too."""
         session = self.session
         session.raise_if_open(request)
-        if stop is not None:  # asked by a thread of ours
-            return session.send(request, stop, request_id=request_id)
+        if cancel is not None:
+            return session.send(request, cancel, request_id=request_id)
         with deadline_after(session.config.deadline):
-            return run_in_thread(lambda stop: session.send(request, stop, request_id=request_id))
+            return run_in_thread(lambda cancel: session.send(request, cancel, request_id=request_id))
 
-    # --- its life ------------------------------------------------------------------------------------------------
+    # --- opening and closing -------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Let go of connections; a closed client refuses questions."""
+        """Close all connections; a closed client raises ``QueryError`` for every query."""
         with self._lock:
             self._closed = True
-            self._let_go()
+            self._discard_engine()
 
     def __enter__(self) -> Client:
         return self
@@ -207,45 +237,43 @@ class Client(Queries[pd.DataFrame], References):
 
     def __reduce__(self) -> tuple[Any, ...]:
         engine = self._engine
-        return _revived, (type(self), engine.config if engine else self._config)
+        return _unpickled, (type(self), engine.config if engine else self._config)
 
     def __copy__(self) -> Client:
-        return self  # one set of connections; only what leaves the process goes without the key
+        return self  # a copy would need connections of its own
 
     def __deepcopy__(self, _: object) -> Client:
         return self
 
-    def _running(self) -> _Engine:
+    def _opened(self) -> _Engine:
         engine = self._engine
         if engine is not None:
             return engine
+        from ..refdata import Cache, Catalogue  # imported at the first query, so that `import trayport` is quick
+
         with self._lock:
             if self._closed:
                 raise QueryError("this client is closed; make a new one")
             if self._engine is None:
-                self._engine = self._build()
+                config = self._config or Config.load()
+                if self._api_key is not None:
+                    config = evolve(config, api_key=self._api_key)
+                # Keys differ in their entitlements, so each has reference data of its own.
+                place = f"{config.reference_url} {config.api_key.digest if config.api_key else ''}"
+                cache = Cache(config.cache_dir)
+                catalogue = Catalogue(self._send_look_up, cache, place, config.aliases, config.workers)
+                self._engine = _Engine(config, catalogue)
             return self._engine
 
-    def _build(self) -> _Engine:
-        from ..refdata import Cache, Catalogue  # at the first question, not at import
-
-        config = self._config or Config.load()
-        if self._api_key is not None:
-            config = evolve(config, api_key=self._api_key)
-        # What one key may see is not what another may, so they share nothing.
-        place = f"{config.reference_url} {config.api_key.digest if config.api_key else ''}"
-        catalogue = Catalogue(self._look_up, Cache(config.cache_dir), place, config.aliases, config.workers)
-        return _Engine(config, catalogue)
-
-    def _let_go(self) -> None:
+    def _discard_engine(self) -> None:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.catalogue.close()
             if engine.session is not None:
                 engine.session.close()
 
-    def _begin_anew(self) -> None:
-        """In a forked child: the parent's sockets are not its own, and a lock may have been held at the fork."""
+    def _reset_after_fork(self) -> None:
+        """Forget the parent's sockets, and its lock, which another thread may have held at the fork."""
         self._lock = threading.Lock()
         engine, self._engine = self._engine, None
         if engine is not None:
@@ -255,28 +283,35 @@ class Client(Queries[pd.DataFrame], References):
 _clients: WeakSet[Client] = WeakSet()
 
 
-def _begin_all_anew() -> None:
+def _reset_all_after_fork() -> None:
     for client in list(_clients):
-        client._begin_anew()
+        client._reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_all_anew)
+    os.register_at_fork(after_in_child=_reset_all_after_fork)
 
 
-def checked_hooks(hooks: Sequence[Hook]) -> tuple[Hook, ...]:
+def check_hooks(hooks: Sequence[Hook]) -> tuple[Hook, ...]:
     """Return ``hooks`` as a tuple, or raise ``ConfigError`` if they are not functions."""
     if not isinstance(hooks, Iterable) or not all(map(callable, found := tuple(hooks))):
         raise ConfigError(f"hooks={hooks!r} must be a list of functions, such as [print]")
     return found
 
 
-def _revived(kind: type[Client], config: Config | None) -> Client:
+def _unpickled(kind: type[Client], config: Config | None) -> Client:
     return kind(config=config)
 
 
 class Plans(Queries[Plan]):
-    """The questions, answered with what they would cost: nothing but reference look-ups is sent."""
+    """The queries of a client, returning their plans; only reference data are requested.
+
+    Examples
+    --------
+    >>> import trayport as tp
+    >>> len(tp.plan.trades("TTF Apr-24", "2023-06-01", "2024-02-10"))
+    8
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -289,13 +324,19 @@ class Plans(Queries[Plan]):
 
 
 class Streams(Queries[Iterator[pd.DataFrame]]):
-    """The questions, answered a piece at a time, in bounded memory.
+    """The queries of a client, returning an iterator of DataFrames, in bounded memory.
 
-    A piece is one planned request's rows: window by window, and within each by group of contracts, as ``plan`` shows
-    them. One without rows comes too; one of more than about 65,000 comes in several frames, cut between two times, or
-    in one if the server sent it in no order of time. What waits to be taken is packed, up to 16 MB of it in memory and
-    the rest in a temporary file. The question is checked and planned at once; requests begin with the first frame that
-    is taken.
+    Each planned request gives one frame, also if it has no rows, in the order of ``plan``: by window, then by group of
+    contracts. A response of more than about 65,000 rows gives several frames, cut between two times; if the server
+    sent its rows in no order of time, it gives one. Rows that wait to be taken are packed: at most 16 MB in memory, and
+    the others in a temporary file. The query is checked and planned at once; requests begin when the first frame is
+    taken.
+
+    Examples
+    --------
+    >>> import trayport as tp
+    >>> [frame.index.is_monotonic_increasing for frame in tp.stream.trades("TTF Apr-24", "2024-02-05", "2024-03-20")]
+    [True, True]
     """
 
     def __init__(self, client: Client) -> None:
@@ -306,7 +347,7 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
 
     def _ask(self, query: Query) -> Iterator[pd.DataFrame]:
         if query.verify:
-            raise QueryError("verify=True compares whole windows: it is for trades(), not for pieces of it")
+            raise QueryError("verify=True compares whole windows: use it with trades(), not with stream")
         with deadline_after(self._client.config.deadline):
             plan = self._client._planned(query)
         return Run(plan, self._client._link, self._client.config).stream()

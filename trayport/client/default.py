@@ -1,4 +1,4 @@
-"""The default client: behind the flat functions, and configured by ``trayport.configure``."""
+"""The default client, behind the flat functions: its configuration can be changed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from .._time import Clock
 from ..config import Config
 from ..errors import ConfigError
 from ..hooks import Hook
-from .client import Client, checked_hooks
+from .client import Client, check_hooks
 from .run import ClientLink
 
 __all__ = ["DefaultClient"]
 
 
 class DefaultClient(Client):
-    """The client behind the flat functions; pickled, it is a reference to the default client of the new process.
+    """The client behind the flat functions; ``api`` creates the one instance.
 
-    ``api`` makes the one instance.
+    It pickles as a reference to the default client of the process that unpickles it, so that functions such as
+    ``trayport.trades`` can be sent to other processes.
     """
 
     def __init__(self) -> None:
@@ -31,25 +32,43 @@ class DefaultClient(Client):
         self._settings: dict[str, Any] = {}
 
     def __reduce__(self) -> Any:
-        return _default, ()
+        return _default_client, ()
 
     def configure(
         self, api_key: str | None = None, *, config: Config | None = None, hooks: Sequence[Hook] | None = None,
         **settings: Any,
     ) -> None:  # fmt: skip
-        """Set up the client behind the flat functions.
+        """Configure the client behind the flat functions.
 
-        What is given is added to what earlier calls gave; the rest comes from the environment and the settings
-        file, as in ``Config.load``, or from ``config`` if that was given, which replaces all of it.
+        Settings add to those of earlier calls. All others come from the environment and the settings file, as in
+        ``Config.load``, or from ``config``, which replaces everything that was configured before. Queries in flight
+        keep the settings that they began with.
 
-        Raises ``ConfigError`` for a setting that does not exist or is out of its bounds, and leaves all as it was.
+        Parameters
+        ----------
+        api_key : str, default None
+            The API key.
+        config : Config, default None
+            Replaces all settings.
+        hooks : sequence of callables, default None
+            Replaces the observers, which are called with a ``RequestEvent`` after every attempt at a request; None
+            keeps them.
+        **settings
+            Any setting of ``Config``.
 
+        Raises
+        ------
+        ConfigError
+            A setting does not exist or has a value that is not allowed; nothing was changed.
+
+        Examples
+        --------
         >>> import trayport as tp
         >>> tp.configure(tz="Europe/Amsterdam", progress=False)
         """
-        # Wrapped at once, so that the key stands in no frame and no table as it is.
+        # Wrap the key now, so that no stack frame or dict holds it in clear text.
         given = {**({"api_key": Config(api_key).api_key} if api_key is not None else {}), **settings}
-        observers = self.hooks if hooks is None else checked_hooks(hooks)
+        observers = self.hooks if hooks is None else check_hooks(hooks)
         base = config or self._base
         merged = given if config is not None else {**self._settings, **given}
         made = Config.load(**merged) if base is None else base.replace(**merged)
@@ -59,27 +78,40 @@ class DefaultClient(Client):
             self._closed = False
             engine, self._engine = self._engine, None
             if engine is not None:
-                engine.catalogue.close()  # but not its session, which a query in flight goes on using
+                engine.catalogue.close()  # the session stays open for queries in flight
 
     @contextmanager
     def temporarily_configured(self, clock: Clock | None = None) -> Iterator[None]:
-        """Restore the configuration at the end of the block; one thread at a time may enter it."""
+        """Restore the present configuration at the end of the block.
+
+        Parameters
+        ----------
+        clock : callable, default None
+            The clock of the client inside the block; None keeps the present one.
+
+        Raises
+        ------
+        ConfigError
+            Another thread is inside such a block.
+        """
         if not self._configuring.acquire(blocking=False):
-            raise ConfigError("another thread has the flat functions in a sandbox: use a Client of its own in each")
-        kept = self._base, self._settings, self._config, self.hooks, self._closed, self._clock
+            raise ConfigError(
+                "another thread uses the flat functions with a temporary configuration: give each thread a Client"
+            )
+        saved = self._base, self._settings, self._config, self.hooks, self._closed, self._clock
         try:
             self._clock = clock or self._clock
             yield
         finally:
             with self._lock:
-                self._base, self._settings, self._config, self.hooks, self._closed, self._clock = kept
-                self._let_go()
+                self._base, self._settings, self._config, self.hooks, self._closed, self._clock = saved
+                self._discard_engine()
             self._configuring.release()
 
-    def _begin_anew(self) -> None:
-        super()._begin_anew()
+    def _reset_after_fork(self) -> None:
+        super()._reset_after_fork()
         self._configuring = threading.RLock()
 
 
-def _default() -> Any:
+def _default_client() -> Any:
     return ClientLink.default

@@ -78,7 +78,7 @@ class PieceFetcher:
         convert : callable
             What is made of the rows in the thread of the caller. Its ``DecodeError`` gets the id of the request.
         limits : MemoryLimits, default none
-            MemoryLimits for the rows held in memory.
+            Limits for the rows held in memory.
 
         Raises
         ------
