@@ -224,7 +224,7 @@ class TestExcel:
 
     def test_more_rows_than_a_sheet_holds_are_refused(self, tmp_path: Path) -> None:
         made = pd.DataFrame({"price": np.zeros(1_048_576)})
-        with pytest.raises(QueryError, match=r"1,048,575 rows: write to a \.parquet or a \.csv"):
+        with pytest.raises(QueryError, match=r"1,048,575 rows; write to a \.parquet or a \.csv"):
             tp.save(made, tmp_path / "it.xlsx")
 
         assert [] == list(tmp_path.iterdir())
@@ -273,7 +273,7 @@ class TestWholeOrNot:
             tp.save(caught.value.resume(), rest)
 
         assert "yesterday's" == path.read_text()
-        assert [f"The {len(pd.read_parquet(kept)):,} rows that came before are in {kept}"] == caught.value.__notes__
+        assert [f"The {len(pd.read_parquet(kept)):,} rows before the error are in {kept}"] == caught.value.__notes__
         pd.testing.assert_frame_equal(
             client.trades(*QUESTION), pd.concat([pd.read_parquet(kept), pd.read_parquet(rest)]), check_freq=False
         )
@@ -292,7 +292,7 @@ class TestWholeOrNot:
         with pytest.raises(PartialDataError) as caught:
             tp.save(pieces(), path)
         assert [far / "real.csv.partial"] == list(far.iterdir())
-        assert [f"The 1 rows that came before are in {far / 'real.csv.partial'}"] == caught.value.__notes__
+        assert [f"The 1 rows before the error are in {far / 'real.csv.partial'}"] == caught.value.__notes__
 
         assert 1 == tp.save(made, path)
         assert path.is_symlink()
@@ -339,7 +339,7 @@ class TestWholeOrNot:
 
     @pytest.mark.parametrize(
         "name, reason",
-        [("it.txt", "the suffix is to be one of"), ("it", "the suffix"), ("nowhere/it.csv", "there is no folder")],
+        [("it.txt", "the suffix must be one of"), ("it", "the suffix"), ("nowhere/it.csv", "there is no folder")],
     )
     def test_a_file_that_cannot_be_is_refused_before_the_first_piece_is_asked_for(
         self, name: str, reason: str, tmp_path: Path
@@ -363,7 +363,7 @@ class TestWholeOrNot:
             replace(source, target)
 
         monkeypatch.setattr(os, "replace", as_on_windows)
-        with pytest.raises(PermissionError, match="such as Excel, may have it open; all of the new one is in"):
+        with pytest.raises(PermissionError, match="such as Excel, may have it open; the new data is in"):
             tp.save(frame, path)
 
         assert ("yesterday's", {path, kept}) == (path.read_text(), set(tmp_path.iterdir()))
@@ -372,7 +372,7 @@ class TestWholeOrNot:
     @pytest.mark.parametrize("suffix", [".jsonl", ".xlsx"])
     def test_infinity_is_no_gap(self, suffix: str, tmp_path: Path) -> None:
         ratios = pd.DataFrame({"number": [1, 2], "ratio": [1.5, -np.inf]})
-        with pytest.raises(QueryError, match="knows no infinity, and ratio holds one"):
+        with pytest.raises(QueryError, match="cannot hold infinity, and column ratio does"):
             tp.save(ratios, tmp_path / f"it{suffix}")
 
         assert [] == list(tmp_path.iterdir())
@@ -387,15 +387,17 @@ class TestWholeOrNot:
     @pytest.mark.parametrize(
         "frames, reason",
         [
-            pytest.param(None, "frames=None must be a DataFrame, or some of them", id="none"),
+            pytest.param(None, "frames=None must be a DataFrame or an iterable of DataFrames", id="none"),
             pytest.param(["a"], "frames must be DataFrames, and one is of type str", id="texts"),
             pytest.param(pd.Series([1.5]), "frames must be DataFrames, and one is of type float", id="a column"),
             pytest.param(
-                pd.DataFrame([[1, 2]], columns=["bid", "bid"]), "names of their own, .* with bid", id="a name twice"
+                pd.DataFrame([[1, 2]], columns=["bid", "bid"]),
+                "column names must be unique, .* with bid",
+                id="a name twice",
             ),
             pytest.param(
                 pd.DataFrame({"text": pd.Series(["a", b"b", "\ud800", "\x00", object()], dtype=object)}),
-                r"cannot be in a \.\w+ file: ",
+                r"a \.\w+ file cannot hold these columns or values: ",
                 id="values that are none",
             ),
         ],

@@ -16,7 +16,7 @@ from attrs import define
 
 from ..api import DEFAULT
 from ..errors import Interrupted, PartialDataError, QueryError, TrayportWarning
-from ..files import SUFFIXES, check_path, partial
+from ..files import SUFFIXES, check_path, partial_path
 from ..queries import QUERIES, Queries
 from .output import counted, write
 
@@ -165,7 +165,7 @@ def _answer(options: argparse.Namespace) -> None:
         raise NoData("there are no data, so nothing was written")
     write(frame, options.output)
     if options.output is not None:
-        partial(options.output).unlink(missing_ok=True)  # of an earlier attempt
+        partial_path(options.output).unlink(missing_ok=True)  # of an earlier attempt
         print(f"{counted(frame)} in {options.output}", file=sys.stderr)
 
 
@@ -181,8 +181,8 @@ def _kept(frame: pd.DataFrame, path: Path | None) -> str:
         write(frame, None)
         sys.stdout.flush()  # before the message that belongs below it
         return f"What arrived, {counted(frame)}, went to the output."
-    write(frame, path, to=partial(path))
-    return f"What arrived, {counted(frame)}, is in {partial(path)}; {path} was left alone."
+    write(frame, path, to=partial_path(path))
+    return f"What arrived, {counted(frame)}, is in {partial_path(path)}; {path} was left alone."
 
 
 @contextmanager

@@ -1,9 +1,9 @@
-"""Frames into files, whole or not at all; and into the tables of Arrow and Polars."""
+"""Frames to files, which are replaced as a whole or not at all, and to tables of Arrow and Polars."""
 
 from __future__ import annotations
 
-from .convert import to_arrow, to_polars
-from .save import check_path, partial, save, write
-from .writers import SUFFIXES
+from .formats import SUFFIXES
+from .saving import check_path, partial_path, save, write
+from .tables import to_arrow, to_polars
 
-__all__ = ["SUFFIXES", "check_path", "partial", "save", "to_arrow", "to_polars", "write"]
+__all__ = ["SUFFIXES", "check_path", "partial_path", "save", "to_arrow", "to_polars", "write"]
