@@ -165,7 +165,7 @@ class Case:
 
 
 def fields(endpoint: Endpoint) -> Drawn:
-    names = [column.name for column in endpoint.of("optional")]
+    names = [column.name for column in endpoint.columns_of("optional")]
     return st.lists(st.sampled_from(names), max_size=3, unique=True)
 
 

@@ -30,7 +30,7 @@ CELLS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def schema(endpoint: Endpoint) -> Schema:
-    return Schema(endpoint, endpoint.of("optional"), include_private=endpoint is PRIVATE_TRADES)
+    return Schema(endpoint, endpoint.columns_of("optional"), include_private=endpoint is PRIVATE_TRADES)
 
 
 def text(cell: Any, column: Column) -> str:

@@ -16,7 +16,7 @@ from trayport.decoding import ContractIds, Schema, decode, empty, join
 from trayport.endpoints import ACTIVITY, OHLCV, ORDER_BOOK, SNAPSHOTS, TRADES
 
 PLAIN = Schema(TRADES)
-FULL = Schema(TRADES, TRADES.of("optional"), include_private=True, tz="Europe/Amsterdam")
+FULL = Schema(TRADES, TRADES.columns_of("optional"), include_private=True, tz="Europe/Amsterdam")
 ALWAYS = {
     "contract": "string",
     "trade_id": "string",
@@ -339,7 +339,7 @@ class TestJoining:
 class TestOtherAnswers:
     """Books, snapshots, candles and counts."""
 
-    BOOK = Schema(ORDER_BOOK, ORDER_BOOK.of("optional"), include_private=True)
+    BOOK = Schema(ORDER_BOOK, ORDER_BOOK.columns_of("optional"), include_private=True)
     ORDERS = st.lists(
         st.fixed_dictionaries(
             {"price": st.floats(-100, 100), "quantity": st.integers(0, 99)},

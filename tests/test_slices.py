@@ -58,7 +58,7 @@ CONTRACT = st.builds(
 
 
 def schema_of(endpoint: Endpoint) -> Schema:
-    return Schema(endpoint, endpoint.of("optional"), include_private=bool(endpoint.of("private")))
+    return Schema(endpoint, endpoint.columns_of("optional"), include_private=bool(endpoint.columns_of("private")))
 
 
 def cell(column: Column, endpoint: Endpoint) -> st.SearchStrategy[Any]:

@@ -1,7 +1,7 @@
-"""What the API's guide says, as data: paths, limits, and the columns of each answer.
+"""The API's guide as data: the paths, the limits of a request, and the columns of a response.
 
-``Endpoint`` is a row of the table; ``Request`` is one ask of one endpoint, which ``planner`` makes and
-``transport`` sends.
+``Endpoint`` is a row of the table; ``Request`` is one HTTP request of an endpoint, which ``planner`` makes and
+``transport`` sends. Page numbers refer to the API guide, see docs/sources.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 
 API: TypeAlias = Literal["analytics", "reference"]
 DType: TypeAlias = Literal["time", "moment", "string", "float64", "boolean", "Int64", "int64"]
-"""Of a frame's column: "time" is the index's, "moment" any other time."""
+"""The dtype of a column in frames: "time" is that of the index, "moment" that of any other time."""
 Group: TypeAlias = Literal["always", "optional", "private"]
 Windows: TypeAlias = Literal["any", "candles", "points", "at", "before"]
 
@@ -39,90 +39,92 @@ _DAY = pd.Timedelta(days=1)
 
 @frozen
 class Column:
-    """One column of an answer: its name in frames, its name on the wire, its dtype, and when it is there.
-
-    ``wire`` is a path below the row, with dots where objects are nested; ``field`` is what ``optionalFields`` calls
-    it, where that is something else.
-    """
+    """A column of a response: its name and dtype in frames, its name in the API, and when it is there."""
 
     name: str
     wire: str
+    """Its path in a row of the response, with dots between nested names."""
     dtype: DType
     group: Group = "always"
+    """Always there, on request ("optional"), or with own orders and trades ("private")."""
     field: str | None = None
+    """Its name in ``optionalFields``, if that is not ``wire``."""
 
     @property
-    def asked_as(self) -> str:
-        """Its name in ``optionalFields``."""
+    def field_name(self) -> str:
+        """The name in ``optionalFields``."""
         return self.field or self.wire
 
 
 @frozen
 class Endpoint:
-    """One path of the API with its limits and its columns.
-
-    ``windows`` says what a request covers: any stretch of time, whole candles, points at the ends of intervals, one
-    instant, or what came last before one. ``span`` is the widest window that one request may ask for, in elapsed time,
-    ``coarse_span`` that of intervals from a day up, ``grain`` what its ends are multiples of, ``since`` the first
-    moment that may be asked for, and ``points`` and ``batch`` the most points and sequence items; None where the
-    endpoint knows no such thing.
-    """
+    """A path of the API with its limits and columns; a limit is None if the endpoint has none."""
 
     name: str
     path: str
     api: API = "analytics"
     windows: Windows = "any"
+    """The times of a request: any window, whole candles, points at the ends of intervals, one instant, or the last row
+    before one."""
     span: pd.Timedelta | None = None
+    """The widest window of one request, in elapsed time."""
     coarse_span: pd.Timedelta | None = None
+    """The same for intervals of a day or longer."""
     grain: pd.Timedelta = _SECOND
+    """The unit that times have to be whole multiples of."""
     since: pd.Timestamp | None = None
+    """The first moment with data."""
     points: int | None = None
+    """Maximum number of intervals in one request."""
     batch: int = 1
+    """Maximum number of sequence items in one request."""
     columns: tuple[Column, ...] = ()
     list_field: str = ""
-    """The name of the list, where it stands in an object whose time is that of all rows."""
+    """The name of the list of rows, if a response is an object around it, whose time is that of all rows."""
     row_lists: tuple[str, ...] = ()
-    """The lists in a row whose elements are the rows of the frame."""
-    always_asked: tuple[str, ...] = ()
-    """What ``optionalFields`` has to name for the columns that are always there."""
+    """The names of the lists in an element of a response, if their members are the rows of the frame."""
+    default_fields: tuple[str, ...] = ()
+    """The names in ``optionalFields`` that every request has, for columns that frames always have."""
     options: tuple[str, ...] = ()
-    """What else a question may say, beside contracts, times and fields."""
+    """The arguments of a query beside contracts, times and fields."""
     needs_contract: bool = True
     """False if a request may be for all contracts."""
     per_contract: bool = True
-    """Is each row of one contract, that the frame names?"""
+    """True if each row is of one contract, which the frame names."""
     intraday_for_all: bool = False
-    """May every key see the current day?"""
+    """True if every key is entitled to data of today."""
     zero_when_empty: str = ""
-    """The column that is 0 in a row without a trade; what else the server writes there is not known."""
+    """The column that is 0 in a candle without a trade; the other cells of such a row are not documented."""
 
-    def of(self, *groups: Group) -> tuple[Column, ...]:
-        """The columns of these groups, in the table's order."""
+    def columns_of(self, *groups: Group) -> tuple[Column, ...]:
+        """Return the columns of some groups, in the order of the table."""
         return tuple(column for column in self.columns if column.group in groups)
 
     def column(self, name: str) -> Column:
-        """The column of this name in frames."""
+        """Return the column with a name of ours."""
         return next(column for column in self.columns if column.name == name)
 
     @property
-    def instant(self) -> bool:
-        """Is it asked about one moment, and not about a window?"""
+    def is_instant(self) -> bool:
+        """True if a request is for one moment, and not for a window."""
         return self.windows in ("at", "before")
 
     @property
-    def flat(self) -> bool:
-        """Is an answer a plain table, as CSV can say it, unless nested columns are asked for?"""
+    def is_flat(self) -> bool:
+        """True if a response is a plain table, which CSV can hold, unless nested columns are requested."""
         return not self.list_field and not self.row_lists
 
 
 @frozen(repr=False)
 class Request:
-    """One HTTP ask: an endpoint, what fills its path, its parameters, the moment that it reaches up to, its format."""
+    """One HTTP request of an endpoint."""
 
     endpoint: Endpoint
     params: tuple[tuple[str, str], ...] = ()
     ids: tuple[int, ...] = ()
+    """The ids in the path."""
     until: pd.Timestamp | None = field(default=None)
+    """The end of its window or its instant; None if every key is entitled to data of any time."""
     csv: bool = False
 
     @property
@@ -167,7 +169,7 @@ _PARTY: tuple[tuple[str, str, DType], ...] = (
 
 
 def _parties(below: str) -> tuple[Column, ...]:
-    """Who dealt: nested in one answer, flat in the other."""
+    """Return the columns of both parties of a trade, nested in an object of the response, or flat for ``below=""``."""
     sides = tuple(
         Column(f"{party}_{name}", f"{below}{party}{wire}", dtype, "private")
         for party in ("aggressor", "initiator")
@@ -180,7 +182,7 @@ TRADES = Endpoint(
     "trades",
     "/trades",
     span=32 * _DAY,  # guide p. 12
-    # guide p. 12 gives 50 for tradingItems; lists of ids have no documented limit, so the same for them
+    # guide p. 12 gives 50 for tradingItems. Lists of ids have no documented limit, and get the same.
     batch=50,
     columns=(*_TRADE, *_ROUTE, *_parties("privateFields.")),
     options=("include_private", "routes", "deduplicate", "verify"),
@@ -218,7 +220,7 @@ LAST_TRADE = Endpoint(
     "last_trade",
     "/trades/last",
     windows="before",
-    grain=_MINUTE,  # the guide says seconds (p. 18), the vendor's notebook whole minutes
+    grain=_MINUTE,  # seconds by the guide (p. 18), but whole minutes by the vendor's notebook
     columns=(Column("timestamp", "dealDate", "time"), Column("price", "price", "float64")),
     options=("at",),
 )
@@ -226,7 +228,7 @@ LAST_TRADE = Endpoint(
 ACTIVITY = Endpoint(
     "activity",
     "/trades/activity",
-    span=7 * _DAY,  # guide p. 19, as the two below
+    span=7 * _DAY,  # guide p. 19, as for the next two lines
     grain=_MINUTE,
     since=pd.Timestamp("2023-04-10", tz="UTC"),
     columns=(
@@ -242,7 +244,7 @@ ACTIVITY = Endpoint(
         Column("delete_count", "deleteCount", "int64", "optional"),
         Column("route_id", "routeId", "Int64", "optional"),
     ),
-    always_asked=("marketId", "route"),
+    default_fields=("marketId", "route"),
     options=("routes",),
     needs_contract=False,
     per_contract=False,
@@ -250,7 +252,8 @@ ACTIVITY = Endpoint(
 
 # --- orders ---------------------------------------------------------------------------------------------------
 
-# guide p. 6: the shorter of 60 days and 100 000 points; a full answer may be a cut one, so one point less is asked for
+# guide p. 6: the shorter of 60 days and 100,000 points. A response of 100,000 may have been cut off, so that a request
+# is for one point less.
 _BOOK_SPAN = 60 * _DAY
 _BOOK_POINTS = 99_999
 

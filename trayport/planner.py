@@ -171,7 +171,7 @@ def plan(
             raise TypeError(f"{contracts} is to be resolved before it is planned")
         params = front_params(contracts.product, contracts.sequence, contracts.count)
         subjects = [_subject(query, params, (contracts.label,), csv, contracts.product)]
-        if not endpoint.instant:
+        if not endpoint.is_instant:
             parts = itertools.chain.from_iterable(map(_months, windows))
     elif contracts:
         subjects = [
@@ -209,7 +209,7 @@ class _Subject:
     def piece(self, query: Query, window: Window, until: pd.Timestamp, *, verifies: bool = False) -> Piece:
         """Return the request for one window, which reaches up to ``until``."""
         endpoint = query.endpoint
-        times = instant_params(query.at) if endpoint.instant else window_params(window.start, until)
+        times = instant_params(query.at) if endpoint.is_instant else window_params(window.start, until)
         # Without an end, a refusal is not reported as a missing entitlement to data of today.
         end = None if endpoint.intraday_for_all else until
         request = Request(endpoint, times + self.params, until=end, csv=self.csv)
@@ -227,7 +227,9 @@ def _subject(
     """Return a request's contracts with all parameters, given those that name the contracts."""
     endpoint, interval = query.endpoint, query.interval
     names_contract = len(contracts) != 1 and endpoint.per_contract
-    nested = names_contract or (query.include_private and any("." in each.wire for each in endpoint.of("private")))
+    nested = names_contract or (
+        query.include_private and any("." in each.wire for each in endpoint.columns_of("private"))
+    )
     # With routes the server adds the column `route` by itself (guide p. 31).
     columns = [column for column in query.fields if not (column.name == "route" and query.routes)]
     params = (
@@ -242,17 +244,17 @@ def _subject(
             deduplicate=query.deduplicate if query.routes and "deduplicate" in endpoint.options else None,
         ),
         *field_params(
-            (*endpoint.always_asked, *(column.asked_as for column in columns)),
+            (*endpoint.default_fields, *(column.field_name for column in columns)),
             contract=names_contract and not endpoint.list_field,  # snapshots always have it
         ),
     )
-    return _Subject(params, names, csv and endpoint.flat and not nested, product, contracts)
+    return _Subject(params, names, csv and endpoint.is_flat and not nested, product, contracts)
 
 
 def _cut(query: Query, window: Window) -> Iterator[tuple[Window, pd.Timestamp]]:
     """Yield consecutive parts of a window that fit into one request each, and the time that each request ends at."""
     endpoint, interval = query.endpoint, query.interval
-    if endpoint.instant:
+    if endpoint.is_instant:
         yield window, window.end
         return
     # A point is stamped with the end of its interval. Whether a request includes the point at its own end is not

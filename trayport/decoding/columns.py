@@ -74,8 +74,8 @@ class Schema:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns to read from a response, in the order of the frame."""
-        private = self.endpoint.of("private") if self.include_private else ()
-        return (*self.endpoint.of("always"), *self.fields, *private)
+        private = self.endpoint.columns_of("private") if self.include_private else ()
+        return (*self.endpoint.columns_of("always"), *self.fields, *private)
 
     @property
     def layout(self) -> dict[str, DType]:

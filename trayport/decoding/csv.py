@@ -74,7 +74,7 @@ def _titles(body: bytes, schema: Schema) -> dict[str, str]:
     titles = {title.strip().casefold(): title for title in header}
     if len(titles) < len(header):
         raise DecodeError(schema.endpoint.name, "line 1", "two columns have the same name")
-    missing = [column.wire for column in schema.endpoint.of("always") if column.wire.casefold() not in titles]
+    missing = [column.wire for column in schema.endpoint.columns_of("always") if column.wire.casefold() not in titles]
     if missing and not schema.include_empty:
         raise DecodeError(schema.endpoint.name, "line 1", f"there is no column `{missing[0]}`")
     known = {column.wire.casefold() for column in schema.endpoint.columns}

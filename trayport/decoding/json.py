@@ -209,7 +209,7 @@ def _reader(schema: Schema, needs_contract_column: bool) -> _Reader:
         layout = _Layout()
     columns = [column for column in schema.columns if layout.rows_have_times or column.dtype != "time"]
     # Rows without private fields belong to other companies; where all rows are own ones, the fields are not nested.
-    nested = sorted({column.wire.partition(".")[0] for column in endpoint.of("private") if "." in column.wire})
+    nested = sorted({column.wire.partition(".")[0] for column in endpoint.columns_of("private") if "." in column.wire})
     is_own = " and ".join(f"row.{name} is not None" for name in nested) or "True"
     return _Reader(
         layout,

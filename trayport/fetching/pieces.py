@@ -169,7 +169,7 @@ def _cut(frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
     may come with both; it stays in the one that it belongs to.
     """
     endpoint, window = piece.request.endpoint, piece.window
-    if endpoint.instant or not endpoint.per_contract:
+    if endpoint.is_instant or not endpoint.per_contract:
         return frame
     times = pd.DatetimeIndex(frame.index)
     points = endpoint.windows == "points"
@@ -218,7 +218,7 @@ class _TimeCheck:
 def _bounds(piece: Piece, query: Query) -> tuple[int, int]:
     """Return the first and the last nanosecond that the request of the piece asks for."""
     endpoint, window, at = piece.request.endpoint, piece.window, query.at
-    if not endpoint.instant:
+    if not endpoint.is_instant:
         if endpoint.windows == "points":
             return window.start.value, (piece.request.until or window.end).value
         return window.start.value, (window.end + SECOND).value - 1

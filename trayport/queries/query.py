@@ -278,10 +278,10 @@ def _contracts(given: object, endpoint: Endpoint) -> tuple[str | Contract, ...] 
 
 def _columns(names: Iterable[str], endpoint: Endpoint, *, with_route: bool) -> tuple[Column, ...]:
     """Return the optional columns that are named, by our name or the API's, in the order of the table."""
-    optional = endpoint.of("optional")
+    optional = endpoint.columns_of("optional")
     wanted = {"route"} if with_route else set()
     for name in _listed(names):
-        found = [column for column in endpoint.columns if name in (column.name, column.wire, column.asked_as)]
+        found = [column for column in endpoint.columns if name in (column.name, column.wire, column.field_name)]
         if not found and name == "contract" and endpoint.per_contract:
             continue  # a column that frames always have
         if not found or found[0].group == "private":
