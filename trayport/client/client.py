@@ -26,9 +26,11 @@ from .reference import References
 from .run import ClientLink, Run
 
 if TYPE_CHECKING:
+    from requests.adapters import BaseAdapter
+
     from ..diagnosis import Diagnosis
     from ..refdata import Catalogue
-    from ..transport import Session
+    from ..transport import Auth, Session
 
 __all__ = ["Client", "Plans", "Streams"]
 
@@ -60,6 +62,13 @@ class Client(Queries[pd.DataFrame], References):
         Observers; each is called with a ``RequestEvent`` after every attempt at a request.
     clock : callable, default utc_now
         Returns the present time as a UTC Timestamp. Tests pass a clock of their own.
+    adapter : requests.adapters.BaseAdapter, optional
+        Sends every request in place of the client's own connection pool, such as an adapter that records requests. Its
+        responses must have urllib3's ``HTTPResponse`` as ``raw``, as those of ``HTTPAdapter`` have; their bodies may
+        have been read.
+    auth : callable, optional
+        Adds a login to every request: a ``requests.auth.AuthBase``, such as one for NTLM or Kerberos, or another
+        callable that takes and returns a ``PreparedRequest``.
 
     Attributes
     ----------
@@ -71,7 +80,24 @@ class Client(Queries[pd.DataFrame], References):
     Raises
     ------
     ConfigError
-        ``config`` is not a ``Config``, or ``hooks`` are not functions.
+        ``config`` is not a ``Config``, ``hooks`` are not functions, ``auth`` cannot be called, or ``adapter`` is not an
+        adapter or makes retries of its own. Those would take no permit of the rate limit; ``Config.attempts`` sets the
+        number of attempts.
+
+    Notes
+    -----
+    With an ``adapter``, these no longer hold:
+
+    - ``close()`` and ``Config.deadline`` end the wait for a response at once, but its connection and its thread live
+      on until the adapter's own timeout: only the sockets of the client's own pool can be shut down.
+    - The client's own pool sets TCP keep-alive, keeps ``Config.workers`` connections and trusts the operating system's
+      certificates with the extra ``truststore``. The adapter gets ``timeout``, ``verify`` (True or
+      ``Config.ca_bundle``) and ``proxies`` as arguments of ``send``; the rest is up to it.
+    - ``Status.pool`` counts no connections.
+    - A client does not work on in a forked child, since the adapter's sockets are the parent's: it is closed there.
+
+    Requests that ``auth`` sends itself, such as the handshake of NTLM, take no permit of the rate limit. A pickled
+    client has neither ``adapter`` nor ``auth``. ``close()`` closes the adapter, too.
 
     Examples
     --------
@@ -88,8 +114,16 @@ class Client(Queries[pd.DataFrame], References):
         config: Config | None = None,
         hooks: Sequence[Hook] = (),
         clock: Clock = utc_now,
+        adapter: BaseAdapter | None = None,
+        auth: Auth | None = None,
     ) -> None:
         self.hooks = check_hooks(hooks)
+        self.adapter, self.auth = adapter, auth
+        if adapter is not None or auth is not None:
+            from ..transport import check_adapter, check_auth  # without them, nothing of HTTP is imported yet
+
+            check_adapter(adapter)
+            check_auth(auth)
         self.plan = Plans(self)
         self.stream = Streams(self)
         self._link = ClientLink(self)
@@ -154,7 +188,9 @@ class Client(Queries[pd.DataFrame], References):
                 if engine is not self._engine:
                     continue  # another thread closed or configured the client meanwhile
                 if engine.session is None:
-                    engine.session = Session(engine.config, self.hooks, now=self._clock)
+                    engine.session = Session(
+                        engine.config, self.hooks, now=self._clock, adapter=self.adapter, auth=self.auth
+                    )
                 return engine.session
 
     def status(self) -> Status:
@@ -275,6 +311,7 @@ class Client(Queries[pd.DataFrame], References):
     def _reset_after_fork(self) -> None:
         """Forget the parent's sockets, and its lock, which another thread may have held at the fork."""
         self._lock = threading.Lock()
+        self._closed = self._closed or self.adapter is not None  # the adapter's sockets are the parent's, too
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.catalogue.close()

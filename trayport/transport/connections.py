@@ -211,13 +211,13 @@ def check_proxy(proxy: str | None) -> None:
         )
 
 
-def check_adapter(adapter: object) -> BaseAdapter | None:
-    """Return a user's adapter; raise ``ConfigError`` if it is none, or makes retries.
+def check_adapter(adapter: object) -> None:
+    """Raise ``ConfigError`` if a user's adapter is not an adapter, or makes retries.
 
     Its retries would be requests that take no permit of the rate limit.
     """
     if adapter is None:
-        return None
+        return
     kind = type(adapter).__name__  # not its repr, which may hold a recorded request
     if not isinstance(adapter, BaseAdapter):
         raise ConfigError(f"adapter must be a requests.adapters.BaseAdapter, not a {kind}")
@@ -227,14 +227,12 @@ def check_adapter(adapter: object) -> BaseAdapter | None:
     counts = (retries.connect, retries.read, retries.redirect, retries.status, retries.other)
     if (retries.total is None or retries.total) and any(count is None or count for count in counts):
         raise ConfigError(
-            f"adapter, a {kind}, makes retries of its own, which the rate limit does not count; make it with "
-            "max_retries=0, and set the number of attempts with Config.attempts"
+            f"adapter, a {kind}, makes retries of its own, which take no permit of the rate limit",
+            "make it with max_retries=0, and set the number of attempts with Config.attempts",
         )
-    return adapter
 
 
-def check_auth(auth: object) -> Auth | None:
-    """Return a user's auth object; raise ``ConfigError`` if it cannot be called."""
+def check_auth(auth: object) -> None:
+    """Raise ``ConfigError`` if a user's auth object cannot be called."""
     if auth is not None and not callable(auth):
         raise ConfigError(f"auth must be a requests.auth.AuthBase or another callable, not a {type(auth).__name__}")
-    return auth
