@@ -133,7 +133,7 @@ class TestHealth:
         with sandboxed(now=datetime.datetime(2024, 2, 7, 0, 0, 30, tzinfo=datetime.UTC)):
             found = {check.name: check for check in tp.doctor().checks}
 
-        assert ("note", "not checked: the day has only begun, ask again in a minute", "") == told(found, "intraday")
+        assert ("note", "not checked: the day is less than a minute old; run it again in a minute", "") == told(found, "intraday")
 
     def test_the_versions_are_told(self) -> None:
         found = look(far())
@@ -162,11 +162,11 @@ class TestSettings:
     @pytest.mark.parametrize(
         "key, finding",
         [
-            ("'hush-hush-hush'", "given in code, or by the keyring, with quotes around it"),
-            ("your-key-here", "given in code, or by the keyring, but it is what stands in an example for a key"),
-            ("YOUR_API_KEY", "given in code, or by the keyring, but it is what stands in an example for a key"),
-            ("...", "given in code, or by the keyring, but it is what stands in an example for a key"),
-            ("<key>", "given in code, or by the keyring, but it is what stands in an example for a key"),
+            ("'hush-hush-hush'", "from code, or the keyring; it is in quotes"),
+            ("your-key-here", "from code, or the keyring; it is a placeholder"),
+            ("YOUR_API_KEY", "from code, or the keyring; it is a placeholder"),
+            ("...", "from code, or the keyring; it is a placeholder"),
+            ("<key>", "from code, or the keyring; it is a placeholder"),
         ],
     )
     def test_what_can_be_no_key_is_said_so_without_it(self, key: str, finding: str) -> None:
@@ -211,7 +211,7 @@ class TestSettings:
         settings_file().write_text("per_second is 3", encoding="utf-8")
         found = look(far())
 
-        assert "given in code, or by the keyring" == found["key"].finding
+        assert "from code, or the keyring" == found["key"].finding
 
     @posix
     def test_a_key_that_others_can_read_comes_with_the_command(self, home: Path) -> None:
@@ -245,17 +245,17 @@ class TestSettings:
         text = "hush-hush-hush"
         if where == "variable":
             monkeypatch.setenv("TRAYPORT_API_KEY", text)
-            expected = "given in TRAYPORT_API_KEY"
+            expected = "from TRAYPORT_API_KEY"
         elif where == "file":
             monkeypatch.setenv("TRAYPORT_API_KEY_FILE", str(home / "key"))
             (home / "key").write_text(f"{text}\n", encoding="utf-8")
             (home / "key").chmod(0o600)
-            expected = f"given in {home / 'key'}, which TRAYPORT_API_KEY_FILE names"
+            expected = f"from {home / 'key'}, which TRAYPORT_API_KEY_FILE names"
         else:
             settings_file().parent.mkdir(parents=True, exist_ok=True)
             settings_file().write_text(f'[profiles.desk]\napi_key = "{text}"\n', encoding="utf-8")
             settings_file().chmod(0o600)
-            expected = "given in the settings file, profile desk"
+            expected = "from the settings file, profile desk"
         found = look(far(api_key=text))
 
         assert ("ok", expected, "") == told(found, "key")
@@ -285,7 +285,7 @@ class TestFolders:
         found = look(far(cache_dir=home / "file"))
 
         assert "warning" == found["cache"].verdict
-        assert f"{home / 'file' / 'refdata-1'} cannot be made: " in found["cache"].finding
+        assert f"{home / 'file' / 'refdata-1'} cannot be created: " in found["cache"].finding
         assert "TRAYPORT_CACHE_DIR" in found["cache"].remedy
 
     @posix
@@ -295,7 +295,7 @@ class TestFolders:
         (home / "c" / "refdata-1").chmod(0o500)
         found = look(far(cache_dir=home / "c"))
 
-        assert "refdata-1 cannot be written: Permission denied" in found["cache"].finding
+        assert "refdata-1 cannot be written to: Permission denied" in found["cache"].finding
 
     @posix
     @pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root can give a folder away")
@@ -338,7 +338,7 @@ class TestLimit:
         found = look(far(api_key="hush-hush-redis"), limiter="redis://:hush-hush@127.0.0.1:9/0")
 
         assert "warning" == found["limit"].verdict
-        assert "see that Redis answers" in found["limit"].remedy
+        assert "start Redis there" in found["limit"].remedy
         assert "hush" not in found["limit"].finding
 
     def test_after_a_refusal_it_is_slowed(self, home: Path) -> None:
@@ -349,10 +349,10 @@ class TestLimit:
                 found = {check.name: check for check in client.doctor().checks}
 
         assert "warning" == found["limit"].verdict
-        assert re.fullmatch(r"slowed to 50% until \d\d:\d\d:\d\d UTC: the API refused some", found["limit"].finding)
+        assert re.fullmatch(r"slowed to 50% until \d\d:\d\d:\d\d UTC: the API refused requests", found["limit"].finding)
 
     @pytest.mark.parametrize(
-        "limiter, finding", [("off", "none, as only a sandbox can have it"), ("memory", "of this process alone")]
+        "limiter, finding", [("off", "none, which only a sandbox allows"), ("memory", "of this process alone")]
     )
     def test_what_shares_nothing_is_a_note(self, sandbox: Sandbox, limiter: str, finding: str) -> None:
         found = look(dict(sandbox.settings), limiter=limiter)
@@ -369,7 +369,7 @@ class TestWay:
         assert ["reference API", "analytics API"] == failing(found)
         assert ("the name was not found: no-such-host.invalid has no address here",
                 "check its spelling, the network and the VPN") == told(found, "analytics API")[1:]  # fmt: skip
-        assert "not checked: no answer told the time" == found["clock"].finding
+        assert "not checked: no response has the server's time" == found["clock"].finding
         assert "not checked: see analytics API" == found["intraday"].finding
 
     def test_a_port_that_nobody_listens_at(self) -> None:
@@ -407,15 +407,15 @@ class TestWay:
 
             assert 0 == sandbox.answered
         assert ["reference API", "analytics API"] == failing(found)
-        assert "no answer, or no leave to ask, within 0.5 s in all" in found["analytics API"].finding
+        assert "no response, or no permit of the rate limit, within 0.5 s for all checks" in found["analytics API"].finding
         assert took < 5
 
     @pytest.mark.parametrize(
         "fault, finding",
         [
-            (Fault(path="*", times=None, status=503), "answers 503 Service Unavailable"),
-            (Fault(path="*", times=None, html=True), "answers a page instead of data"),
-            (Fault(path="*", times=None, status=404), "answers 404 Not Found"),
+            (Fault(path="*", times=None, status=503), "responds with 503 Service Unavailable"),
+            (Fault(path="*", times=None, html=True), "responds with a page instead of data"),
+            (Fault(path="*", times=None, status=404), "responds with 404 Not Found"),
             (Fault(path="*", times=None, redirect="https://login.example/a"), "redirects to login.example"),
             (Fault(path="*", times=None, reset=True), "127.0.0.1"),
         ],
@@ -449,7 +449,7 @@ class TestWay:
 
             assert 2 == len(wire.heads)
             where = wire.url.replace("//", "//***@")
-        assert f"{where} for both APIs, as the environment says" == found["proxy"].finding
+        assert f"{where} for both APIs, from the environment" == found["proxy"].finding
         assert "the proxy requires a login" in found["analytics API"].finding
         assert found["analytics API"].remedy.startswith("give it as HTTPS_PROXY=")
         assert "hush" not in str(found)
@@ -491,7 +491,7 @@ class TestWay:
 
         assert "the server's certificate is not trusted on this machine" in unknown["analytics API"].finding
         assert "set Config.ca_bundle or REQUESTS_CA_BUNDLE" in unknown["analytics API"].remedy
-        assert f"those in {mine}, which ca_bundle names" == known["certificates"].finding
+        assert f"those in {mine} (ca_bundle)" == known["certificates"].finding
         assert "ok" == known["analytics API"].verdict
 
     def test_the_systems_own_store_is_named(self) -> None:
@@ -500,7 +500,7 @@ class TestWay:
     def test_without_truststore_it_is_certifis_list(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "truststore", None)
 
-        assert look(far())["certificates"].finding.startswith("certifi's list, ")
+        assert look(far())["certificates"].finding.startswith("those of certifi, ")
 
 
 class TestClock:
@@ -517,9 +517,9 @@ class TestClock:
     @pytest.mark.parametrize(
         "ahead, verdict, finding",
         [
-            (0, "ok", "as the server's, within"),
-            (3, "ok", "as the server's, within"),
-            (-3, "ok", "as the server's, within"),
+            (0, "ok", "equal to the server's within"),
+            (3, "ok", "equal to the server's within"),
+            (-3, "ok", "equal to the server's within"),
             (3600, "failure", "60 min behind the server's"),
             (-3600, "failure", "60 min ahead of the server's"),
             (20, "failure", "(19|20|21) s behind the server's"),
@@ -539,7 +539,7 @@ class TestClock:
         with Wire(http(**header)) as wire:
             found = look(far(wire.url))
 
-        assert ("note", "not checked: no answer told the time", "") == told(found, "clock")
+        assert ("note", "not checked: no response has the server's time", "") == told(found, "clock")
 
     def test_a_slow_answer_is_no_proof(self) -> None:
         def slowly(connection: socket.socket, head: str) -> None:
@@ -588,18 +588,18 @@ class TestRights:
             took = time.monotonic() - began
 
         for name in ("own trades", "order books"):
-            assert found[name].finding.startswith("the key has no right to them")
-            assert ("note", "for more, ask Trayport") == (found[name].verdict, found[name].remedy)
+            assert found[name].finding.startswith("the key is not entitled to them")
+            assert ("note", "ask Trayport for them") == (found[name].verdict, found[name].remedy)
         assert [] == failing(found)
         assert took < 5  # a 403 is not waited for
 
     @pytest.mark.parametrize(
         "right, wanted, verdict, finding",
         [
-            (True, True, "ok", "the key may see today, and Config.intraday shows it"),
-            (True, False, "note", "the key may see today"),
-            (False, True, "warning", "the key may not see today, but Config.intraday=True asks for it"),
-            (False, False, "note", "the key may not see today: data end at 00:00 UTC"),
+            (True, True, "ok", "the key is entitled to today, and Config.intraday is True"),
+            (True, False, "note", "the key is entitled to today"),
+            (False, True, "warning", "the key is not entitled to today, but Config.intraday is True"),
+            (False, False, "note", "the key is not entitled to today: data end at 00:00 UTC"),
         ],
     )
     def test_the_right_to_today_is_held_against_the_settings(
@@ -705,7 +705,7 @@ class TestCommand:
             main(["doctor", "--help"])
 
         text = " ".join(capsys.readouterr().out.split())
-        assert "0 nothing does; 1 an API cannot be reached" in text
+        assert "0 no failure; 1 an API cannot be reached" in text
         assert "5 the key is not accepted" in text
 
 

@@ -12,7 +12,7 @@
     │  ├─ ConnectionFailed                 transient
     │  ├─ TimedOut                         transient
     │  └─ CircuitOpen                      transient  .retry_in
-    ├─ APIError                            .endpoint .status .detail
+    ├─ APIError                            .endpoint .status .detail .reason
     │  ├─ BadRequest                       400
     │  ├─ NotAllowed                       401, 403
     │  │  └─ IntradayNotAllowed            401 for a request that reached into today
@@ -257,14 +257,18 @@ class APIError(TrayportError):
     remedy: str | None = field(default=None, kw_only=True, repr=False)
 
     @property
-    def problem(self) -> str:
-        """The endpoint, the status and the detail."""
+    def reason(self) -> str:
+        """The status and the detail, such as ``"503 Service Unavailable: busy"``."""
         try:
             phrase = f"{self.status} {HTTPStatus(self.status).phrase}"
         except ValueError:
             phrase = str(self.status)
-        more = "" if self.detail.lower() in phrase.lower() else f": {self.detail}"
-        return f"{self.endpoint}: {phrase}{more}"
+        return phrase if self.detail.lower() in phrase.lower() else f"{phrase}: {self.detail}"
+
+    @property
+    def problem(self) -> str:
+        """The endpoint, the status and the detail."""
+        return f"{self.endpoint}: {self.reason}"
 
 
 @define

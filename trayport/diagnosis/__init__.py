@@ -1,8 +1,8 @@
-"""What keeps data from arriving: each thing that has to be right looked at once, with the remedy where it is not."""
+"""Checks of everything that can keep data from arriving, each with its remedy, for ``doctor``."""
 
 from __future__ import annotations
 
 from .checks import Check, Diagnosis
-from .examination import Patient, examine
+from .examination import ClientLike, examine
 
-__all__ = ["Check", "Diagnosis", "Patient", "examine"]
+__all__ = ["Check", "ClientLike", "Diagnosis", "examine"]

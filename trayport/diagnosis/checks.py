@@ -1,4 +1,4 @@
-"""``Check`` and ``Diagnosis``: what was found, and what to do about it."""
+"""``Check`` and ``Diagnosis``: the results of ``doctor``."""
 
 from __future__ import annotations
 
@@ -12,59 +12,73 @@ __all__ = ["NAMES", "Check", "Diagnosis", "Verdict", "not_checked"]
 
 Verdict: TypeAlias = Literal["ok", "note", "warning", "failure"]
 
+# In rising severity.
 _MARKS: dict[Verdict, str] = {"ok": "ok", "note": "note", "warning": "WARN", "failure": "FAIL"}
-"""By rising gravity."""
-_GRAVITY = list(_MARKS)
+_SEVERITY = list(_MARKS)
 
+# In the order of the checks: a check relies on those before it.
 NAMES = (
     "versions", "settings", "key", "cache", "limit folder", "certificates", "proxy", "limit", "reference API",
     "analytics API", "clock", "access", "own trades", "intraday", "order books",
 )  # fmt: skip
-"""Every check, in order: what comes later needs what comes before it."""
 _WIDTH = max(map(len, NAMES))
-# A server's own words can be long; whoever wants them all has the error.
-_LONGEST = 600
+_MAX_LETTERS = 600  # a server's own words can be long; the error has all of them
 
 
-def _line(text: str) -> str:
-    """One line without a key, and without what would move a terminal's cursor."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in redacted(text)[:_LONGEST])
+def _to_line(text: str | None) -> str:
+    """Return the text on one line, without a key and without control characters for a terminal."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in redacted(text or "")[:_MAX_LETTERS])
     return " ".join(shown.split())
 
 
 @frozen
 class Check:
-    """One thing that was looked at.
+    """The result of one check; its ``str`` is one line.
 
-    ``verdict`` is ``"ok"``, ``"note"`` (a fact, or what could not be looked at), ``"warning"`` (it works, but not as
-    it should) or ``"failure"``; ``remedy`` says what to do, where something can be done. Its ``str`` is one line.
+    Parameters
+    ----------
+    name : str
+        The subject, such as ``"proxy"``.
+    verdict : str
+        ``"ok"``, ``"note"`` (a fact, or a check that could not be made), ``"warning"`` (it works, but not as it
+        should) or ``"failure"``.
+    finding : str
+        The result in words.
+    remedy : str, default ""
+        The action that mends it, if there is one.
     """
 
     name: str
     verdict: Verdict
-    finding: str = field(converter=_line)
-    remedy: str = field(default="", converter=_line)
+    finding: str = field(converter=_to_line)
+    remedy: str = field(default="", converter=_to_line)
 
     def __str__(self) -> str:
-        advice = f" -> {self.remedy}" if self.remedy else ""
-        return f"{_MARKS[self.verdict]:4}  {self.name:{_WIDTH}}  {self.finding}{advice}"
+        remedy = f" -> {self.remedy}" if self.remedy else ""
+        return f"{_MARKS[self.verdict]:4}  {self.name:{_WIDTH}}  {self.finding}{remedy}"
 
 
-def not_checked(name: str, why: str) -> Check:
-    """What cannot be looked at, since something else is in the way."""
-    return Check(name, "note", f"not checked: {why}")
+def not_checked(name: str, reason: str) -> Check:
+    """Return the note that a check could not be made."""
+    return Check(name, "note", f"not checked: {reason}")
 
 
 @frozen(repr=False)
 class Diagnosis:
-    """What was found, a ``Check`` for each thing that has to be right; ``str`` and ``repr`` are a line for each."""
+    """The results of all checks; ``str`` and ``repr`` have one line for each.
+
+    Parameters
+    ----------
+    checks : tuple of Check
+        The results, in the order of the checks.
+    """
 
     checks: tuple[Check, ...]
 
     @property
     def worst(self) -> Verdict:
-        """The gravest verdict."""
-        return max((check.verdict for check in self.checks), key=_GRAVITY.index)
+        """The most severe verdict."""
+        return max((check.verdict for check in self.checks), key=_SEVERITY.index)
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self.checks))

@@ -1,4 +1,4 @@
-"""The checks in their order, each as soon as it is known."""
+"""The examination: all checks in their order."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
 
-from attrs import define, field
+from attrs import frozen
 
 from .._parallel import deadline_after, run_in_thread
 from .._time import Clock
 from ..config import Config
 from ..endpoints import Request
-from ..errors import ConfigError, DecodeError, TimedOut, TransportError
+from ..errors import ConfigError, TimedOut, TransportError, TrayportError
 from ..hooks import Hook
 from ..transport import AttemptResult, Session
-from . import machine, rights, way
+from . import entitlements, environment, network
 from .checks import NAMES, Check, not_checked
 
-__all__ = ["Patient", "examine"]
+__all__ = ["ClientLike", "examine"]
 
-# Seconds to connect, and to wait for each piece of an answer, at most: Config.timeout may say less.
+# Upper bounds of Config.timeout, in seconds, so that an API that is down costs little time.
 _CONNECT, _READ = 5.0, 10.0
-# A refusal of it is an answer, too.
-_NOBODYS = "no-key"
 
 
-class Patient(Protocol):
-    """The client that is looked at."""
+class ClientLike(Protocol):
+    """The parts of a client that are examined."""
 
     @property
     def config(self) -> Config: ...
@@ -38,128 +36,116 @@ class Patient(Protocol):
     def clock(self) -> Clock: ...
 
 
-def examine(patient: Patient, patience: float = 25.0) -> Iterator[Check]:
-    """Look at everything once; whatever is broken is a ``Check``, and no error.
+def examine(client: ClientLike, patience: float = 25.0) -> Iterator[Check]:
+    """Yield the result of each check; a fault is a ``Check`` and raises no error.
 
-    At most six requests are made, over connections of their own and within ``patience`` seconds: each counts for the
-    limits, and none is made again. What cannot be looked at, since something before it is broken, says so.
+    At most six requests are sent, once each, over connections of their own. They take permits of the rate limit. A
+    check that relies on one that failed is a note.
+
+    Parameters
+    ----------
+    client : ClientLike
+        The client to examine.
+    patience : float, default 25.0
+        Maximum number of seconds for all requests.
     """
-    yield machine.versions()
-    check, config = machine.settings(lambda: patient.config)
-    if config is None:
-        if check.name == "key":
-            yield not_checked("settings", "the key among them cannot be used")
-        yield check
-        yield from _skipped_after(check.name, check.name)
-        return
-    yield check
-    yield machine.key(config)
-    yield from machine.folders(config)
-    check, trust = way.certificates(config)
-    yield check
-    check = way.proxy(config, trust) if trust else not_checked("proxy", "see certificates")
-    yield check
-    if trust is None or check.verdict == "failure":
-        yield from _skipped_after("proxy", "proxy" if trust else "certificates")
-        return
-    yield from _asked(config, patient, patience)
-
-
-def _skipped_after(name: str, cause: str) -> Iterator[Check]:
-    yield from (not_checked(each, f"see {cause}") for each in NAMES[NAMES.index(name) + 1 :])
-
-
-def _asked(config: Config, patient: Patient, patience: float) -> Iterator[Check]:
-    """What needs the network. Without a key, whether there is a way and what time it is can be seen all the same."""
-    connect, read = config.timeout
-    hasty = config.replace(timeout=(min(connect, _CONNECT), min(read, _READ)))
-    if config.api_key is None:
-        hasty = hasty.replace(api_key=_NOBODYS, limiter="memory")
+    last = ""
     try:
-        session = Session(hasty, patient.hooks, now=patient.clock)
+        for check in _checks(client, patience):
+            last = check.name
+            yield check
+    except _Blocked as cause:
+        for name in NAMES[NAMES.index(last) + 1 :]:
+            yield not_checked(name, f"see {cause}")
+
+
+class _Blocked(Exception):
+    """The remaining checks rely on the check with this name, which failed."""
+
+
+def _checks(client: ClientLike, patience: float) -> Iterator[Check]:
+    yield environment.versions()
+    try:
+        config, warnings = environment.with_warnings(lambda: client.config)
+    except TrayportError as error:
+        check = environment.unusable_settings(error)
+        if check.name == "key":
+            yield not_checked("settings", "see key")
+        yield check
+        raise _Blocked(check.name) from None
+    yield environment.settings(warnings)
+    yield environment.key(config)
+    yield environment.cache(config)
+    if config.limiter == "file":
+        yield environment.limit_folder()
+    check, trust = network.certificates(config)
+    yield check
+    if trust is None:
+        raise _Blocked("certificates")
+    check = network.proxy(config, trust)
+    yield check
+    if check.verdict == "failure":
+        raise _Blocked("proxy")
+    connect, read = config.timeout
+    hurried = config.replace(timeout=(min(connect, _CONNECT), min(read, _READ)))
+    if config.api_key is None:  # the APIs and the clock can be checked all the same: a refusal is a response
+        hurried = hurried.replace(api_key="no-key", limiter="memory")
+    try:
+        session = Session(hurried, client.hooks, now=client.clock)
     except ConfigError as error:
-        what, _, advice = str(error).partition(": pip")
-        yield Check("limit", "failure", what, f"pip{advice}" if advice else "correct limiter (TRAYPORT_LIMITER)")
-        yield from _skipped_after("limit", "limit")
-        return
+        yield Check("limit", "failure", error.problem, error.remedy or "correct limiter (TRAYPORT_LIMITER)")
+        raise _Blocked("limit") from None
     with closing(session):
-        standing, _ = machine.heard(lambda: session.rate_limiter.status(config.rates))
-        yield way.limit(standing, config.limiter) if config.api_key else not_checked("limit", "see key")
-        yield from _Talk(session, patience, config.api_key is not None).checks()
+        status, _ = environment.with_warnings(session.status)
+        yield network.limit(status.limiter, config.limiter) if config.api_key else not_checked("limit", "see key")
+        yield from _remote_checks(_Sender(session, time.monotonic() + patience, patience), config)
 
 
-@define(eq=False)
-class _Talk:
-    """What the APIs are asked, and what they answered."""
+def _remote_checks(send: _Sender, config: Config) -> Iterator[Check]:
+    """Yield the results of the checks that need a response."""
+    reference = send(entitlements.MARKETS)
+    yield network.api("reference API", "reference_url", config.reference_url, reference)
+    analytics = send(entitlements.own_trades_request(network.server_time(send.session.now(), [reference])))
+    yield network.api("analytics API", "analytics_url", config.analytics_url, analytics)
+    yield network.clock([reference, analytics])
+    if config.api_key is None:
+        raise _Blocked("key")
+    access = entitlements.access(reference, analytics)
+    yield access
+    is_refused = access.verdict == "failure"
+    if not network.is_usable(analytics):
+        raise _Blocked("analytics API")
+    if is_refused and analytics.status != 200:
+        raise _Blocked("access")
+    yield entitlements.own_trades(analytics)
+    now = network.server_time(send.session.now(), [reference, analytics])
+    yield entitlements.intraday(send, now, config.intraday)
+    if not network.is_usable(reference):
+        raise _Blocked("reference API")
+    if is_refused and reference.status != 200:
+        raise _Blocked("access")
+    yield entitlements.order_books(send, now, reference)
+
+
+@frozen(eq=False)
+class _Sender:
+    """Sends each request once, and all of them before ``end`` of ``time.monotonic()``."""
 
     session: Session
+    end: float
     patience: float
-    has_key: bool
-    told: dict[str, AttemptResult] = field(factory=dict, init=False)
-    """The first answer of each API."""
-    _ends: float = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._ends = time.monotonic() + self.patience
-
-    def checks(self) -> Iterator[Check]:
-        config = self.session.config
-        self.told["reference"] = self._ask(rights.MARKETS)
-        yield way.host("reference API", "reference_url", config.reference_url, self.told["reference"])
-        self.told["analytics"] = self._ask(rights.private_trades(way.server_time(self.session.now(), self._answers)))
-        yield way.host("analytics API", "analytics_url", config.analytics_url, self.told["analytics"])
-        yield way.clock(self._answers)
-        if not self.has_key:
-            yield from _skipped_after("clock", "key")
-            return
-        access = rights.access(self.told)
-        yield access
-        if why := self._in_the_way("analytics", access):
-            yield from _skipped_after("access", why)
-            return
-        yield rights.private(self.told["analytics"])
-        yield self._intraday(config.intraday)
-        yield self._books(access)
-
-    @property
-    def _answers(self) -> list[AttemptResult]:
-        return list(self.told.values())
-
-    def _ask(self, request: Request) -> AttemptResult:
-        """One attempt, in a thread of its own so that Ctrl-C is heard on every system."""
+    def __call__(self, request: Request) -> AttemptResult:
         name = request.endpoint.name
         try:
-            with deadline_after(max(self._ends - time.monotonic(), 1e-3)):
-                answer = run_in_thread(lambda stop: self.session.send_once(request, stop))
+            # In a thread, so that Ctrl-C ends it on every system.
+            with deadline_after(max(self.end - time.monotonic(), 1e-3)):
+                response = run_in_thread(lambda stop: self.session.send_once(request, stop))
         except TransportError as error:
-            answer = AttemptResult(error=error)
-        except ConfigError as error:  # the proxy changed meanwhile
-            answer = AttemptResult(error=TransportError(name, 0, str(error)))
-        if isinstance(answer.error, TimedOut) and time.monotonic() >= self._ends:
-            return AttemptResult(
-                error=TimedOut(name, 0, f"no answer, or no leave to ask, within {self.patience:g} s in all")
-            )
-        return answer
-
-    def _in_the_way(self, api: str, access: Check) -> str:
-        """What has to be mended before this API is asked more; nothing if it can be."""
-        answer = self.told[api]
-        if not way.is_of_use(answer):
-            return f"{api} API"
-        return "access" if access.verdict == "failure" and answer.status != 200 else ""
-
-    def _intraday(self, wanted: bool) -> Check:
-        request = rights.this_minute(way.server_time(self.session.now(), self._answers))
-        if request is None:
-            return not_checked("intraday", "the day has only begun, ask again in a minute")
-        return rights.intraday(self._ask(request), wanted)
-
-    def _books(self, access: Check) -> Check:
-        if why := self._in_the_way("reference", access):
-            return not_checked("order books", f"see {why}")
-        try:
-            contract = rights.contract(self.told["reference"], self._ask)
-        except (LookupError, DecodeError) as error:
-            return not_checked("order books", str(error))
-        now = way.server_time(self.session.now(), self._answers)
-        return rights.books(self._ask(rights.top_of_book(now, contract)), contract)
+            response = AttemptResult(error=error)
+        except ConfigError as error:  # the proxy has changed since it was checked
+            response = AttemptResult(error=TransportError(name, 0, error.problem, remedy=error.remedy))
+        if isinstance(response.error, TimedOut) and time.monotonic() >= self.end:
+            reason = f"no response, or no permit of the rate limit, within {self.patience:g} s for all checks"
+            return AttemptResult(error=TimedOut(name, 0, reason))
+        return response
