@@ -1,7 +1,6 @@
-"""Before a nightly job begins: is everything in order, and if not, what is somebody to do? Here the key's rights are
-less than the job wants, and one of the APIs is away.
+"""Check before a nightly job that everything is in order. Here the key lacks entitlements, and one API is down.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the lines with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the lines with `sandboxed`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ with sandboxed(key="sandbox-basic"):
 with sandboxed(faults=[Fault(path="/trades/*", times=None, status=503)]):
     diagnosis = tp.doctor()
     if diagnosis.worst == "failure":
-        print("\nThe job does not begin:")
+        print("\nThe job does not start:")
         for check in diagnosis.checks:
             if check.verdict == "failure":
                 print(f"  {check.name}: {check.finding}; {check.remedy}")

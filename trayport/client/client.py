@@ -289,7 +289,7 @@ class Client(Queries[pd.DataFrame], References):
 
         with self._lock:
             if self._closed:
-                raise QueryError("this client is closed; make a new one")
+                raise QueryError("this client is closed", "make a new one")
             if self._engine is None:
                 config = self._config or Config.load()
                 if self._api_key is not None:

@@ -24,7 +24,7 @@ MARKETS = Request(REFERENCE["markets"])
 _MINUTE = pd.Timedelta(minutes=1)
 # A market and a sequence that most keys are entitled to; without them, the first that is listed.
 _LIKELY_MARKET, _LIKELY_SEQUENCE = "TTF Hi Cal 51.6", "Months"
-_AMBIGUOUS = "by a 403, which throttling also causes"
+_AMBIGUOUS = "403, which may also mean throttling"
 
 
 def access(reference: AttemptResult, analytics: AttemptResult) -> Check:
@@ -62,7 +62,7 @@ def intraday(send: Send, now: pd.Timestamp, is_wanted: bool) -> Check:
     """Check the entitlement to the current day, by the activity of the last whole minute, and ``Config.intraday``."""
     end = now.floor("min")
     if end == end.floor("D"):
-        return not_checked("intraday", "the day is less than a minute old; run it again in a minute")
+        return not_checked("intraday", "the day has just begun; try again in a minute")
     response = send(Request(ACTIVITY, window_params(end - _MINUTE, end), until=end))
     if response.status == 200:
         finding = "the key is entitled to today"

@@ -146,6 +146,6 @@ class _Sender:
         except ConfigError as error:  # the proxy has changed since it was checked
             response = AttemptResult(error=TransportError(name, 0, error.problem, remedy=error.remedy))
         if isinstance(response.error, TimedOut) and time.monotonic() >= self.end:
-            reason = f"no response, or no permit of the rate limit, within {self.patience:g} s for all checks"
+            reason = f"no response, or no permit of the rate limit, within {self.patience:g} s in all"
             return AttemptResult(error=TimedOut(name, 0, reason))
         return response

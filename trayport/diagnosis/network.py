@@ -77,7 +77,9 @@ def limit(status: LimitStatus, limiter: str) -> Check:
     if status.kind == "private":
         finding = f"this process has half of it for itself: {status.why}"
         folder = f"make {limits_folder()} a folder of your own, on a disk of this machine, that can be written to"
-        return Check("limit", "warning", finding, "start Redis there, or correct limiter" if "://" in limiter else folder)
+        return Check(
+            "limit", "warning", finding, "start Redis there, or correct limiter" if "://" in limiter else folder
+        )
     if status.slowed_until:
         until = f"{status.slowed_until:%H:%M:%S} UTC"
         return Check("limit", "warning", f"slowed to {status.share:.0%} until {until}: the API refused requests",
