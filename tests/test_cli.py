@@ -406,7 +406,7 @@ class TestPartsAndFailures:
         pd.testing.assert_frame_equal(kept, found.astype(kept.dtypes.to_dict()))
         assert ("yesterday's", {path, partial}) == (path.read_text(), set(tmp_path.iterdir()))
         assert said.err.startswith("trayport: incomplete, 1 of 2 requests failed for good:\n  TTF Hi Cal 51.6* Cal-")
-        assert said.err.endswith(f"What arrived, {len(kept):,} rows, is in {partial}; {path} was left alone.\n")
+        assert said.err.endswith(f"The partial result, {len(kept):,} rows, is in {partial}; {path} was not changed.\n")
         assert "" == said.out
 
     def test_a_part_on_the_output_is_followed_by_what_is_missing(
@@ -416,7 +416,7 @@ class TestPartsAndFailures:
         said = capsys.readouterr()
         rows = said.out.count("\n") - 1
         assert rows > 10
-        assert said.err.endswith(f"What arrived, {rows:,} rows, went to the output.\n")
+        assert said.err.endswith(f"The partial result, {rows:,} rows, is in the output.\n")
 
     def test_the_whole_replaces_the_file_and_clears_the_part_away(self, hopeful: Sandbox, tmp_path: Path) -> None:
         path = tmp_path / "it.csv"
@@ -533,7 +533,7 @@ def test_ctrl_c_keeps_what_arrived_beside_the_file(
     rows = len(pd.read_csv(tmp_path / "it.csv.partial"))
     assert rows > 0
     assert [
-        f"trayport: What arrived, {rows:,} rows, is in {path}.partial; {path} was left alone.",
+        f"trayport: The partial result, {rows:,} rows, is in {path}.partial; {path} was not changed.",
         "trayport: interrupted",
     ] == said.splitlines()
 

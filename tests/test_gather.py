@@ -158,9 +158,9 @@ def row(time: int, **more: Any) -> bytes:
 @pytest.mark.parametrize(
     "body, match",
     [
-        (row(1), r"at \$\[0\].dealDate: 1970-01-01 .* lies outside of 2024-02-05"),
-        (row(1707177601000000000), "lies outside"),
-        (row(-(2**63)), "lies outside"),  # which numpy takes for "not a time"
+        (row(1), r"at \$\[0\].dealDate: 1970-01-01 .* is outside of the request for 2024-02-05"),
+        (row(1707177601000000000), "is outside of the request"),
+        (row(-(2**63)), "is outside of the request"),  # which numpy takes for "not a time"
     ],
 )
 def test_a_trade_that_was_not_asked_for_is_an_error(relay: Relay, weak_client: Client, body: bytes, match: str) -> None:
@@ -173,7 +173,7 @@ def test_a_contract_that_was_not_asked_for_is_an_error(relay: Relay, weak_client
     contract = {"contractType": "SinglePeriod", "sequenceId": 10000305, "sequenceItemId": 999}
     body = row(1707123601000000000, contract=contract)
     relay.rule = lambda line, count: http(200, body) if "/trades" in line else None
-    with pytest.raises(tp.DecodeError, match=r"at \$\[0\].contract: .*999.* was not asked for"):
+    with pytest.raises(tp.DecodeError, match=r"at \$\[0\].contract: .*999.* was not requested"):
         weak_client.trades(["TTF Apr-24", "TTF May-24"], "2024-02-05", "2024-02-06")
 
 

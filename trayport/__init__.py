@@ -1,4 +1,4 @@
-"""European power, gas and emissions trading history, one line a question.
+"""European power, gas and emissions trading history, one line per query.
 
 >>> import trayport as tp
 >>> frame = tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
@@ -103,7 +103,7 @@ __all__ += api.__all__
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-# Public names whose rooms are heavy: imported when somebody asks for them.
+# Public names of rooms that take long to import: they are imported at their first use.
 _LATER = {"Check": "diagnosis", "Diagnosis": "diagnosis", "sandbox": "", "testing": ""}
 
 

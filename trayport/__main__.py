@@ -1,4 +1,4 @@
-"""``python -m trayport`` is the command line."""
+"""Run the command line: ``python -m trayport``."""
 
 from __future__ import annotations
 

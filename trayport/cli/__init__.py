@@ -1,4 +1,4 @@
-"""The command line: one command a function, in the same words."""
+"""The command line: one command for each function, in the same words."""
 
 from __future__ import annotations
 
@@ -18,9 +18,25 @@ OK, FAILED, REFUSED, PARTIAL, NOT_ALLOWED = 0, 1, 2, 3, 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; answers with the exit code."""
+    """Run one command and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, default ``sys.argv[1:]``
+        The command with its arguments; none prints the help.
+
+    Returns
+    -------
+    int
+        0 for success; see ``exit_code`` for failures.
+
+    Raises
+    ------
+    SystemExit
+        The arguments are wrong (code 2), or ask for help or the version (code 0).
+    """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # old consoles and pipes know few letters; a folder may have others
+        if isinstance(stream, io.TextIOWrapper):  # consoles and pipes may not encode every letter of a path
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     try:
@@ -31,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"trayport: {error}", file=sys.stderr)
         return exit_code(error)
     except OSError as error:
-        sys.stdout = None  # what is left in it has nowhere to go
-        if not isinstance(error, BrokenPipeError) and error.errno != errno.EINVAL:  # Windows' word for a broken pipe
+        sys.stdout = None  # Python would fail again when it flushes the rest of the output at its end
+        if not isinstance(error, BrokenPipeError) and error.errno != errno.EINVAL:  # a broken pipe on Windows
             print(f"trayport: the output cannot be written: {error.strerror}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
@@ -42,7 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def exit_code(error: TrayportError) -> int:
-    """What a script learns of an error."""
+    """Return the exit code for an error.
+
+    Returns
+    -------
+    int
+        1 failure, 2 refused before a request was made, 3 partial result, 4 no data, 5 not allowed.
+    """
     if isinstance(error, queries.NoData):
         return queries.NO_DATA
     if isinstance(error, NotAllowed):
@@ -52,27 +74,27 @@ def exit_code(error: TrayportError) -> int:
     return REFUSED if isinstance(error, ValueError) else FAILED
 
 
-class _Command(argparse.ArgumentParser):
-    """Refuses what it does not know with its own usage, and not with that of the whole."""
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses unknown arguments with the usage of their command; argparse prints that of the program."""
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """As argparse has it, but for what is left over."""
-        known, rest = super().parse_known_args(args, namespace)
-        if rest:
-            self.error(f"unrecognized arguments: {' '.join(rest)}")
-        return known, rest
+        """Parse ``args``, and exit if any are unknown."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Command(
-        prog="trayport", description="European power, gas and emissions trading history, one line a question."
+    parser = _Parser(
+        prog="trayport", description="European power, gas and emissions trading history, one line per query."
     )
     parser.add_argument("--version", action="version", version=f"trayport {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
     queries.add_commands(commands)
     names.add_commands(commands)
-    for room in (doctor, sandbox, metrics, demo):
-        command = commands.add_parser(room.NAME, help=room.HELP, description=room.HELP)
-        room.add_options(command)
-        command.set_defaults(run=room.run)
+    for module in (doctor, sandbox, metrics, demo):
+        command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
+        module.add_options(command)
+        command.set_defaults(run=module.run)
     return parser

@@ -1,4 +1,4 @@
-"""``trayport demo``: what the package does, shown on simulated data in a few seconds."""
+"""The command ``trayport demo``: trades, their table and a chart from simulated data, in a few seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..config import Config
 from ..sandbox import Sandbox
 
 NAME = "demo"
-HELP = "fetch simulated trades, print them and draw a chart; needs no key, and ends by itself"
+HELP = "fetch simulated trades, print them and draw a chart; needs no key"
 
 CONTRACTS = ("TTF Apr-24", "TTF May-24", "TTF Jun-24")
 START, END = "2024-01-08", "2024-03-08"
@@ -23,11 +23,11 @@ CHART = Path("trayport-demo.png")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """It has none."""
+    """Add no options."""
 
 
 def run(options: argparse.Namespace) -> None:
-    """Three TTF months over sixty days, from a sandbox in this process."""
+    """Fetch three TTF months over 60 days from a sandbox in this process, print them and draw a chart."""
     with tempfile.TemporaryDirectory(prefix="trayport-") as folder, Sandbox() as sandbox:
         config = Config(
             sandbox.key,
@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> None:
         )
         with Client(config=config) as client:
             _show(client)
-        print(f"\nAll of this came from a simulated Trayport in this process: {len(sandbox.asked)} requests in all.")
-    print("Next: `trayport sandbox` keeps one running, and the README tells what to do with a key of your own.")
+        print(f"\nAll of this came from a simulated Trayport in this process, with {len(sandbox.asked)} requests.")
+    print("Next: run `trayport sandbox` to keep one running; with an API key, see the README.")
 
 
 def _show(client: Client) -> None:
@@ -61,7 +61,18 @@ def _show(client: Client) -> None:
 
 
 def daily_vwap(frame: pd.DataFrame) -> pd.DataFrame:
-    """Days × contracts as asked: what a unit of each cost on average, weighted by quantity."""
+    """Return the daily average price of each contract, weighted by quantity.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The frame of ``trades``.
+
+    Returns
+    -------
+    DataFrame
+        Days (text such as ``2024-02-05``) × contracts in the order of the query; float64, NaN without trades.
+    """
     day = pd.DatetimeIndex(frame.index).strftime("%Y-%m-%d").rename("day")
     traded = frame.assign(value=frame["price"] * frame["quantity"])
     sums = traded.groupby([day, "contract"])[["value", "quantity"]].sum()
@@ -70,7 +81,7 @@ def daily_vwap(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw(daily: pd.DataFrame, unit: str) -> str:
-    """Write the chart, and say where it is or why it is not."""
+    """Write the chart, and return a sentence on its place or on the reason that there is none."""
     try:
         axes = plots.lines(daily, title="TTF, daily volume-weighted price (simulated)", unit=unit)
         axes.figure.canvas.print_figure(CHART, dpi=120)

@@ -21,7 +21,7 @@ from ..decoding import ContractIds, MemoryLimits
 from ..errors import ConfigError, ContractError, Failure, Interrupted, NotFound, PartialDataError, TrayportError
 from ..fetching import Outcome, PieceFetcher, in_order, outcomes, schema_of
 from ..planner import Piece, Plan
-from .verify import verified
+from .verify import verify
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -233,9 +233,9 @@ class Run:
         pairs = [(self.plan.pieces[number], self._frames[number]) for number in sorted(self._frames)]
         frame = self._frame_of(pairs, self.plan, failures)
         if self.plan.query.verify and len(self.plan) and not failures:
-            asked = {contract.label: contract for piece in self.plan.pieces for contract in piece.contracts}
+            contracts = {contract.label: contract for piece in self.plan.pieces for contract in piece.contracts}
             counts = [(piece.window, rows) for piece, rows in pairs if piece.verifies]
-            frame.attrs["trayport"]["verified"] = verified(frame, asked, counts)
+            frame.attrs["trayport"]["verified"] = verify(frame, contracts, counts)
         return frame
 
     def _frame_of(
@@ -334,7 +334,7 @@ def _delivery(contract: Contract) -> tuple[bool, Any, str]:
 
 
 def _attributes(plan: Plan, failures: tuple[Failure, ...]) -> dict[str, Any]:
-    """Return what ``attrs["trayport"]`` holds, in plain JSON values: Parquet and ``concat`` take no others."""
+    """Return the value of ``attrs["trayport"]``, as plain JSON values: Parquet and ``concat`` take no others."""
     attributes = {**plan.query.describe(), "requests": len(plan), "complete": not failures, "version": __version__}
     if failures:
         attributes["missing"] = [

@@ -1,4 +1,7 @@
-"""Trades against the counts that the API keeps of them."""
+"""Verification: the trades of a query against the counts that the API keeps of them.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -14,35 +17,54 @@ from ..endpoints import ACTIVITY
 from ..errors import TrayportWarning
 from ..wire import kind_of
 
-__all__ = ["verified"]
+__all__ = ["verify"]
 
 
-def verified(
-    frame: pd.DataFrame, asked: Mapping[str, Contract], counts: Sequence[tuple[Window, pd.DataFrame]]
+def verify(
+    trades: pd.DataFrame, contracts: Mapping[str, Contract], counts: Sequence[tuple[Window, pd.DataFrame]]
 ) -> dict[str, Any]:
-    """Which windows were compared, and which contracts have other trades than were counted in them.
+    """Compare trades with counts, and warn of differences.
 
-    A trade that was deleted later is counted and no longer shown (guide p. 21); the anonymous copy of an own trade is
-    shown and not counted.
+    A trade that was deleted later is counted, with its deletion beside it, and is no longer in the trades (guide p.
+    21). The public copy of an own trade is in the trades and not counted.
+
+    Parameters
+    ----------
+    trades : DataFrame
+        All trades of the contracts.
+    contracts : mapping of str to Contract
+        The contracts that were queried, by name.
+    counts : sequence of pairs
+        Windows, each with the frame of its counts.
+
+    Returns
+    -------
+    dict
+        ``windows``, a list of ``[start, end]``, and ``differences``, a list of dicts with ``start``, ``end``,
+        ``contract`` and the two numbers ``trades`` and ``activity``. Times are ISO 8601 texts.
     """
-    shown = frame[~frame["public_copy"]] if "public_copy" in frame else frame
-    differences = [
-        {"start": window.start.isoformat(), "end": window.end.isoformat(), "contract": name, **pair}
-        for window, counted in counts
-        for name, pair in _compared(shown, asked, window, counted).items()
-        if pair["trades"] != pair["activity"]
-    ]
     if not counts:
         warnings.warn(
-            f"nothing was verified: activity counts whole minutes from {ACTIVITY.since:%Y-%m-%d} on (guide p. 19)",
+            f"nothing was verified: activity counts whole minutes from {ACTIVITY.since:%Y-%m-%d} on",
             TrayportWarning,
             stacklevel=2,
         )
+    counted_trades = trades[~trades["public_copy"]] if "public_copy" in trades else trades
+    times = pd.DatetimeIndex(counted_trades.index)
+    differences = []
+    for window, frame in counts:
+        inside = (times >= window.start) & (times < window.end)
+        found = counted_trades["contract"][inside].value_counts()
+        for name, contract in contracts.items():
+            pair = {"trades": int(found.get(name, 0)), "activity": _count(contract, frame)}
+            if pair["trades"] != pair["activity"]:
+                bounds = {"start": window.start.isoformat(), "end": window.end.isoformat()}
+                differences.append({**bounds, "contract": name, **pair})
     if differences:
         first = differences[0]
         warnings.warn(
             f"{len(differences)} counts of activity differ from the trades, the first for {first['contract']} from "
-            f"{first['start']} to {first['end']}: {first['activity']} counted, {first['trades']} shown; "
+            f"{first['start']} to {first['end']}: {first['activity']} counted, {first['trades']} found; "
             'all are in attrs["trayport"]["verified"]',
             TrayportWarning,
             stacklevel=2,
@@ -53,27 +75,16 @@ def verified(
     }
 
 
-def _compared(
-    shown: pd.DataFrame, asked: Mapping[str, Contract], window: Window, counted: pd.DataFrame
-) -> dict[str, dict[str, int]]:
-    moments = pd.DatetimeIndex(shown.index)
-    trades = shown["contract"][(moments >= window.start) & (moments < window.end)].value_counts()
-    return {
-        name: {"trades": int(trades.get(name, 0)), "activity": _count(contract, counted)}
-        for name, contract in asked.items()
-    }
-
-
-def _count(contract: Contract, counted: pd.DataFrame) -> int:
+def _count(contract: Contract, counts: pd.DataFrame) -> int:
+    """Return the number of trades of a contract that were counted and not deleted."""
     ids = {
         f"{contract.product.kind}_id": contract.product.id,
         "sequence_id": contract.sequence_id,
         "sequence_item_id": contract.item_id,
     }
-    rows = pd.Series(True, index=counted.index)
-    for column, number in ids.items():
-        rows &= counted[column].eq(number).fillna(False).astype(bool)
-    rows &= counted["contract_type"].map(kind_of, na_action="ignore").eq(contract.kind).astype(bool)
     if contract.second_item_id is not None:
-        rows &= counted["second_sequence_item_id"].eq(contract.second_item_id).fillna(False).astype(bool)
-    return int((counted["count"] - counted["delete_count"])[rows].sum())
+        ids["second_sequence_item_id"] = contract.second_item_id
+    rows = counts["contract_type"].map(kind_of, na_action="ignore").eq(contract.kind).astype(bool)
+    for column, number in ids.items():
+        rows &= counts[column].eq(number).fillna(False).astype(bool)
+    return int((counts["count"] - counts["delete_count"])[rows].sum())

@@ -76,7 +76,7 @@ class PieceFetcher:
         cancel : CancelToken
             Ends the request when it is set.
         convert : callable
-            What is made of the rows in the thread of the caller. Its ``DecodeError`` gets the id of the request.
+            Converts the rows, in the calling thread. The id of the request is added to its ``DecodeError``.
         limits : MemoryLimits, default none
             Limits for the rows held in memory.
 
@@ -135,7 +135,7 @@ class PieceFetcher:
         def requested_name(ids: ContractIds) -> str:
             name = names.get((ids.sequence_id, ids.item_id, ids.second_item_id, ids.kind))
             if name is None:
-                raise ContractError(f"{ids} was not asked for")
+                raise ContractError(f"{ids} was not requested")
             return name
 
         return requested_name
@@ -202,16 +202,18 @@ class _TimeCheck:
             if sum(map(len, self._points)) > endpoint.points:
                 points = len(np.unique(np.concatenate(self._points)))
                 if points > endpoint.points:
-                    raise DecodeError(endpoint.name, "$", f"{points} points are as many as it gives: it may be cut")
+                    raise DecodeError(
+                        endpoint.name, "$", f"{points} points are the most that a response has: it may be incomplete"
+                    )
         first, last = self._bounds
         strays = (times < first) | (times > last)
         if strays.any():
             number = int(strays.argmax())
             wire = next(column.wire for column in endpoint.columns if column.dtype == "time")
             path = f"$.{wire}" if endpoint.list_field else f"$[{self._elements + number}].{wire}"
-            requested = f"{self.piece.window}" if self.query.at is None else f"what was asked for, {self.query.at}"
+            requested = f"{self.piece.window}" if self.query.at is None else f"{self.query.at}"
             time = pd.Timestamp(int(times[number]), tz="UTC")
-            raise DecodeError(endpoint.name, path, f"{time} lies outside of {requested}")
+            raise DecodeError(endpoint.name, path, f"{time} is outside of the request for {requested}")
         self._elements += len(times)
 
 
