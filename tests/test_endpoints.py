@@ -102,9 +102,8 @@ def test_the_optional_fields_are_those_of_the_document(endpoint: Endpoint) -> No
     field = parameters(endpoint).get("optionalFields", {}).get("schema", {})
     documented = set(field.get("items", {}).get("enum", ())) - {"contract"}
 
-    assert documented == {column.field_name for column in endpoint.columns_of("optional")} | set(
-        endpoint.default_fields
-    )
+    names = {column.field_name for column in endpoint.columns_of("optional")}
+    assert documented == names | set(endpoint.default_fields)
 
 
 @by_name

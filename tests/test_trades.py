@@ -268,7 +268,7 @@ def test_an_end_in_today_is_refused_and_answered_with_intraday_rights(make_clien
     now = pd.Timestamp("2024-02-07T12:00", tz="UTC")
     with Sandbox(limits=False, key="sandbox-intraday", now=now.to_pydatetime()) as sandbox:
         shy = make_client(sandbox, clock=lambda: now)
-        with pytest.raises(QueryError, match="2024-02-07T00:00:00Z, where data end"):
+        with pytest.raises(QueryError, match="2024-02-07T00:00:00Z, the end of the data"):
             shy.trades("TTF Apr-24", "2024-02-06", "2024-02-07T11:00")
         frame = make_client(sandbox, clock=lambda: now, intraday=True).trades("TTF Apr-24", "2024-02-07")
 

@@ -80,7 +80,7 @@ class Endpoint:
     """Maximum number of sequence items in one request."""
     columns: tuple[Column, ...] = ()
     list_field: str = ""
-    """The name of the list of rows, if a response is an object around it, whose time is that of all rows."""
+    """The name of the list of rows, if a response is an object with that list and one time for all rows."""
     row_lists: tuple[str, ...] = ()
     """The names of the lists in an element of a response, if their members are the rows of the frame."""
     default_fields: tuple[str, ...] = ()

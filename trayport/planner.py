@@ -69,7 +69,7 @@ class Runner(Protocol):
 
 @frozen(repr=False)
 class Plan:
-    """The requests that a query will make; each counts once, whatever the number of its attempts.
+    """The requests that a query will make; each counts once, however often it is retried.
 
     ``len(plan)`` is the number of requests. Reference look-ups happen while planning and are not included.
     """
@@ -227,9 +227,8 @@ def _subject(
     """Return a request's contracts with all parameters, given those that name the contracts."""
     endpoint, interval = query.endpoint, query.interval
     names_contract = len(contracts) != 1 and endpoint.per_contract
-    nested = names_contract or (
-        query.include_private and any("." in each.wire for each in endpoint.columns_of("private"))
-    )
+    private = endpoint.columns_of("private") if query.include_private else ()
+    nested = names_contract or any("." in column.wire for column in private)
     # With routes the server adds the column `route` by itself (guide p. 31).
     columns = [column for column in query.fields if not (column.name == "route" and query.routes)]
     params = (

@@ -234,7 +234,7 @@ def _plain(value: Any) -> Any:
 
 
 class QueryMethods(ABC, Generic[T_co]):
-    """Base class of the queries; a subclass decides what a checked query is turned into."""
+    """Base class of the queries; a subclass returns frames, plans or streams for checked ones."""
 
     @abstractmethod
     def _context(self) -> QueryContext:

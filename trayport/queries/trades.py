@@ -276,7 +276,7 @@ class TradeQueries(QueryMethods[T_co]):
     ) -> T_co:
         """Return the number of trades of every contract that was traded.
 
-        A window of more than 7 days takes several requests (guide p. 19), whose counts are added up.
+        A window of more than 7 days takes several requests (guide p. 19). Their counts are added up.
 
         Parameters
         ----------

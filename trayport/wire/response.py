@@ -23,7 +23,7 @@ CONTRACT_OBJECT = {
 }
 """The fields of a row's ``contract`` object: our name and the API's."""
 
-# Responses say PeriodSpread and PeriodRange (guide pp. 21, 23, 26), requests Spread and Range (guide p. 28).
+# Responses spell PeriodSpread and PeriodRange (guide pp. 21, 23, 26), requests Spread and Range (guide p. 28).
 _KINDS: dict[str, Kind] = {
     "singleperiod": "single",
     "spread": "spread",
@@ -46,7 +46,7 @@ def kind_of(contract_type: str) -> Kind:
 
 
 def error_detail(text: str) -> str:
-    """Return the message in an error's body, in whatever shape: the guide gives none, and users saw several."""
+    """Return the message in an error's body. The guide gives no shape for it, and users saw several."""
     text = text.strip()
     try:
         body: Any = json.loads(text)
