@@ -333,8 +333,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "name, reason",
         [
-            ("it.txt", "the suffix is to be one of .parquet, .csv,"),
-            ("it", "the suffix is to be one of .parquet, .csv,"),
+            ("it.txt", "the suffix must be one of .parquet, .csv,"),
+            ("it", "the suffix must be one of .parquet, .csv,"),
             ("nowhere/it.csv", "there is no folder"),
             ("folder.csv", "cannot be written"),
         ],
