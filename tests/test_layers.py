@@ -108,7 +108,6 @@ def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
 
 # Imports past a door that are not mended yet.
 KNOWN = {
-    ("cli", "metrics.prometheus"),
     ("refdata", "contracts.symbology"),
 }
 

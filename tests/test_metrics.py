@@ -448,7 +448,7 @@ class TestCommand:
         with self.serving(home) as (url, lines, _):
             page = self.scraped(url)
 
-        assert lines[1].startswith("  limit   none: no API key.")
+        assert lines[1].startswith("  limit   none: no API key")
         assert 1 == summed(page, "trayport_requests_total", endpoint="trades")
         assert [] == [name for name, _ in page if name.startswith("trayport_limiter")]
 
@@ -464,7 +464,7 @@ class TestCommand:
         with self.serving({**home, "TRAYPORT_LIMITER": "memory"}) as (url, lines, _):
             page = self.scraped(url)
 
-        assert lines[1].endswith("Each process has its own, so this one tells nothing of the others")
+        assert lines[1].endswith("and this page shows only the one of this process")
         assert 0 == page["trayport_limiter_shared", ()]
 
     def test_a_damaged_file_costs_the_counts_and_not_the_limit(self, home: dict[str, str]) -> None:
