@@ -52,10 +52,10 @@ class Desk:
         self.trouble: Callable[[Request], bytes] | None = None
         self.catalogue = self.open()
 
-    def open(self, place: str = "https://reference.example", **settings: Any) -> Catalogue:
+    def open(self, namespace: str = "https://reference.example", **settings: Any) -> Catalogue:
         """Another process's catalogue on the same cache."""
         cache = Cache(self.folder, clock=lambda: self.now)
-        return Catalogue(self.send, cache, place, clock=lambda: self.now, **settings)
+        return Catalogue(self.send, cache, namespace, clock=lambda: self.now, **settings)
 
     def send(self, request: Request, stop: threading.Event | None, request_id: str) -> bytes:
         self.sent.append(str(request))
@@ -117,9 +117,9 @@ def test_many_names_are_looked_up_from_the_earliest_on(desk: Desk) -> None:
     names = [f"TTF {month}" for month in ("Jun-24", "Jan-22", "Mar-19", "M+1")]
     desk.catalogue.resolve("TTF Jun-24", AT)
 
-    sent = desk.sends(lambda: desk.catalogue.contracts(names, AT))
+    sent = desk.sends(lambda: desk.catalogue.resolve_all(names, AT))
     assert 5 == sum("startDate=2018-01-01" in text for text in sent)
-    assert [] == desk.sends(lambda: desk.catalogue.contracts(names, AT))
+    assert [] == desk.sends(lambda: desk.catalogue.resolve_all(names, AT))
 
 
 def test_sequences_of_more_items_than_an_answer_holds_are_asked_for_page_by_page(desk: Desk) -> None:
@@ -187,7 +187,7 @@ def test_old_data_keep_answering_while_the_api_does_not(desk: Desk) -> None:
         raise ConnectionFailed(request.endpoint.name, 5, "refused")
 
     desk.trouble = fail
-    with pytest.warns(TrayportWarning, match="cannot be renewed now .*; going on with the old ones"):
+    with pytest.warns(TrayportWarning, match="cannot be renewed now .*, so stale ones are used"):
         assert Market(10000065) == desk.open().product("TTF")
 
 
@@ -259,7 +259,7 @@ def test_what_one_api_says_is_not_believed_of_another(desk: Desk) -> None:
 
 def test_two_keys_on_one_folder_learn_nothing_from_each_other(desk: Desk) -> None:
     desk.catalogue.resolve("TTF Apr-24", AT)
-    other = desk.open(place="https://reference.example other-key")
+    other = desk.open(namespace="https://reference.example other-key")
 
     def look() -> None:
         with pytest.raises(QueryError, match="no sequence is known"):
@@ -339,7 +339,7 @@ class TestNewlyListed:
 
     def test_ids_that_came_too_early_are_asked_for_again_after_an_hour(self, desk: Desk) -> None:
         def look() -> None:
-            with pytest.raises(ContractError, match="item 312 is none of sequence 10000305"):
+            with pytest.raises(ContractError, match="sequence 10000305 .* has no item 312"):
                 desk.catalogue.complete(contract)
 
         contract = Contract(Market(10000065), 10000305, 312)
@@ -369,8 +369,8 @@ class TestContracts:
         [
             (Contract(Market(5), 10000305, 244), UnknownContract, "market:5"),
             (Contract(Instrument(10000065), 10000305, 244), UnknownContract, "instrument:10000065"),
-            (Contract(Market(10000065), 10000105, 80), ContractError, "is none of TTF Hi Cal 51.6\\*'s"),
-            (Contract(Market(10000065), 10000305, 99999), ContractError, "item 99999 is none of sequence 10000305"),
+            (Contract(Market(10000065), 10000105, 80), ContractError, r"TTF Hi Cal 51.6\* has no sequence 10000105"),
+            (Contract(Market(10000065), 10000305, 99999), ContractError, "sequence 10000305 .* has no item 99999"),
         ],
     )
     def test_ids_that_do_not_belong_together_are_refused(
@@ -383,7 +383,7 @@ class TestContracts:
         asked = ["TTF Apr-24", Contract(Market(10000065), 10000305, 244), "TTF Hi Cal 51.6* 2024-04", "TTF May-24"]
 
         assert ["TTF Hi Cal 51.6* Apr-24", "TTF Hi Cal 51.6* May-24"] == [
-            contract.name for contract in desk.catalogue.contracts(asked, AT)
+            contract.name for contract in desk.catalogue.resolve_all(asked, AT)
         ]
 
     @pytest.mark.parametrize(
@@ -415,26 +415,26 @@ class TestFronts:
 
     @pytest.mark.parametrize("sequence", ["Months", "months", "Gas - NG Months", 10000305])
     def test_a_sequence_is_an_id_a_name_or_a_last_word(self, known: Desk, sequence: str | int) -> None:
-        front = known.catalogue.front(Front("TTF", sequence, 12), AT)
+        front = known.catalogue.resolve_front(Front("TTF", sequence, 12), AT)
 
         assert Front(Market(10000065), 10000305, 12) == front
 
     @pytest.mark.parametrize("sequence", [np.int64(10000305), "Gas - NG Months [10000305]", " 10000305 "])
     def test_a_sequence_may_be_as_a_frame_or_an_error_spells_it(self, known: Desk, sequence: Any) -> None:
-        front = known.catalogue.front(Front("TTF", sequence, np.int64(12)), AT)
+        front = known.catalogue.resolve_front(Front("TTF", sequence, np.int64(12)), AT)
 
         assert Front(Market(10000065), 10000305, 12) == front
 
     def test_a_sequence_that_the_product_has_not_is_refused_with_those_that_it_has(self, known: Desk) -> None:
         with pytest.raises(ContractError, match=r"no sequence 'Days'; it has 10000302 \(Gas - NG Prompt\)"):
-            known.catalogue.front(Front("TTF", "Days", 3), AT)
+            known.catalogue.resolve_front(Front("TTF", "Days", 3), AT)
 
     @pytest.mark.parametrize("product, sequence, name", [("TTF", "Prompt", "WD"), ("EUA", "EUA", "Dec-24")])
     def test_items_without_an_end_of_trading_make_no_front(
         self, known: Desk, product: str, sequence: str, name: str
     ) -> None:
         with pytest.raises(ContractError, match="Front needs items with an end of trading"):
-            known.catalogue.front(Front(product, sequence, 3), AT)
+            known.catalogue.resolve_front(Front(product, sequence, 3), AT)
 
 
 class TestSequences:
@@ -614,7 +614,7 @@ class TestPages:
             elif trouble == "all-at-once":
                 item["periodStart"], item["periodEnd"] = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
         catalogue = self.open(river, tmp_path)
-        with pytest.warns(TrayportWarning, match="may list more than the 100 items of sequence 7") as told:
+        with pytest.warns(TrayportWarning, match="may have more items of sequence 7 than the 100") as told:
             listing, _ = catalogue.listings(catalogue.product("Rhine"), self.SINCE)
 
         assert (1, 100) == (len(told), len(listing.items))
@@ -633,14 +633,14 @@ class TestPages:
         catalogue = self.open(River(long_and_short(20, "periodStart"), 100), tmp_path)
         for look in (
             lambda: catalogue.items("Rhine Days", self.SINCE, 1),
-            lambda: catalogue.front(Front("Rhine", "Days", 1), self.SINCE),
+            lambda: catalogue.resolve_front(Front("Rhine", "Days", 1), self.SINCE),
         ):
             with pytest.raises(AmbiguousContract) as caught:
                 look()
 
             assert ("Upper Days [7]", "Lower Days [8]") == caught.value.candidates
         assert [1] == [item.id for item in catalogue.items("Upper Days [7]", self.SINCE, 1)]
-        assert 8 == catalogue.front(Front("Rhine", caught.value.candidates[1], 1), self.SINCE).sequence
+        assert 8 == catalogue.resolve_front(Front("Rhine", caught.value.candidates[1], 1), self.SINCE).sequence
 
 
 def test_a_product_is_a_name_or_a_typed_id(desk: Desk) -> None:
@@ -669,4 +669,4 @@ def test_aliases_are_the_callers(desk: Desk) -> None:
 def test_nothing_is_warned_of_in_the_ordinary_course(desk: Desk) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        desk.catalogue.contracts(["TTF Apr-24", "EUA Dec-24"], AT)
+        desk.catalogue.resolve_all(["TTF Apr-24", "EUA Dec-24"], AT)

@@ -56,7 +56,7 @@ def test_joining_contracts_without_names_leaves_the_name_open() -> None:
 @pytest.mark.parametrize("value", [0, -1, True, "10000065", 1.0, None])
 @pytest.mark.parametrize("kind", [Market, Instrument])
 def test_ids_are_whole_numbers(kind: type, value: object) -> None:
-    with pytest.raises(ContractError, match="is no id"):
+    with pytest.raises(ContractError, match="is not an id"):
         kind(value)
 
 
@@ -78,7 +78,7 @@ def test_a_bare_product_id_is_refused_with_both_ways_to_write_it() -> None:
     "second, kind, match",
     [
         (233, "single", "kind='spread' or 'range'"),
-        (None, "spread", "second_item_id None is no id"),
+        (None, "spread", "second_item_id None is not an id"),
         (232, "range", "two different periods"),
         (233, "strip", "none of 'single', 'spread' and 'range'"),
         (233, ["spread"], "none of 'single', 'spread' and 'range'"),
@@ -107,7 +107,7 @@ def test_a_range_runs_forward_in_time() -> None:
 
     assert "range" == one.range(other).kind
     assert "spread" == other.spread(one).kind
-    with pytest.raises(ContractError, match=r"runs forward in time: write 'TTF Hi Cal 51.6\* Apr-23..May-23'"):
+    with pytest.raises(ContractError, match=r"runs forward in time; write 'TTF Hi Cal 51.6\* Apr-23..May-23'"):
         other.range(one)
 
 
@@ -135,7 +135,7 @@ def test_a_spread_of_a_spread_is_refused() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "12"])
 def test_a_front_has_a_whole_number_of_items(count: object) -> None:
-    with pytest.raises(ContractError, match="whole number from 1 up"):
+    with pytest.raises(ContractError, match="integer from 1 up"):
         Front("TTF", "Months", count)  # type: ignore[arg-type]
 
 

@@ -106,12 +106,6 @@ def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
     assert [] == wrong
 
 
-# Imports past a door that are not mended yet.
-KNOWN = {
-    ("refdata", "contracts.symbology"),
-}
-
-
 def test_rooms_are_entered_by_their_door() -> None:
     past = {
         (room, module)
@@ -120,7 +114,7 @@ def test_rooms_are_entered_by_their_door() -> None:
         if "." in module and module.split(".")[0] != room
     }
 
-    assert set() == past - KNOWN
+    assert set() == past
 
 
 @pytest.mark.parametrize("room", sorted(APART))

@@ -43,7 +43,7 @@ ALIASES = {
 
 @pytest.fixture(scope="module")
 def products() -> Products:
-    return Products.of(INSTRUMENTS, MARKETS, {name: to for name, to in ALIASES.items() if name != "NBP"})
+    return Products.build(INSTRUMENTS, MARKETS, {name: to for name, to in ALIASES.items() if name != "NBP"})
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_beginning_that_fits_several_lists_them_nearest_first(
 
 
 def test_a_callers_alias_wins_over_a_built_in_one_and_over_a_product_of_that_name() -> None:
-    found = Products.of(INSTRUMENTS, MARKETS, {"TTF": "TTF Hi Cal 51.6 EEX", "NBP": "Germany Baseload EEX"})
+    found = Products.build(INSTRUMENTS, MARKETS, {"TTF": "TTF Hi Cal 51.6 EEX", "NBP": "Germany Baseload EEX"})
 
     assert (Instrument(10002806), Instrument(10641710)) == (found.find("TTF"), found.find("nbp"))
 
@@ -134,7 +134,7 @@ def test_a_callers_alias_wins_over_a_built_in_one_and_over_a_product_of_that_nam
 @pytest.mark.parametrize("written", ["My Carbon", "  my   CARBON ", "My Carbon*", "market: My Carbon"])
 @pytest.mark.parametrize("asked", ["my carbon", "MY\tCarbon", "My Carbon *", "market:my carbon"])
 def test_case_and_spacing_of_an_alias_do_not_matter_where_it_is_written_or_asked(written: str, asked: str) -> None:
-    assert Market(10000016) == Products.of(INSTRUMENTS, MARKETS, {written: " eUa"}).exactly(asked)
+    assert Market(10000016) == Products.build(INSTRUMENTS, MARKETS, {written: " eUa"}).find_exact(asked)
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_case_and_spacing_of_an_alias_do_not_matter_where_it_is_written_or_asked
     ],
 )
 def test_an_alias_says_which_kind_it_means_and_takes_the_place_of_a_product(target: str, product: Product) -> None:
-    products = Products.of(INSTRUMENTS, MARKETS, {"germany baseload": target})
+    products = Products.build(INSTRUMENTS, MARKETS, {"germany baseload": target})
 
-    assert product == products.exactly("Germany Baseload") == products.find("germany  baseload")
+    assert product == products.find_exact("Germany Baseload") == products.find("germany  baseload")
     # Shadowed, but not out of reach.
     assert ["instrument:10001126", "market:77"] == [
         (products.by_id(shadowed) or pytest.fail("nothing")).label for shadowed in (Instrument(10001126), Market(77))
@@ -158,17 +158,19 @@ def test_an_alias_says_which_kind_it_means_and_takes_the_place_of_a_product(targ
 
 
 def test_an_alias_that_points_nowhere_is_said_and_one_at_several_lists_them(products: Products) -> None:
-    with pytest.raises(ContractError, match="the alias 'dead' stands for 'Nothing like it', and no product"):
+    with pytest.raises(
+        ContractError, match="the alias 'dead' stands for 'Nothing like it', and there is no such product"
+    ):
         products.find("Dead")
     with pytest.raises(AmbiguousContract):
-        Products.of(INSTRUMENTS, MARKETS, ALIASES).find("NBP")
+        Products.build(INSTRUMENTS, MARKETS, ALIASES).find("NBP")
 
 
 @pytest.mark.parametrize("aliases", [{}, ALIASES], ids=["plain", "with-aliases"])
 def test_every_canonical_name_finds_its_own_product(aliases: dict[str, str]) -> None:
     odd = [ProductEntry(number, name) for number, name in enumerate(
         ["", "euA", "EUA", " eua ", "TTF", " ", "Foo*", "TTF*", "2024", "market:EUA", "instrument:5"], 1)]  # fmt: skip
-    products = Products.of([*INSTRUMENTS, *odd], [*MARKETS, *odd[5:]], aliases)
+    products = Products.build([*INSTRUMENTS, *odd], [*MARKETS, *odd[5:]], aliases)
 
     for product in products:
         assert product == products.find(product.label), product.label
@@ -188,15 +190,15 @@ def test_every_canonical_name_of_a_catalogue_of_real_size_leads_back(aliases: di
         [ProductEntry(product.id, product.name) for product in listed if product.kind == kind]
         for kind in ("instrument", "market")
     )
-    products = Products.of(instruments, markets, aliases)
+    products = Products.build(instruments, markets, aliases)
 
     assert len(listed) == len({product.label for product in products})
-    assert [] == [product.label for product in products if products.exactly(product.label) != product]
+    assert [] == [product.label for product in products if products.find_exact(product.label) != product]
 
 
 def test_a_beginning_is_no_exact_name(products: Products) -> None:
-    assert products.exactly("TTF Hi Cal 51.6 E") is None
-    assert Market(10000065) == products.exactly("TTF")
+    assert products.find_exact("TTF Hi Cal 51.6 E") is None
+    assert Market(10000065) == products.find_exact("TTF")
 
 
 def test_names_come_with_what_is_found(products: Products) -> None:

@@ -68,7 +68,7 @@ def source() -> Source:
 
 
 def of_another_process(store: Store) -> Store:
-    return Store(store.cache, store.place, store.clock)
+    return Store(store.cache, store.namespace, store.clock)
 
 
 @pytest.mark.parametrize("age, expected", [(0.0, [1]), (DAY, [1]), (DAY + 1, [2]), (-1.0, [2]), (-1000 * DAY, [2])])
@@ -76,12 +76,12 @@ def of_another_process(store: Store) -> Store:
 def test_a_document_is_good_for_a_day_and_one_from_the_future_is_not(
     store: Store, source: Source, clock: Clock, known: str, age: float, expected: list[int]
 ) -> None:
-    store.load("list", source, numbers)
+    store.get("list", source, numbers)
     clock.now += age
     asked = store if known == "in-memory" else of_another_process(store)
 
-    assert expected == asked.load("list", source, numbers)
-    assert expected == of_another_process(store).load("list", source, numbers)
+    assert expected == asked.get("list", source, numbers)
+    assert expected == of_another_process(store).get("list", source, numbers)
     assert expected == [source.count]
 
 
@@ -99,15 +99,15 @@ def test_a_document_is_good_for_a_day_and_one_from_the_future_is_not(
 def test_an_old_document_goes_on_answering_while_the_api_does_not_with_one_warning(
     store: Store, source: Source, clock: Clock, error: Exception
 ) -> None:
-    store.load("list", source, numbers)
+    store.get("list", source, numbers)
     clock.now += 2 * DAY
     source.error = error
-    with pytest.warns(TrayportWarning, match="going on with the old ones") as told:
-        found = [store.load("list", source, numbers) for _ in range(3)]
+    with pytest.warns(TrayportWarning, match="so stale ones are used") as told:
+        found = [store.get("list", source, numbers) for _ in range(3)]
 
     assert ([[1]] * 3, 1) == (found, len(told))
     source.error = None
-    assert [3] == of_another_process(store).load("list", source, numbers)
+    assert [3] == of_another_process(store).get("list", source, numbers)
 
 
 @pytest.mark.parametrize(
@@ -123,37 +123,37 @@ def test_an_old_document_goes_on_answering_while_the_api_does_not_with_one_warni
 def test_a_final_error_is_told_and_the_old_document_is_still_there(
     store: Store, source: Source, clock: Clock, error: Exception
 ) -> None:
-    store.load("list", source, numbers)
+    store.get("list", source, numbers)
     clock.now += 2 * DAY
     source.error = error
     with pytest.raises(type(error)):
-        store.load("list", source, numbers)
+        store.get("list", source, numbers)
 
     source.error = ServerError("markets", 503)
     with pytest.warns(TrayportWarning):
-        assert [1] == store.load("list", source, numbers)
+        assert [1] == store.get("list", source, numbers)
 
 
 def test_an_answer_that_cannot_be_read_does_not_take_the_place_of_the_old_one(store: Store, clock: Clock) -> None:
-    store.load("list", lambda: [1], numbers)
+    store.get("list", lambda: [1], numbers)
     clock.now += 2 * DAY
     with pytest.raises(DecodeError):
-        store.load("list", lambda: {"title": "maintenance"}, numbers)
+        store.get("list", lambda: {"title": "maintenance"}, numbers)
 
-    kept = store.cache.get(f"{store.place}/list")
+    kept = store.cache.get(f"{store.namespace}/list")
     assert kept is not None
     assert [1] == kept.document
 
 
 def test_a_document_that_does_not_fit_is_no_answer_while_the_api_fails(store: Store, source: Source) -> None:
-    store.load("list", source, numbers)
+    store.get("list", source, numbers)
     source.error = ServerError("markets", 503)
     with pytest.raises(ServerError):
-        store.load("list", source, numbers, lambda value: value > [1])
+        store.get("list", source, numbers, lambda value: value > [1])
 
     source.error = None
-    assert [3] == store.load("list", source, numbers, lambda value: value > [1])
-    assert [3] == store.load("list", source, numbers)
+    assert [3] == store.get("list", source, numbers, lambda value: value > [1])
+    assert [3] == store.get("list", source, numbers)
 
 
 def test_threads_that_ask_at_once_fetch_once_and_share_what_came(store: Store) -> None:
@@ -166,7 +166,7 @@ def test_threads_that_ask_at_once_fetch_once_and_share_what_came(store: Store) -
 
     def look() -> None:
         together.wait(10)
-        found.append(store.load("list", fetch, numbers))
+        found.append(store.get("list", fetch, numbers))
 
     threads = [threading.Thread(target=look) for _ in range(8)]
     for thread in threads:
@@ -184,10 +184,10 @@ def test_two_documents_are_fetched_at_the_same_time(store: Store) -> None:
         both.wait(10)  # breaks if one has to wait for the other
         return [1]
 
-    other = threading.Thread(target=lambda: store.load("other", fetch, numbers))
+    other = threading.Thread(target=lambda: store.get("other", fetch, numbers))
     other.start()
 
-    assert [1] == store.load("list", fetch, numbers)
+    assert [1] == store.get("list", fetch, numbers)
     other.join(10)
 
 
@@ -195,65 +195,65 @@ def test_two_documents_are_fetched_at_the_same_time(store: Store) -> None:
 def test_a_fetch_that_fails_leaves_the_next_one_free(store: Store, source: Source, error: BaseException) -> None:
     source.error = error
     with pytest.raises(type(error)):
-        store.load("list", source, numbers)
+        store.get("list", source, numbers)
 
     source.error = None
     found: list[list[int]] = []
-    thread = threading.Thread(target=lambda: found.append(store.load("list", source, numbers)), daemon=True)
+    thread = threading.Thread(target=lambda: found.append(store.get("list", source, numbers)), daemon=True)
     thread.start()
     thread.join(5)
     assert [[2]] == found
 
 
-class TestRenew:
+class TestExpire:
     """Fetching anew what is older than a given age, once."""
 
     def test_only_what_is_older_is_fetched_and_only_once(self, store: Store, source: Source, clock: Clock) -> None:
-        store.load("old", source, numbers)
+        store.get("old", source, numbers)
         clock.now += HOUR
-        store.load("young", source, numbers)
+        store.get("young", source, numbers)
         clock.now += 1
 
-        assert store.renew(HOUR)
-        assert [[3], [2], [3]] == [store.load(name, source, numbers) for name in ("old", "young", "old")]
-        assert not store.renew(HOUR)
+        assert store.expire(HOUR)
+        assert [[3], [2], [3]] == [store.get(name, source, numbers) for name in ("old", "young", "old")]
+        assert not store.expire(HOUR)
 
     def test_there_is_nothing_to_renew_where_nothing_is_known(self, store: Store) -> None:
-        assert not store.renew(0.0)
+        assert not store.expire(0.0)
 
     def test_what_another_process_kept_is_renewed_too(self, store: Store, source: Source, clock: Clock) -> None:
-        store.load("list", source, numbers)
+        store.get("list", source, numbers)
         clock.now += 2 * HOUR
         other = of_another_process(store)
-        other.renew(HOUR)
+        other.expire(HOUR)
 
-        assert [2] == other.load("list", source, numbers)
+        assert [2] == other.get("list", source, numbers)
 
     def test_a_milder_wish_does_not_take_back_a_stricter_one(self, store: Store, source: Source, clock: Clock) -> None:
-        store.load("list", source, numbers)
+        store.get("list", source, numbers)
         clock.now += 600
-        store.renew(60)
-        store.renew(HOUR)
+        store.expire(60)
+        store.expire(HOUR)
 
-        assert [2] == store.load("list", source, numbers)
+        assert [2] == store.get("list", source, numbers)
 
     def test_a_clock_that_is_set_back_is_no_reason_to_fetch_for_ever(
         self, store: Store, source: Source, clock: Clock
     ) -> None:
         clock.now += 1000 * DAY
-        store.renew(HOUR)
+        store.expire(HOUR)
         clock.now -= 1000 * DAY
 
-        assert [[1]] * 3 == [store.load("list", source, numbers) for _ in range(3)]
+        assert [[1]] * 3 == [store.get("list", source, numbers) for _ in range(3)]
 
     def test_what_could_not_be_renewed_is_tried_again_in_an_hour(
         self, store: Store, source: Source, clock: Clock
     ) -> None:
-        store.load("list", source, numbers)
+        store.get("list", source, numbers)
         clock.now += DAY + 1
         source.error = ConnectionFailed("markets", 5)
         with pytest.warns(TrayportWarning):
-            store.load("list", source, numbers)
+            store.get("list", source, numbers)
         source.error = None
         ages = [0.0, HOUR - 1, 2.0]
 
@@ -262,26 +262,26 @@ class TestRenew:
     @staticmethod
     def after(seconds: float, store: Store, source: Source, clock: Clock) -> list[int]:
         clock.now += seconds
-        return store.load("list", source, numbers)
+        return store.get("list", source, numbers)
 
     def test_a_wish_that_is_taken_back_leaves_all_as_it_was(self, store: Store, source: Source, clock: Clock) -> None:
-        store.load("list", source, numbers)
+        store.get("list", source, numbers)
         clock.now += 2 * HOUR
-        store.renew(HOUR)
-        store.relent()
+        store.expire(HOUR)
+        store.undo_expire()
 
-        assert [1] == store.load("list", source, numbers)
+        assert [1] == store.get("list", source, numbers)
 
     def test_an_old_document_survives_a_renewal_that_fails(self, store: Store, source: Source, clock: Clock) -> None:
-        store.load("list", source, numbers)
+        store.get("list", source, numbers)
         clock.now += 2 * HOUR
         source.error = ConnectionFailed("markets", 5)
-        store.renew(HOUR)
+        store.expire(HOUR)
         with pytest.warns(TrayportWarning) as told:
-            assert [1] == store.load("list", source, numbers)
+            assert [1] == store.get("list", source, numbers)
 
         assert 1 == len(told)
-        assert ([1], 2) == (of_another_process(store).load("list", source, numbers), source.count)
+        assert ([1], 2) == (of_another_process(store).get("list", source, numbers), source.count)
 
 
 OTHERS = ["https://reference.example other-key", "https://other.example key", "https://reference.example"]
@@ -292,43 +292,43 @@ def test_two_keys_or_apis_on_one_folder_do_not_see_each_others_documents(
     store: Store, source: Source, place: str
 ) -> None:
     other = Store(store.cache, place, store.clock)
-    store.load("1/sequences", source, numbers)
+    store.get("1/sequences", source, numbers)
 
-    assert [] == list(other.met("/sequences", numbers))
-    assert [2] == other.load("1/sequences", source, numbers)
-    assert [[1]] == list(of_another_process(store).met("/sequences", numbers))
-    other.forget("1/sequences")
-    assert [1] == of_another_process(store).load("1/sequences", source, numbers)
+    assert [] == list(other.cached("/sequences", numbers))
+    assert [2] == other.get("1/sequences", source, numbers)
+    assert [[1]] == list(of_another_process(store).cached("/sequences", numbers))
+    other.invalidate("1/sequences")
+    assert [1] == of_another_process(store).get("1/sequences", source, numbers)
 
 
 def test_all_that_was_ever_met_is_told_once_whatever_its_age(store: Store, source: Source, clock: Clock) -> None:
     for name in ("1/sequences", "2/sequences", "items/7"):
-        store.load(name, source, numbers)
-    store.cache.set(f"{store.place}/3/sequences", {"another": "layout"})
+        store.get(name, source, numbers)
+    store.cache.set(f"{store.namespace}/3/sequences", {"another": "layout"})
     clock.now += 30 * DAY
     other = of_another_process(store)
-    other.load("1/sequences", source, numbers)
+    other.get("1/sequences", source, numbers)
 
-    assert [[4], [2]] == list(other.met("/sequences", numbers))
+    assert [[4], [2]] == list(other.cached("/sequences", numbers))
 
 
 def test_forgetting_reaches_the_disk(store: Store, source: Source) -> None:
     for name in ("a", "b"):
-        store.load(name, source, numbers)
-    store.forget("a")
-    assert [3] == of_another_process(store).load("a", source, numbers)
+        store.get(name, source, numbers)
+    store.invalidate("a")
+    assert [3] == of_another_process(store).get("a", source, numbers)
 
     store.clear()
-    assert [4] == of_another_process(store).load("b", source, numbers)
-    assert [5] == store.load("a", source, numbers)
+    assert [4] == of_another_process(store).get("b", source, numbers)
+    assert [5] == store.get("a", source, numbers)
 
 
 def test_a_cache_that_fails_leaves_the_documents_of_this_process(tmp_path: Path, clock: Clock, source: Source) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     store = Store(Cache(tmp_path / "file", clock), "https://reference.example", clock)
     with pytest.warns(TrayportWarning, match="cannot be used"):
-        store.load("list", source, numbers)
+        store.get("list", source, numbers)
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert [1] == store.load("list", source, numbers)
+        assert [1] == store.get("list", source, numbers)

@@ -1,16 +1,19 @@
-"""From names to contracts, with a dict for a catalogue."""
+"""Names become contracts, with a reference API of a few sequences."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from trayport import AmbiguousContract, Contract, ContractError, Instrument, Market, UnknownContract
-from trayport.contracts import Listing, Product, SequenceItem
-from trayport.contracts.listing import normalize_name
-from trayport.contracts.symbology import earliest, name_of, resolve
+from trayport.contracts import Listing, SequenceItem, name_of, readings
+from trayport.endpoints import Request
+from trayport.refdata import Cache, Catalogue
 
 AT = datetime.date(2023, 5, 5)
 LONG_AGO = datetime.date(2000, 1, 1)
@@ -65,39 +68,62 @@ DAYS = Listing(
 )
 
 
-class Book:
-    """Looks names up in a dict, and notes from when items were asked for."""
-
-    def __init__(self, *listings: Listing) -> None:
-        self.all = listings or (MONTHS, QUARTERS, PROMPT, BOM, DAYS)
-        self.since: list[datetime.date | None] = []
-        market = Market(10000065, "TTF Hi Cal 51.6")
-        self.names: dict[str, Product] = {
-            "ttf": market,
-            "ttf hi cal 51.6*": market,
-            "uk 1+2": Instrument(10000071, "UK 1+2"),
-            "bare": Instrument(5, "Bare"),
-        }
-
-    def exactly(self, text: str) -> Product | None:
-        return self.names.get(normalize_name(text))
-
-    def find(self, text: str) -> Product | None:
-        if normalize_name(text) == "germany":
-            raise AmbiguousContract(text, ("Germany Baseload*", "Germany Peaks*"))
-        beginning = [product for name, product in self.names.items() if name.startswith(normalize_name(text))]
-        return self.exactly(text) or (beginning[0] if len(set(beginning)) == 1 else None)
-
-    def near(self, text: str) -> tuple[str, ...]:
-        return ("TTF Hi Cal 51.6*",)
-
-    def listings(self, product: Product, since: datetime.date | None) -> Sequence[Listing]:
-        self.since.append(since)
-        return [] if product.id == 5 else self.all
+ALL = (MONTHS, QUARTERS, PROMPT, BOM, DAYS)
+INSTRUMENTS = {"UK 1+2": 10000071, "Bare": 5}
+MARKETS = {"TTF Hi Cal 51.6": 10000065, "Germany Baseload": 10, "Germany Peaks": 11}
 
 
-def find(name: str) -> Contract:
-    return resolve(name, Book(), AT)
+class ReferenceAPI:
+    """A Reference Data API with these products, all of which have these sequences; but "Bare" has none."""
+
+    def __init__(self, listings: Sequence[Listing], instruments: dict[str, int], markets: dict[str, int]) -> None:
+        self.listings = {listing.sequence_id: listing for listing in listings}
+        self.products = {"/instruments": instruments, "/markets": markets}
+
+    def __call__(self, request: Request, cancel: object, request_id: str) -> bytes:
+        return json.dumps(self.document(request)).encode()
+
+    def document(self, request: Request) -> list[dict[str, Any]]:
+        if request.path in self.products:
+            return [{"id": number, "name": name} for name, number in self.products[request.path].items()]
+        if request.path.endswith("/sequences"):
+            listings = [] if request.ids == (INSTRUMENTS["Bare"],) else self.listings.values()
+            return [{"id": listing.sequence_id, "name": listing.name} for listing in listings]
+        return [
+            {
+                "id": item.id,
+                "name": item.name,
+                "periodStart": item.period_start and item.period_start.isoformat(),
+                "periodEnd": item.period_end and item.period_end.isoformat(),
+                "tradingEnd": item.trading_end and item.trading_end.isoformat(),
+            }
+            for item in self.listings[request.ids[0]].items
+        ]
+
+
+MakeCatalogue = Callable[..., Catalogue]
+
+
+@pytest.fixture(scope="module")
+def make_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeCatalogue]:
+    with ExitStack() as stack:
+
+        def make(
+            *listings: Listing, instruments: dict[str, int] = INSTRUMENTS, markets: dict[str, int] = MARKETS
+        ) -> Catalogue:
+            api = ReferenceAPI(listings, instruments, markets)
+            made = Catalogue(api, Cache(tmp_path_factory.mktemp("cache")), "https://reference.example")
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def find(make_catalogue: MakeCatalogue) -> Callable[[str], Contract]:
+    """Resolves a name among all listings."""
+    catalogue = make_catalogue(*ALL)
+    return lambda name: catalogue.resolve(name, AT)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +149,8 @@ def find(name: str) -> Contract:
         ("TTF Next Hour/DA", "Next Hour/DA", (10000302, 36, 2)),
     ],
 )
-def test_a_name_finds_its_contract_and_the_canonical_name_finds_it_again(
-    name: str, canonical: str, ids: tuple[int, int, int | None]
+def test_name_and_its_canonical_name_find_the_same_contract(
+    find: Callable[[str], Contract], name: str, canonical: str, ids: tuple[int, int, int | None]
 ) -> None:
     contract = find(name)
 
@@ -133,63 +159,76 @@ def test_a_name_finds_its_contract_and_the_canonical_name_finds_it_again(
         (contract.sequence_id, contract.item_id, contract.second_item_id),
     )
     assert contract == find(str(contract.name))
-    assert contract.name == name_of(contract, Book().all).name
+    assert contract.name == name_of(contract, ALL).name
 
 
-def test_a_product_whose_name_ends_in_digits_keeps_them() -> None:
+def test_product_whose_name_ends_in_digits_is_found(find: Callable[[str], Contract]) -> None:
     assert "UK 1+2 Jun-23" == find("UK 1+2 Jun 23").name
 
 
-def test_an_item_that_nobody_would_spell_so_is_found_by_its_delivery() -> None:
+def test_item_with_a_name_of_the_vendors_own_is_found_by_its_delivery(find: Callable[[str], Contract]) -> None:
     assert (7, "TTF Hi Cal 51.6* Delivery 6/5") == (find("TTF 2023-05-06").item_id, find("TTF 2023-05-06").name)
 
 
-def test_a_rolling_item_is_not_found_by_what_it_delivers_today() -> None:
+def test_rolling_item_is_not_found_by_its_present_delivery(make_catalogue: MakeCatalogue) -> None:
     with pytest.raises(UnknownContract):
-        resolve("TTF 2023-05-06", Book(PROMPT), AT)
+        make_catalogue(PROMPT).resolve("TTF 2023-05-06", AT)
 
 
-def test_a_name_wins_over_a_delivery_in_another_sequence() -> None:
-    # "Next Month" delivers in June today, and so does Jun-23; who says Jun-23 means the latter, every day.
+@pytest.mark.parametrize(
+    "start",
+    [
+        "2023-05-06T00:00",  # midnight
+        "2023-05-06T04:00",  # a gas day, 06:00 in Amsterdam
+        "2023-05-05T22:00",  # a British day of power, 23:00 in London on the evening before
+        "2023-05-05T15:00",  # a Japanese day of power, midnight in Tokyo
+        "2023-05-05T12:00",
+        "2023-05-06T11:59",
+    ],
+)
+def test_delivery_day_begins_at_the_nearest_midnight(make_catalogue: MakeCatalogue, start: str) -> None:
+    moment = datetime.datetime.fromisoformat(f"{start}+00:00")
+    day = SequenceItem(
+        7, "Delivery 6/5", moment, moment + datetime.timedelta(days=1), trading_end=moment - datetime.timedelta(days=1)
+    )
+    catalogue = make_catalogue(Listing(1, "Days", LONG_AGO, (day,)))
+
+    assert 7 == catalogue.resolve("TTF 2023-05-06", AT).item_id
+    for other in ("TTF 2023-05-05", "TTF 2023-05-07"):
+        with pytest.raises(UnknownContract):
+            catalogue.resolve(other, AT)
+
+
+def test_item_with_the_name_precedes_one_with_the_delivery(make_catalogue: MakeCatalogue) -> None:
+    # "Next Month" delivers in June now, but "Jun-23" means the month of that name on every day.
     rolling = Listing(1, "Prompt", LONG_AGO, (item(9, "Next Month", "2023-06-01", "2023-07-01"),))
 
-    assert (10000305, "TTF Hi Cal 51.6* Jun-23") == (
-        resolve("TTF Jun-23", Book(MONTHS, rolling), AT).sequence_id,
-        resolve("TTF Jun-23", Book(MONTHS, rolling), AT).name,
-    )
+    contract = make_catalogue(MONTHS, rolling).resolve("TTF Jun-23", AT)
+
+    assert (10000305, "TTF Hi Cal 51.6* Jun-23") == (contract.sequence_id, contract.name)
 
 
-def test_an_exact_product_wins_over_the_beginning_of_another() -> None:
-    class Blocks(Book):
-        def __init__(self) -> None:
-            super().__init__(MONTHS, DAYS)
-            self.names = {
-                "rhine block 5": Instrument(8, "Rhine Block 5"),
-                "rhine block 55": Instrument(9, "Rhine Block 55"),
-            }
-
-    contract = resolve("Rhine Block 5 May-23", Blocks(), AT)
+def test_exact_product_name_precedes_the_prefix_of_another(make_catalogue: MakeCatalogue) -> None:
+    catalogue = make_catalogue(MONTHS, DAYS, instruments={"Rhine Block 5": 8, "Rhine Block 55": 9})
+    contract = catalogue.resolve("Rhine Block 5 May-23", AT)
 
     assert (Instrument(8), "Rhine Block 5 May-23") == (contract.product, contract.name)
-    assert contract == resolve(contract.label, Blocks(), AT)
+    assert contract == catalogue.resolve(contract.label, AT)
 
 
-def test_of_two_exact_products_the_longer_name_wins_if_it_has_the_period() -> None:
-    class Both(Book):
-        def __init__(self, *listings: Listing) -> None:
-            super().__init__(*listings)
-            self.names = {"rhine": Instrument(7, "Rhine"), "rhine 6": Instrument(8, "Rhine 6")}
+def test_longer_of_two_exact_product_names_comes_first_if_it_has_the_period(make_catalogue: MakeCatalogue) -> None:
+    both = {"Rhine": 7, "Rhine 6": 8}
 
-    assert Instrument(8) == resolve("Rhine 6 May-23", Both(MONTHS, DAYS), AT).product
-    assert Instrument(7) == resolve("Rhine 6 May-23", Both(DAYS), AT).product
+    assert Instrument(8) == make_catalogue(MONTHS, DAYS, instruments=both).resolve("Rhine 6 May-23", AT).product
+    assert Instrument(7) == make_catalogue(DAYS, instruments=both).resolve("Rhine 6 May-23", AT).product
 
 
-def test_a_reversed_range_is_refused_with_the_right_order() -> None:
+def test_reversed_range_is_refused_with_the_right_order(find: Callable[[str], Contract]) -> None:
     with pytest.raises(ContractError, match=r"write 'TTF Hi Cal 51.6\* Apr-23\.\.Jun-23'"):
         find("TTF Jun-23..Apr-23")
 
 
-def test_delivery_comes_with_the_contract() -> None:
+def test_contract_has_its_delivery(find: Callable[[str], Contract]) -> None:
     contract = find("TTF Apr-23/Jun-23")
 
     assert ("2023-04-01", "2023-05-01") == tuple(
@@ -198,7 +237,7 @@ def test_delivery_comes_with_the_contract() -> None:
     assert "2023-07-01" == str(find("TTF Apr-23..Jun-23").period_end)[:10]
 
 
-def test_a_name_that_two_sequences_share_lists_both_and_each_is_exact() -> None:
+def test_name_in_two_sequences_is_ambiguous_and_each_candidate_is_exact(find: Callable[[str], Contract]) -> None:
     with pytest.raises(AmbiguousContract) as caught:
         find("TTF BOM")
 
@@ -207,11 +246,11 @@ def test_a_name_that_two_sequences_share_lists_both_and_each_is_exact() -> None:
     assert "TTF Hi Cal 51.6* BOM [10000301]" == find("TTF BOM [10000301]").name
 
 
-def test_an_ambiguous_product_lists_whole_names() -> None:
+def test_candidates_of_an_ambiguous_product_have_the_periods(find: Callable[[str], Contract]) -> None:
     with pytest.raises(AmbiguousContract, match="write one of them") as caught:
         find("Germany Apr-23/May-23")
 
-    assert ("Germany Baseload* Apr-23/May-23", "Germany Peaks* Apr-23/May-23") == caught.value.candidates
+    assert ("Germany Peaks* Apr-23/May-23", "Germany Baseload* Apr-23/May-23") == caught.value.candidates
 
 
 @pytest.mark.parametrize(
@@ -223,10 +262,10 @@ def test_an_ambiguous_product_lists_whole_names() -> None:
         ("TTF BOW", "TTF Hi Cal 51.6* BOM"),
         ("TFT Apr-23", "TTF Hi Cal 51.6* Apr-23"),
         ("TTF EEX Apr-23/May-23", "TTF Hi Cal 51.6* Apr-23/May-23"),
-        ("nonsense", "TTF Hi Cal 51.6*"),
+        ("TFT", "TTF Hi Cal 51.6*"),
     ],
 )
-def test_an_unknown_name_comes_with_the_nearest(name: str, near: str) -> None:
+def test_unknown_name_comes_with_the_nearest_names(find: Callable[[str], Contract], name: str, near: str) -> None:
     with pytest.raises(UnknownContract) as caught:
         find(name)
 
@@ -234,12 +273,12 @@ def test_an_unknown_name_comes_with_the_nearest(name: str, near: str) -> None:
     assert near in caught.value.near
 
 
-def test_a_product_alone_asks_for_a_period() -> None:
+def test_product_without_a_period_is_refused(find: Callable[[str], Contract]) -> None:
     with pytest.raises(ContractError, match="without a delivery period"):
         find("TTF")
 
 
-def test_a_period_alone_asks_for_a_product() -> None:
+def test_period_without_a_product_is_refused(find: Callable[[str], Contract]) -> None:
     with pytest.raises(ContractError, match="without a product; write it like 'TTF Apr-23'"):
         find("Apr-23")
 
@@ -248,48 +287,51 @@ def test_a_period_alone_asks_for_a_product() -> None:
     "joint, remedy", [("/", "ask for the two and take the difference"), ("..", "ask for each of its periods")]
 )
 @pytest.mark.parametrize("second, rule", [("Q4-23", "must belong to one sequence"), ("EUA Dec-23", "of one product")])
-def test_periods_of_two_sequences_or_products_make_no_contract(joint: str, remedy: str, second: str, rule: str) -> None:
+def test_periods_of_two_sequences_or_products_are_refused(
+    find: Callable[[str], Contract], joint: str, remedy: str, second: str, rule: str
+) -> None:
     with pytest.raises(ContractError, match=f"{rule}.*{remedy}"):
         find(f"TTF Apr-23{joint}{second}")
 
 
-def test_rolling_periods_are_joined_in_any_order_since_it_changes_with_the_day() -> None:
+def test_rolling_periods_are_joined_in_any_order(find: Callable[[str], Contract]) -> None:
+    # Their order changes with the day.
     contracts = [find(name) for name in ("TTF BOM..DA [10000302]", "TTF DA..BOM [10000302]", "TTF W/END/DA")]
 
     assert [(35, 2), (2, 35), (4, 2)] == [(contract.item_id, contract.second_item_id) for contract in contracts]
     assert {None} == {contract.period_start for contract in contracts}
 
 
-def test_the_product_may_stand_before_both_periods() -> None:
+def test_product_may_come_before_both_periods(find: Callable[[str], Contract]) -> None:
     assert find("TTF Apr-23/May-23") == find("TTF Apr-23/ttf May-23") == find("TTF Apr-23 x TTF May-23")
 
 
-def test_a_product_without_sequences_has_no_contracts() -> None:
+def test_product_without_sequences_has_no_contracts(find: Callable[[str], Contract]) -> None:
     with pytest.raises(UnknownContract):
         find("Bare Apr-23")
 
 
-def test_items_are_asked_for_from_the_first_delivery_on() -> None:
-    book = Book()
-    resolve("TTF Jun-23/Apr-23", book, AT)
-    resolve("TTF Jun-23", book, AT, since=datetime.date(2020, 1, 1))
-    resolve("TTF DA", book, AT)
-
-    assert [datetime.date(2023, 4, 1), datetime.date(2020, 1, 1), None] == book.since
-
-
-def test_the_first_delivery_of_many_names_is_known_before_any_look_up() -> None:
-    names = ["TTF Jun-23", "EUA Dec-26", "TTF Feb-19/Mar-19", "TTF DA", "TTF M+1"]
-
-    assert datetime.date(2019, 2, 1) == earliest(names, AT)
-    assert earliest(["TTF DA", "nonsense"], AT) is None
-
-
-def test_ids_of_a_foreign_sequence_are_refused_with_the_products_own() -> None:
-    with pytest.raises(ContractError, match=r"sequence 10000105 is none of market:10000065's; it has 10000305 \(Gas"):
-        name_of(Contract(Market(10000065), 10000105, 80), Book().all)
+@pytest.mark.parametrize(
+    "name, since",
+    [
+        ("TTF Jun-23/Apr-23", "2023-04-01"),
+        ("TTF Jun-23", "2023-06-01"),
+        ("EUA Dec-26", "2026-12-01"),
+        ("TTF Feb-19/Mar-19", "2019-02-01"),
+        ("TTF M+1", "2023-06-01"),
+        ("TTF DA", None),
+        ("nonsense", None),
+    ],
+)
+def test_first_delivery_of_a_name_is_known_before_any_look_up(name: str, since: str | None) -> None:
+    assert (since and datetime.date.fromisoformat(since)) == readings(name, AT).since
 
 
-def test_ids_of_a_foreign_item_are_refused_with_the_call_that_lists_them() -> None:
-    with pytest.raises(ContractError, match=r"item 999 is none of sequence 10000305 .*sequence_items\(10000305"):
-        name_of(Contract(Market(10000065), 10000305, 999), Book().all)
+def test_ids_of_another_products_sequence_are_refused_with_the_products_own() -> None:
+    with pytest.raises(ContractError, match=r"market:10000065 has no sequence 10000105; choose from 10000305 \(Gas"):
+        name_of(Contract(Market(10000065), 10000105, 80), ALL)
+
+
+def test_ids_of_another_sequences_item_are_refused_with_the_call_that_lists_them() -> None:
+    with pytest.raises(ContractError, match=r"sequence 10000305 .* has no item 999; .*sequence_items\(10000305"):
+        name_of(Contract(Market(10000065), 10000305, 999), ALL)

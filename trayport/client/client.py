@@ -151,10 +151,10 @@ class Client(Queries[pd.DataFrame], References):
         """Return the plan of a query; only reference data are requested for it."""
         day = query.window.start.date()
         if isinstance(query.contracts, Front):
-            front = self.catalogue.front(query.contracts, day)
+            front = self.catalogue.resolve_front(query.contracts, day)
             made = plan(evolve(query, contracts=front), front, [query.window], self.config.rates)
         else:
-            contracts = self.catalogue.contracts(query.contracts, day)
+            contracts = self.catalogue.resolve_all(query.contracts, day)
             resolved = evolve(query, contracts=tuple(contracts))
             csv = self.config.wire_format == "csv"
             made = plan(resolved, contracts, [query.window], self.config.rates, csv=csv)

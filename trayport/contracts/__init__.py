@@ -1,4 +1,4 @@
-"""What is traded: products, contracts and delivery periods, as pure values."""
+"""What is traded: products, contracts and delivery periods, as pure values, and how their names are read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from .contract import (
     ProductLike,
     Specification,
     as_int,
+    normalize_name,
     typed_id_hint,
 )
-from .listing import Listing, SequenceItem, normalize_name
 from .periods import Period
+from .symbology import Candidate, Listing, Reading, Readings, SequenceItem, choose, name_of, readings
 
 __all__ = [
+    "Candidate",
     "Contract",
     "ContractLike",
     "Front",
@@ -29,9 +31,14 @@ __all__ = [
     "Period",
     "Product",
     "ProductLike",
+    "Reading",
+    "Readings",
     "SequenceItem",
     "Specification",
     "as_int",
+    "choose",
+    "name_of",
     "normalize_name",
+    "readings",
     "typed_id_hint",
 ]

@@ -1,11 +1,14 @@
-"""What is traded: a product and one delivery period of it, or two against or between each other."""
+"""Products and contracts, by their ids and canonical names.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
+import datetime
 import operator
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from attrs import evolve, field, frozen
@@ -13,6 +16,8 @@ from attrs import evolve, field, frozen
 from ..errors import ContractError
 
 __all__ = [
+    "JOINTS",
+    "QUALIFIER",
     "Contract",
     "ContractLike",
     "Front",
@@ -23,13 +28,17 @@ __all__ = [
     "ProductLike",
     "Specification",
     "as_int",
+    "normalize_name",
     "typed_id_hint",
+    "workaround",
 ]
 
 Kind: TypeAlias = Literal["single", "spread", "range"]
 
-# How the two periods of each kind stand together in a name.
 JOINTS: dict[Kind, str] = {"spread": "/", "range": ".."}
+"""The text between the two periods of a name, by kind."""
+# A name that two sequences of a product share is made exact by the sequence's id after it: "TTF BOM [10000302]".
+QUALIFIER = re.compile(r"\s*\[(?P<sequence>\d{1,18})\]$", re.ASCII)
 
 _TOKEN_JOINTS: dict[Kind, str] = {"spread": "_", "range": "-to-"}
 # Ids without leading zeros, so that one contract has one token; 19 digits hold every 64-bit integer.
@@ -40,55 +49,91 @@ _TOKEN = re.compile(
 
 
 def as_int(value: Any) -> Any:
-    """An int for what is one in all but its type, such as an id out of a frame; anything else as it is."""
-    # numpy's own bool is an index to its older versions.
+    """Return an integer of another type, such as an id in a frame, as an ``int``; return other values unchanged."""
+    if type(value) is int:
+        return value
+    # numpy.bool_ of older versions has __index__.
     if isinstance(value, bool) or type(value).__name__ == "bool_" or not hasattr(value, "__index__"):
         return value
     return operator.index(value)
 
 
-def _id(name: str) -> Callable[[Any, Any, Any], None]:
-    """A check that takes whole numbers only."""
+def normalize_name(text: str) -> str:
+    """Return ``text`` for comparison with other names: without case, and with single spaces."""
+    return " ".join(text.split()).casefold()
+
+
+def _id_validator(name: str) -> Callable[[Any, Any, Any], None]:
+    """Return a validator that accepts positive integers only."""
 
     def check(_: Any, __: Any, value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ContractError(f"{name} {value!r} is no id: a whole number from 1 up")
+            raise ContractError(f"{name} {value!r} is not an id, which is an integer from 1 up")
 
     return check
 
 
+def typed_id_hint(value: Any) -> str | None:
+    """Return the remedy for an id without a type, which a market and an instrument may share; None for other values."""
+    number = as_int(value)
+    if not isinstance(number, int) or isinstance(number, bool):
+        return None
+    return f"markets and instruments both have such ids: write Market({number}) or Instrument({number})"
+
+
+# --- products ----------------------------------------------------------------------------------------------
+
+
 @frozen
 class Instrument:
-    """One venue's listing of a product, by the id that the Reference Data API gives it."""
+    """A product as one venue lists it.
 
-    id: int = field(converter=as_int, validator=_id("instrument"))
+    Parameters
+    ----------
+    id : int
+        Its id in the Reference Data API.
+    name : str, optional
+        Its name, which is not compared.
+    exact_name : str, optional
+        The name that finds it, where another product has the same ``name``.
+    """
+
+    id: int = field(converter=as_int, validator=_id_validator("instrument"))
     name: str | None = field(default=None, eq=False)
-    spelling: str | None = field(default=None, eq=False, repr=False, kw_only=True)
-    """What finds it where its plain name would find another product."""
+    exact_name: str | None = field(default=None, eq=False, repr=False, kw_only=True)
 
     kind: ClassVar[str] = "instrument"
 
     @property
     def label(self) -> str:
-        """Its canonical name: ``TTF Hi Cal 51.6 EEX``; ``instrument:TTF Hi Cal 51.6`` beside a market of that name."""
-        return self.spelling or self.name or f"instrument:{self.id}"
+        """The canonical name: ``TTF Hi Cal 51.6 EEX``; ``instrument:TTF Hi Cal 51.6`` if a market has that name."""
+        return self.exact_name or self.name or f"instrument:{self.id}"
 
 
 @frozen
 class Market:
-    """A commingled product: all venues' instruments together, shown by Joule with a star."""
+    """A product over all venues; Joule shows it with a star.
 
-    id: int = field(converter=as_int, validator=_id("market"))
+    Parameters
+    ----------
+    id : int
+        Its id in the Reference Data API.
+    name : str, optional
+        Its name without the star, which is not compared.
+    exact_name : str, optional
+        The name that finds it, where another product has the same ``name``.
+    """
+
+    id: int = field(converter=as_int, validator=_id_validator("market"))
     name: str | None = field(default=None, eq=False)
-    spelling: str | None = field(default=None, eq=False, repr=False, kw_only=True)
-    """What finds it where its plain name would find another product."""
+    exact_name: str | None = field(default=None, eq=False, repr=False, kw_only=True)
 
     kind: ClassVar[str] = "market"
 
     @property
     def label(self) -> str:
-        """Its canonical name: ``TTF Hi Cal 51.6*``; with its id where the name is not known."""
-        return self.spelling or (f"{self.name}*" if self.name else f"market:{self.id}")
+        """The canonical name: ``TTF Hi Cal 51.6*``; ``market:10000065`` if the name is not known."""
+        return self.exact_name or (f"{self.name}*" if self.name else f"market:{self.id}")
 
 
 Product: TypeAlias = Instrument | Market
@@ -97,10 +142,18 @@ ProductLike: TypeAlias = str | Instrument | Market
 
 @frozen
 class Specification:
-    """The currencies and units of a product's prices and quantities, as the API spells them.
+    """The currencies and units of a product, as the API spells them; None where it gives none.
 
-    ``quantity_unit`` is that of ``quantity`` in trades, a rate of delivery such as ``MW`` where the product is
-    power or gas; ``notional_quantity_unit`` that of the energy behind it, such as ``MWh``.
+    Parameters
+    ----------
+    price_currency : str, optional
+        Currency of prices, such as ``EUR``.
+    quantity_unit : str, optional
+        Unit of the quantities of orders and trades. For power and gas it is a rate of delivery, such as ``MW``.
+    notional_currency : str, optional
+        Currency of notional values.
+    notional_quantity_unit : str, optional
+        Unit of the energy delivered, such as ``MWh``.
     """
 
     price_currency: str | None = None
@@ -109,26 +162,37 @@ class Specification:
     notional_quantity_unit: str | None = None
 
 
-def typed_id_hint(value: Any) -> str:
-    """What to write instead of a bare id, which two products may have; nothing for what is no id."""
-    number = as_int(value)
-    if not isinstance(number, int) or isinstance(number, bool):
-        return ""
-    return f"; ids are typed, since both kinds have eight digits: write Market({number}) or Instrument({number})"
+# --- contracts ---------------------------------------------------------------------------------------------
 
 
-def _product(_: Any, __: Any, value: Any) -> None:
+def _check_product(_: Any, __: Any, value: Any) -> None:
     if not isinstance(value, Instrument | Market):
-        raise ContractError(f"product {value!r} is neither an Instrument nor a Market{typed_id_hint(value)}")
+        raise ContractError(f"product {value!r} is neither an Instrument nor a Market", typed_id_hint(value))
 
 
 @frozen
 class Contract:
     """A product and a delivery period, by their ids; with a second period, a spread or a range.
 
-    Buying a spread buys the first period and sells the second (guide p. 28). ``name``, ``period_start`` and
-    ``period_end`` are filled by ``trayport.resolve`` and are not compared; of a spread they are the first period's,
-    of a range the whole's.
+    The buyer of a spread buys the first period and sells the second (guide p. 28). ``trayport.resolve`` makes
+    contracts from names.
+
+    Parameters
+    ----------
+    product : Market or Instrument
+        The product.
+    sequence_id : int
+        The sequence of delivery periods, such as months.
+    item_id : int
+        The sequence's item: the delivery period, or the first of two.
+    second_item_id : int, optional
+        The second period of a spread or a range, in the same sequence.
+    kind : {"single", "spread", "range"}, default "single"
+        A range contains all periods from the first to the second.
+    name : str, optional
+        The canonical name. This and the next two are filled by ``trayport.resolve`` and not compared.
+    period_start, period_end : datetime, optional
+        The delivery, half-open: of a spread, of its first period; of a range, of all of it.
 
     >>> april = Contract(Market(10000065), 10000305, 232)
     >>> may = Contract(Market(10000065), 10000305, 233)
@@ -137,65 +201,85 @@ class Contract:
              kind='spread', name=None)
     """
 
-    product: Product = field(validator=_product)
-    sequence_id: int = field(converter=as_int, validator=_id("sequence_id"))
-    item_id: int = field(converter=as_int, validator=_id("item_id"))
+    product: Product = field(validator=_check_product)
+    sequence_id: int = field(converter=as_int, validator=_id_validator("sequence_id"))
+    item_id: int = field(converter=as_int, validator=_id_validator("item_id"))
     second_item_id: int | None = field(default=None, converter=as_int)
     kind: Kind = field(default="single")
     name: str | None = field(default=None, eq=False, kw_only=True)
-    period_start: datetime | None = field(default=None, eq=False, repr=False, kw_only=True)
-    period_end: datetime | None = field(default=None, eq=False, repr=False, kw_only=True)
+    period_start: datetime.datetime | None = field(default=None, eq=False, repr=False, kw_only=True)
+    period_end: datetime.datetime | None = field(default=None, eq=False, repr=False, kw_only=True)
 
     @kind.validator
-    def _fits(self, _: object, kind: object) -> None:
+    def _check_kind(self, _: object, kind: object) -> None:
         if kind not in get_args(Kind):
             raise ContractError(f"kind {kind!r} is none of 'single', 'spread' and 'range'")
         if kind == "single" and self.second_item_id is not None:
-            raise ContractError("a second period makes a contract a spread or a range: give kind='spread' or 'range'")
+            raise ContractError("a contract of kind 'single' has one period", "give kind='spread' or 'range'")
         if kind != "single":
-            _id("second_item_id")(None, None, self.second_item_id)
+            _id_validator("second_item_id")(None, None, self.second_item_id)
             if self.second_item_id == self.item_id:
                 raise ContractError(f"a {kind} needs two different periods; both are item {self.item_id}")
 
     def spread(self, other: Contract) -> Contract:
-        """This period bought and ``other`` sold."""
-        return self._with(other, "spread")
+        """Return the spread that buys this period and sells ``other``.
+
+        Parameters
+        ----------
+        other : Contract
+            A single period of the same product and sequence.
+
+        Raises
+        ------
+        ContractError
+            The two make no spread.
+        """
+        return self._join(other, "spread")
 
     def range(self, other: Contract) -> Contract:
-        """All periods from this one to ``other``."""
-        return self._with(other, "range")
+        """Return the range of all periods from this one to ``other``.
 
-    def _with(self, other: Contract, kind: Kind) -> Contract:
+        Parameters
+        ----------
+        other : Contract
+            A later single period of the same product and sequence.
+
+        Raises
+        ------
+        ContractError
+            The two make no range.
+        """
+        return self._join(other, "range")
+
+    def _join(self, other: Contract, kind: Kind) -> Contract:
         if not isinstance(other, Contract):
-            raise ContractError(f"a {kind} joins two contracts, not {other!r}: write trayport.resolve({other!r})")
+            raise ContractError(f"a {kind} joins two contracts, not {other!r}", f"write trayport.resolve({other!r})")
         if self.kind != "single" or other.kind != "single":
             raise ContractError(f"a {kind} joins two single periods, not {self.label} and {other.label}")
         if (self.product, self.sequence_id) != (other.product, other.sequence_id):
             raise ContractError(
-                f"a {kind} joins two periods of one product and one sequence; {self.label} and {other.label} differ "
-                f"there. The API has no such contract: {workaround(kind)}"
+                f"a {kind} joins two periods of one product and one sequence, and {self.label} and {other.label} have "
+                "different ones. The API has no such contract",
+                workaround(kind),
             )
         if self.item_id == other.item_id:
             raise ContractError(f"a {kind} needs two different periods; {self.label} comes twice")
-        if kind == "range" and self._follows(other):
-            raise ContractError(f"a range runs forward in time: write {_joined(other, self, kind)!r}")
+        if kind == "range" and self.period_start and other.period_start and self.period_start > other.period_start:
+            raise ContractError("a range runs forward in time", f"write {_joined_name(other, self, kind)!r}")
         return evolve(
             self,
             second_item_id=other.item_id,
             kind=kind,
-            name=_joined(self, other, kind),
+            name=_joined_name(self, other, kind),
             period_end=self.period_end if kind == "spread" else other.period_end,
         )
 
     def __str__(self) -> str:
         return self.label
 
-    def _follows(self, other: Contract) -> bool:
-        return bool(self.period_start and other.period_start and self.period_start > other.period_start)
-
     @property
     def label(self) -> str:
-        """Its canonical name; made of its ids where the name is not known."""
+        """The canonical name; one made of the ids if the name is not known."""
         if self.name:
             return self.name
         items = str(self.item_id) if self.second_item_id is None else f"{self.item_id}, {self.second_item_id}"
@@ -251,12 +335,8 @@ class Contract:
         return cls(product, int(match["sequence"]), int(match["item"]), second, kind)
 
 
-# A name that two sequences of a product share is made exact by the sequence's id behind it: "TTF BOM [10000302]".
-QUALIFIER = re.compile(r"\s*\[(?P<sequence>\d{1,18})\]$", re.ASCII)
-
-
-def _joined(first: Contract, second: Contract, kind: Kind) -> str | None:
-    """'TTF* Apr-23' and 'TTF* May-23' as 'TTF* Apr-23/May-23', with one qualifier for both."""
+def _joined_name(first: Contract, second: Contract, kind: Kind) -> str | None:
+    """Return 'TTF* Apr-23/May-23' for 'TTF* Apr-23' and 'TTF* May-23', with one qualifier for both."""
     if first.name is None or second.name is None:
         return None
     qualifier = QUALIFIER.search(first.name) or QUALIFIER.search(second.name)
@@ -266,19 +346,26 @@ def _joined(first: Contract, second: Contract, kind: Kind) -> str | None:
 
 
 def workaround(kind: Kind) -> str:
-    """What to do where the API has no such spread or range."""
+    """Return the remedy for a spread or a range that the API does not have."""
     return "ask for the two and take the difference" if kind == "spread" else "ask for each of its periods"
 
 
 @frozen
 class Front:
-    """The first ``count`` tradable items of a sequence: at the start of each calendar month of a window.
+    """The first ``count`` tradable items of a sequence at the start of each calendar month of a window.
 
-    They stay the same until the next month begins: one that expires before that is not replaced by another, and
-    for days, weekends and weeks, which come and go within a month, it is better to name the contracts.
+    They stay the same until the next month begins: an item that expires earlier is not replaced. Days, weekends and
+    weeks expire within a month, so name those contracts instead.
 
-    ``product`` is a name, a ``Market`` or an ``Instrument``; ``sequence`` an id, a full name or a last word
-    that only one of the product's sequences has, such as ``"Months"``.
+    Parameters
+    ----------
+    product : str, Market or Instrument
+        The product or its name.
+    sequence : str or int
+        A sequence of the product: its id, its full name, or a last word that only one of the product's sequences
+        has, such as ``"Months"``.
+    count : int
+        Number of items, from 1 up.
     """
 
     product: ProductLike = field()
@@ -286,28 +373,28 @@ class Front:
     count: int = field(converter=as_int)
 
     @product.validator
-    def _named(self, _: Any, product: Any) -> None:
+    def _check_product(self, _: Any, product: Any) -> None:
         if isinstance(product, Instrument | Market) or (isinstance(product, str) and product.strip()):
             return
         raise ContractError(
-            f"Front product {product!r} is neither a name, such as 'TTF', nor an Instrument or a Market"
-            f"{typed_id_hint(product)}"
+            f"Front product {product!r} is neither a name, such as 'TTF', nor an Instrument or a Market",
+            typed_id_hint(product),
         )
 
     @sequence.validator
-    def _called(self, _: Any, sequence: Any) -> None:
-        good = sequence.strip() if isinstance(sequence, str) else type(sequence) is int and sequence > 0
-        if not good:
+    def _check_sequence(self, _: Any, sequence: Any) -> None:
+        is_valid = sequence.strip() if isinstance(sequence, str) else type(sequence) is int and sequence > 0
+        if not is_valid:
             raise ContractError(f"Front sequence {sequence!r} is neither an id nor a name, such as 'Months'")
 
     @count.validator
-    def _positive(self, _: Any, count: Any) -> None:
+    def _check_count(self, _: Any, count: Any) -> None:
         if type(count) is not int or count < 1:
-            raise ContractError(f"Front count {count!r} must be a whole number from 1 up")
+            raise ContractError(f"Front count {count!r} is not an integer from 1 up")
 
     @property
     def label(self) -> str:
-        """What it asks for, in a few words."""
+        """A short description: ``TTF front 12 of Months``."""
         product = self.product if isinstance(self.product, str) else self.product.label
         return f"{product} front {self.count} of {self.sequence}"
 

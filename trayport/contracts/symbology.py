@@ -1,4 +1,10 @@
-"""From a name such as ``TTF Hi Cal 51.6 Apr-23`` to a contract, given anything that looks names up."""
+"""From a name such as ``TTF Hi Cal 51.6 Apr-23`` to a contract, and from a contract's ids to its name.
+
+``readings`` takes a name apart in every possible way, a look-up elsewhere finds the products and the listings, and
+``choose`` picks the one contract. Nothing in this module makes a request.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -6,210 +12,299 @@ import datetime
 import difflib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, TypeAlias
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TypeAlias, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ..errors import AmbiguousContract, ContractError, UnknownContract
-from .contract import JOINTS, QUALIFIER, Contract, Kind, Product, workaround
-from .listing import Listing, SequenceItem
+from .contract import JOINTS, QUALIFIER, Contract, Kind, Product, normalize_name, workaround
 from .periods import Period
 
-__all__ = ["Lookup", "earliest", "name_of", "resolve"]
+__all__ = [
+    "Candidate",
+    "Listing",
+    "Reading",
+    "Readings",
+    "SequenceItem",
+    "choose",
+    "name_of",
+    "readings",
+]
+
+_K = TypeVar("_K")
 
 
-class Lookup(Protocol):
-    """What names are looked up in; a dict behind three methods will do."""
-
-    def exactly(self, text: str) -> Product | None:
-        """The product of just this name or alias; None if there is none."""
-        ...
-
-    def find(self, text: str) -> Product | None:
-        """As ``exactly``, or the only product whose name begins so; ``AmbiguousContract`` if there are several."""
-        ...
-
-    def near(self, text: str) -> tuple[str, ...]:
-        """The canonical names of the products nearest to ``text``."""
-        ...
-
-    def listings(self, product: Product, since: datetime.date | None) -> Sequence[Listing]:
-        """The product's own sequences, with all items that deliver after ``since``; from today for None."""
-        ...
+# --- listings ----------------------------------------------------------------------------------------------
 
 
 @frozen
-class _Term:
-    """One period of a contract's name, as written and as read."""
+class SequenceItem:
+    """One delivery period of a sequence, as the Reference Data API lists it.
+
+    Rolling items and those of emissions have no trading dates (guide p. 29).
+    """
+
+    id: int
+    name: str
+    period_start: datetime.datetime | None = None
+    period_end: datetime.datetime | None = None
+    trading_start: datetime.datetime | None = None
+    trading_end: datetime.datetime | None = None
+
+    @cached_property
+    def period(self) -> Period | None:
+        """The delivery period that the name spells; None if no spelling that we know fits."""
+        return _period(self.name)
+
+    @property
+    def is_rolling(self) -> bool:
+        """True for rolling periods (DA, BOM), whose delivery dates change daily."""
+        return self.period is None or self.period.start is None
+
+    @cached_property
+    def label(self) -> str:
+        """The canonical name of its period; the vendor's own name if we cannot read it."""
+        return self.period.name if self.period else self.name or str(self.id)
+
+
+@frozen
+class Listing:
+    """The items of one sequence whose delivery ends after ``since``, in order of delivery."""
+
+    sequence_id: int
+    name: str
+    since: datetime.date
+    items: tuple[SequenceItem, ...]
+    _by_id: dict[int, SequenceItem] = field(init=False, repr=False, eq=False)
+    _by_name: dict[str, tuple[SequenceItem, ...]] = field(init=False, repr=False, eq=False)
+    _by_delivery: dict[tuple[datetime.date, datetime.date], tuple[SequenceItem, ...]] = field(
+        init=False, repr=False, eq=False
+    )
+
+    @_by_id.default
+    def _index_ids(self) -> dict[int, SequenceItem]:
+        return {item.id: item for item in self.items}
+
+    @_by_name.default
+    def _index_names(self) -> dict[str, tuple[SequenceItem, ...]]:
+        names = ((item, {normalize_name(item.name), normalize_name(item.label)}) for item in self.items)
+        return _grouped((name, item) for item, spellings in names for name in spellings)
+
+    @_by_delivery.default
+    def _index_deliveries(self) -> dict[tuple[datetime.date, datetime.date], tuple[SequenceItem, ...]]:
+        # Items without an end of trading roll (guide p. 29): their present delivery is not that of their past trades,
+        # so they are found by name only.
+        return _grouped(
+            ((_delivery_date(item.period_start), _delivery_date(item.period_end)), item)
+            for item in self.items
+            if item.period_start is not None and item.period_end is not None and item.trading_end is not None
+        )
+
+    def item(self, item_id: int) -> SequenceItem | None:
+        """Return the item with this id, if there is one."""
+        return self._by_id.get(item_id)
+
+    def named(self, text: str, period: Period | None) -> tuple[SequenceItem, ...]:
+        """Return the items with this name, or else with the canonical name of ``period``."""
+        found = self._by_name.get(normalize_name(text))
+        if found is None and period is not None:
+            found = self._by_name.get(normalize_name(period.name))
+        return found or ()
+
+    def delivering(self, period: Period | None) -> tuple[SequenceItem, ...]:
+        """Return the items that deliver in exactly this period."""
+        if period is None or period.start is None or period.end is None:
+            return ()
+        return self._by_delivery.get((period.start, period.end), ())
+
+
+def _grouped(pairs: Iterable[tuple[_K, SequenceItem]]) -> dict[_K, tuple[SequenceItem, ...]]:
+    groups: dict[_K, list[SequenceItem]] = defaultdict(list)
+    for key, item in pairs:
+        groups[key].append(item)
+    return {key: tuple(items) for key, items in groups.items()}
+
+
+def _delivery_date(moment: datetime.datetime) -> datetime.date:
+    """Return the date of the nearest midnight: gas days begin at 06:00, British ones on the evening before."""
+    return (moment + datetime.timedelta(hours=12)).date()
+
+
+# --- from a name to a contract -----------------------------------------------------------------------------
+
+
+@frozen
+class Term:
+    """One period of a contract's name: its text, and the period if we can read it."""
 
     text: str
-    period: Period | None
+    period: Period | None = None
 
 
 @frozen
-class _Reading:
-    """One way to take a contract's name apart."""
+class Reading:
+    """One way to read a name: a product, and one or two periods; without periods, the whole name is the product's."""
 
     product: str
-    kind: Kind
-    terms: tuple[_Term, ...]
+    kind: Kind = "single"
+    terms: tuple[Term, ...] = ()
 
     @property
     def periods(self) -> str:
-        """Its periods as a name spells them."""
+        """The periods as the name spells them."""
         return JOINTS.get(self.kind, "").join(term.text for term in self.terms)
 
     @property
     def since(self) -> datetime.date | None:
-        starts = [term.period.start for term in self.terms if term.period and term.period.start]
-        return min(starts, default=None)
+        """The first delivery date of the periods; None if they have no dates."""
+        return min((term.period.start for term in self.terms if term.period and term.period.start), default=None)
 
 
-_FIRST = datetime.date(2000, 1, 1)
+@frozen
+class Readings:
+    """Every way to read a name: ``text`` is the name without its qualifier, which is the id of a sequence.
 
-
-def resolve(name: str, lookup: Lookup, at: datetime.date, since: datetime.date | None = None) -> Contract:
-    """The contract that ``name`` means; ``M+1`` and its like count from ``at``.
-
-    ``since`` asks ``lookup`` for items from this date on, for the sake of other names that will follow.
-    Raises ``UnknownContract`` with the nearest names, ``AmbiguousContract`` with the candidates, and
-    ``ContractError`` for a spread or a range whose periods belong to different sequences.
+    ``dated`` has periods of a spelling that we know, shortest product first. ``two_contracts`` is the kind of a name
+    whose halves have products of their own, as in ``TTF Apr-24/EUA Dec-24``.
     """
-    text, sequence_id = _qualified(name)
-    readings = list(_readings(text, at))
-    # An exact name in any reading wins over the beginning of one in another, and the longer of two exact ones.
-    for look, ordered in ((lookup.exactly, readings[::-1]), (lookup.find, readings)):
-        found, ambiguous = _products(ordered, look)
-        for reading, product in found:
-            dates = [date for date in (reading.since, since) if date]
-            listings = lookup.listings(product, min(dates, default=None))
-            if len(found) == 1 or _matches(reading.terms, listings, sequence_id):
-                return _choose(name, reading, product, listings, sequence_id)
-        if found:
-            reading, product = found[0]
-            return _choose(name, reading, product, lookup.listings(product, reading.since), sequence_id)
-        if ambiguous is not None:
-            raise ambiguous
-    return _by_item_name(name, text, readings, lookup, sequence_id, at)
+
+    name: str
+    text: str
+    sequence_id: int | None
+    dated: tuple[Reading, ...]
+    is_period: bool
+    two_contracts: Kind | None
+
+    @property
+    def since(self) -> datetime.date | None:
+        """The first delivery date in any dated reading; None if there is none."""
+        return min((reading.since for reading in self.dated if reading.since), default=None)
+
+    @property
+    def literal(self) -> Iterator[Reading]:
+        """The readings whose periods are the vendor's own names of items; the longest product first."""
+        yield Reading(self.text)
+        if not self.is_period:
+            for product, rest in reversed(list(_splits(self.text))):
+                for kind, parts in _shapes(rest):
+                    yield Reading(product, kind, tuple(Term(part) for part in parts))
 
 
-def earliest(names: Iterable[str], at: datetime.date) -> datetime.date | None:
-    """The first day that any of these names delivers, so that one look at a sequence serves them all."""
-    readings = (reading for name in names for reading in _readings(_qualified(name)[0], at))
-    return min((reading.since for reading in readings if reading.since), default=None)
+@frozen
+class Candidate:
+    """A reading whose product exists, and that product's sequences."""
+
+    reading: Reading
+    product: Product
+    listings: Sequence[Listing]
 
 
-def name_of(contract: Contract, listings: Sequence[Listing]) -> Contract:
-    """``contract`` with its canonical name and its delivery, from its product's listings.
-
-    Raises ``ContractError`` if the sequence is none of the product's, or the item none of the sequence's.
-    """
-    listing = _own(contract, listings)
-    ids = [contract.item_id] + ([contract.second_item_id] if contract.second_item_id else [])
-    items = tuple(_item(listing, item_id) for item_id in ids)
-    return _named(contract.product, contract.kind, listing, items, listings)
-
-
-# --- taking a name apart -----------------------------------------------------------------------------------
-
-
-def _qualified(name: str) -> tuple[str, int | None]:
-    text = " ".join(name.split())
+def readings(name: str, at: datetime.date) -> Readings:
+    """Return every way to read a contract's name; ``M+1`` and the like count from ``at``."""
+    text, sequence_id = " ".join(name.split()), None
     if match := QUALIFIER.search(text):
-        return text[: match.start()], int(match["sequence"])
-    return text, None
+        text, sequence_id = text[: match.start()], int(match["sequence"])
+    two_contracts = [
+        kind
+        for kind, parts in _shapes(text)
+        if len(parts) > 1 and all(any(_dated_readings(part, at)) for part in parts)
+    ]
+    return Readings(
+        name,
+        text,
+        sequence_id,
+        tuple(_dated_readings(text, at)),
+        _period(text, at) is not None,
+        two_contracts[0] if two_contracts else None,
+    )
 
 
-def _readings(text: str, at: datetime.date) -> Iterator[_Reading]:
-    """Every way to read ``text`` as a product and periods of a known spelling, longest period first."""
+def _dated_readings(text: str, at: datetime.date) -> Iterator[Reading]:
     for product, rest in _splits(text):
         for kind, (first, *others) in _shapes(rest):
             # Some write the product before both periods: 'TTF Apr-23/TTF May-23'.
-            terms = tuple(_term(part, at) for part in (first, *(_without(product, other) for other in others)))
+            parts = [first, *(_without_prefix(other, f"{product} ") for other in others)]
+            terms = tuple(Term(part, _period(part, at)) for part in parts)
             if all(term.period for term in terms):
-                yield _Reading(product, kind, terms)
+                yield Reading(product, kind, terms)
 
 
-def _without(product: str, text: str) -> str:
-    """``text`` without ``product`` before it."""
-    return text[len(product) + 1 :] if text.casefold().startswith(f"{product} ".casefold()) else text
+def _without_prefix(text: str, prefix: str) -> str:
+    return text[len(prefix) :] if text.casefold().startswith(prefix.casefold()) else text
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:
+    """Yield every way to cut ``text`` in two at a space."""
     words = text.split(" ")
     for cut in range(1, len(words)):
         yield " ".join(words[:cut]), " ".join(words[cut:])
 
 
 def _shapes(text: str) -> Iterator[tuple[Kind, tuple[str, ...]]]:
-    """``text`` as one period, then as two: 'Apr-23/May-23', 'Apr-23 x May-23', 'Q1-24..Q4-24'."""
+    """Yield ``text`` as one period, then as two: 'Apr-23/May-23', 'Apr-23 x May-23', 'Q1-24..Q4-24'."""
     yield "single", (text,)
-    for kind, joint in (("range", r"\.\."), ("spread", r" ?/ ?| x ")):
-        for match in re.finditer(joint, text, re.IGNORECASE):  # each of them: 'W/END' has one of its own
+    joints: tuple[tuple[Kind, str], ...] = (("range", r"\.\."), ("spread", r" ?/ ?| x "))
+    for kind, joint in joints:
+        for match in re.finditer(joint, text, re.IGNORECASE):  # try each: 'W/END' contains one
             parts = text[: match.start()].strip(), text[match.end() :].strip()
             if all(parts):
-                yield ("range" if kind == "range" else "spread"), parts
+                yield kind, parts
 
 
-def _term(text: str, at: datetime.date) -> _Term:
+def _period(text: str, at: datetime.date | None = None) -> Period | None:
     try:
-        return _Term(text, Period.parse(text, at=at))
+        return Period.parse(text, at=at)
     except ContractError:
-        return _Term(text, None)
+        return None
 
 
-# --- putting a contract together ---------------------------------------------------------------------------
+def choose(readings: Readings, candidates: Sequence[Candidate]) -> Contract:
+    """Return the contract that a name means, with its canonical name and its delivery.
 
-
-def _products(
-    readings: Sequence[_Reading], look: Callable[[str], Product | None]
-) -> tuple[list[tuple[_Reading, Product]], AmbiguousContract | None]:
-    """The readings whose product is found, and the first whose product may be one of several."""
-    found: list[tuple[_Reading, Product]] = []
-    ambiguous = None
-    for reading in readings:
-        try:
-            product = look(reading.product)
-        except AmbiguousContract as error:
-            ambiguous = ambiguous or _whole(reading, error)
-            continue
-        if product is not None:
-            found.append((reading, product))
-    return found, ambiguous
-
-
-def _whole(reading: _Reading, error: AmbiguousContract) -> AmbiguousContract:
-    """What a product may be, as what the contract may be."""
-    candidates = tuple(f"{candidate} {reading.periods}" for candidate in error.candidates)
-    return AmbiguousContract(f"{reading.product} {reading.periods}", candidates)
-
-
-def _choose(
-    name: str, reading: _Reading, product: Product, listings: Sequence[Listing], sequence_id: int | None
-) -> Contract:
-    """The one contract that the reading means among the product's listings."""
-    found = _matches(reading.terms, listings, sequence_id)
-    if len(found) == 1:
-        return _named(product, reading.kind, *found[0], listings)
-    if found:
-        candidates = (_named(product, reading.kind, *match, listings).label for match in found)
-        raise AmbiguousContract(name, tuple(candidates))
+    ``candidates`` are the readings whose product was found, the preferred one first. Raises ``UnknownContract`` with
+    the nearest items, ``AmbiguousContract`` with an exact name for each meaning, and ``ContractError`` for a name
+    without a period, without a product, or whose two periods make no contract.
+    """
+    if not candidates:
+        if readings.is_period:
+            raise ContractError(
+                f"{readings.name!r} names a delivery period without a product", f"write it like 'TTF {readings.text}'"
+            )
+        raise UnknownContract(readings.name)
+    for candidate in candidates:
+        if found := _matches(candidate.reading.terms, candidate.listings, readings.sequence_id):
+            return _single_match(readings.name, candidate, found)
+    reading, product, listings = candidates[0].reading, candidates[0].product, candidates[0].listings
+    if not reading.terms:
+        example = f"{product.label} Apr-23"
+        raise ContractError(
+            f"{readings.name!r} names a product without a delivery period", f"add one, as in {example!r}"
+        )
+    if reading not in readings.dated and readings.two_contracts:
+        raise ContractError(
+            f"{readings.name!r}: a {readings.two_contracts} joins two periods of one product. The API has no such "
+            "contract",
+            workaround(readings.two_contracts),
+        )
     for term in reading.terms:
-        if not _matches((term,), listings, sequence_id):
-            raise UnknownContract(name, _near_items(term, product, listings))
+        if not _matches((term,), listings, readings.sequence_id):
+            raise UnknownContract(readings.name, _nearest_items(term, product, listings))
     raise ContractError(
-        f"{name!r}: the two periods of a {reading.kind} must belong to one sequence, and no sequence of "
-        f"{product.label} has both; {workaround(reading.kind)}"
+        f"{readings.name!r}: the two periods of a {reading.kind} must belong to one sequence, and no sequence of "
+        f"{product.label} has both",
+        workaround(reading.kind),
     )
 
 
 _Match: TypeAlias = tuple[Listing, tuple[SequenceItem, ...]]
 
 
-def _matches(terms: tuple[_Term, ...], listings: Sequence[Listing], sequence_id: int | None) -> list[_Match]:
-    """Every listing that has all the terms, with the items that they are: by name, and only then by delivery."""
-    among = [listing for listing in listings if sequence_id in (None, listing.sequence_id)]
+def _matches(terms: tuple[Term, ...], listings: Sequence[Listing], sequence_id: int | None) -> list[_Match]:
+    """Return the listings with all the terms, and the terms' items: found by name, and only then by delivery."""
+    among = [listing for listing in listings if sequence_id in (None, listing.sequence_id)] if terms else []
     named = [
         (listing, items)
         for listing in among
@@ -218,18 +313,67 @@ def _matches(terms: tuple[_Term, ...], listings: Sequence[Listing], sequence_id:
     return named or [
         (listing, items)
         for listing in among
-        for items in itertools.product(*(_either(listing, term) for term in terms))
+        for items in itertools.product(
+            *(listing.named(term.text, term.period) or listing.delivering(term.period) for term in terms)
+        )
     ]
 
 
-def _either(listing: Listing, term: _Term) -> tuple[SequenceItem, ...]:
-    return listing.named(term.text, term.period) or listing.delivering(term.period)
+def _single_match(name: str, candidate: Candidate, found: Sequence[_Match]) -> Contract:
+    contracts = [_named(candidate.product, candidate.reading.kind, *match, candidate.listings) for match in found]
+    if len(contracts) > 1:
+        raise AmbiguousContract(name, tuple(contract.label for contract in contracts))
+    return contracts[0]
+
+
+def _nearest_items(term: Term, product: Product, listings: Sequence[Listing]) -> tuple[str, ...]:
+    """Return the product's items nearest to the term: in delivery, its own tenor first; else in spelling."""
+    periods = {item.label: item.period for listing in listings for item in listing.items}
+    wanted = term.period
+    if wanted is None or wanted.start is None:
+        near = difflib.get_close_matches(term.text, periods, n=3, cutoff=0.4) or list(periods)[:3]
+    else:
+        tenor, start = wanted.tenor, wanted.start
+        distances = {
+            label: (period.tenor != tenor, abs((period.start - start).days))
+            for label, period in periods.items()
+            if period and period.start
+        }
+        near = sorted(distances, key=lambda label: distances[label])[:3]
+    return tuple(f"{product.label} {label}" for label in near)
+
+
+# --- from a contract to its name ---------------------------------------------------------------------------
+
+
+def name_of(contract: Contract, listings: Sequence[Listing]) -> Contract:
+    """Return ``contract`` with its canonical name and its delivery, from all sequences of its product.
+
+    Raises ``ContractError`` if the sequence is not one of the product's, or an item not one of the sequence's.
+    """
+    listing = next((listing for listing in listings if listing.sequence_id == contract.sequence_id), None)
+    if listing is None:
+        own = ", ".join(f"{listing.sequence_id} ({listing.name})" for listing in listings)
+        raise ContractError(
+            f"{contract.product.label} has no sequence {contract.sequence_id}", f"choose from {own}" if own else None
+        )
+    ids = [contract.item_id, *([contract.second_item_id] if contract.second_item_id else [])]
+    items = []
+    for item_id in ids:
+        item = listing.item(item_id)
+        if item is None:
+            raise ContractError(
+                f"sequence {listing.sequence_id} ({listing.name}) has no item {item_id}",
+                f"trayport.sequence_items({listing.sequence_id}, start='2000-01-01') lists its items",
+            )
+        items.append(item)
+    return _named(contract.product, contract.kind, listing, tuple(items), listings)
 
 
 def _named(
     product: Product, kind: Kind, listing: Listing, items: tuple[SequenceItem, ...], listings: Sequence[Listing]
 ) -> Contract:
-    """The contract with its canonical name, made exact where another sequence has such an item too."""
+    """Return the contract of these items; if another sequence has such items too, its name has a qualifier."""
     singles = [
         Contract(
             product,
@@ -241,100 +385,14 @@ def _named(
         )
         for item in items
     ]
-    if kind != "single" and any(item.rolls for item in items):
-        # What it delivers today says nothing of the order in which it delivered when it traded.
-        singles = [evolve(single, period_start=None, period_end=None) for single in singles]
-    contract = singles[0] if kind == "single" else getattr(singles[0], kind)(singles[1])
-    others = [other for other in listings if other.sequence_id != listing.sequence_id]
-    shared = any(all(other.named(item.label, None) for item in items) for other in others)
-    return evolve(contract, name=f"{contract.name} [{listing.sequence_id}]") if shared else contract
-
-
-def _near_items(term: _Term, product: Product, listings: Sequence[Listing]) -> tuple[str, ...]:
-    """The product's items nearest to the term: in delivery, those of its tenor first; else in spelling."""
-    items = {item.label: item.period for listing in listings for item in listing.items}
-    start = term.period.start if term.period else None
-    if term.period is None or start is None:
-        near = difflib.get_close_matches(term.text, items, n=3, cutoff=0.4) or list(items)[:3]
-    else:
-        tenor = term.period.tenor
-        dated = {label: other for label, other in items.items() if other and other.start}
-        near = sorted(dated, key=lambda label: _distance(dated[label], tenor, start))[:3]
-    return tuple(f"{product.label} {label}" for label in near)
-
-
-def _distance(period: Period, tenor: str, start: datetime.date) -> tuple[bool, int]:
-    return period.tenor != tenor, abs(((period.start or start) - start).days)
-
-
-def _by_item_name(
-    name: str, text: str, readings: Sequence[_Reading], lookup: Lookup, sequence_id: int | None, at: datetime.date
-) -> Contract:
-    """For items whose names no grammar reads: the vendor's own spelling, to the letter."""
-    if product := _found(text, lookup):
-        example = f"{product.label} Apr-23"
-        raise ContractError(f"{name!r} names a product without a delivery period; add one, as in {example!r}")
-    if _term(text, at).period:
-        raise ContractError(f"{name!r} names a delivery period without a product; write it like {f'TTF {text}'!r}")
-    for product_text, rest in reversed(list(_splits(text))):
-        product = _found(product_text, lookup)
-        if product is None:
-            continue
-        literal = [
-            _Reading(product_text, kind, tuple(_Term(part, None) for part in parts)) for kind, parts in _shapes(rest)
-        ]
-        for since in (None, _FIRST):  # current items first: only then is the whole past worth a request
-            listings = lookup.listings(product, since)
-            for reading in literal:
-                if _matches(reading.terms, listings, sequence_id):
-                    return _choose(name, reading, product, listings, sequence_id)
-        _refuse_two_products(name, text, at)
-        # Where the end of the name is a period, it is the words before it that are not understood.
-        near = _near_products(readings, lookup) or _near_items(literal[0].terms[0], product, listings)
-        raise UnknownContract(name, near)
-    raise UnknownContract(name, _near_products(readings, lookup) or lookup.near(text))
-
-
-def _refuse_two_products(name: str, text: str, at: datetime.date) -> None:
-    for kind, parts in _shapes(text):
-        if len(parts) > 1 and all(any(_readings(part, at)) for part in parts):
-            raise ContractError(
-                f"{name!r}: a {kind} joins two periods of one product. The API has no such contract: {workaround(kind)}"
-            )
-
-
-def _near_products(readings: Sequence[_Reading], lookup: Lookup) -> tuple[str, ...]:
-    """The products nearest to what stands before the periods, with these."""
-    for reading in readings:
-        return tuple(f"{product} {reading.periods}" for product in lookup.near(reading.product))
-    return ()
-
-
-def _found(text: str, lookup: Lookup) -> Product | None:
-    try:
-        return lookup.find(text)
-    except AmbiguousContract:
-        return None
-
-
-# --- from ids ----------------------------------------------------------------------------------------------
-
-
-def _own(contract: Contract, listings: Sequence[Listing]) -> Listing:
-    for listing in listings:
-        if listing.sequence_id == contract.sequence_id:
-            return listing
-    own = ", ".join(f"{listing.sequence_id} ({listing.name})" for listing in listings)
-    raise ContractError(
-        f"sequence {contract.sequence_id} is none of {contract.product.label}'s; it has {own or 'none'}"
-    )
-
-
-def _item(listing: Listing, item_id: int) -> SequenceItem:
-    item = listing.item(item_id)
-    if item is None:
-        raise ContractError(
-            f"item {item_id} is none of sequence {listing.sequence_id} ({listing.name}); "
-            f"trayport.sequence_items({listing.sequence_id}, start='2000-01-01') lists what it has"
-        )
-    return item
+    contract = singles[0]
+    if kind != "single":
+        if any(item.is_rolling for item in items):
+            # Their present delivery is not in the order of the delivery of their past trades.
+            singles = [evolve(single, period_start=None, period_end=None) for single in singles]
+        contract = singles[0].spread(singles[1]) if kind == "spread" else singles[0].range(singles[1])
+    labels = [item.label for item in items]
+    others = (other for other in listings if other is not listing)
+    if any(all(other.named(label, None) for label in labels) for other in others):
+        return evolve(contract, name=f"{contract.name} [{listing.sequence_id}]")
+    return contract

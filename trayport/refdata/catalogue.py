@@ -1,4 +1,7 @@
-"""Instruments, markets, sequences and their items: names to ids and back."""
+"""Instruments, markets, sequences and their items: names to ids and back.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from attrs import define, evolve, field, frozen
 
 from .._parallel import CancelToken, for_each_parallel
 from ..contracts import (
+    Candidate,
     Contract,
     Front,
     Instrument,
@@ -20,13 +24,16 @@ from ..contracts import (
     Market,
     Product,
     ProductLike,
+    Readings,
     SequenceItem,
     Specification,
     as_int,
+    choose,
+    name_of,
     normalize_name,
+    readings,
     typed_id_hint,
 )
-from ..contracts.symbology import earliest, name_of, resolve
 from ..endpoints import REFERENCE, Request
 from ..errors import (
     AmbiguousContract,
@@ -50,16 +57,16 @@ __all__ = ["Catalogue"]
 T = TypeVar("T")
 
 Send = Callable[[Request, CancelToken | None, str], bytes]
-"""Sends a request, which an event stops, under the name that errors are to tell."""
+"""Sends a request, which the token cancels, under the given request id; returns the body."""
 
-# An unknown name is worth a new look once what is known is an hour old.
-_RECENT = 3_600.0
-# The guide gives `count` a default of 100 and no bound (p. 36). What may have been capped is asked on, until an answer
-# is shorter than any cap would make it.
-_PAGE = 1000
-_DEFAULT_COUNT = 100
-# Where a search back in time begins to be fetched: the year before, so that a walk does not ask for every step of it.
-_EARLIEST_YEAR = 2000
+# Seconds: an unknown name is looked up again in new data if the cached data are older.
+_UNKNOWN_RETRY_AGE = 3_600.0
+# The guide gives `count` a default of 100 and no maximum (guide p. 36). A response may be capped, so the next page is
+# requested until one is shorter than any cap would make it.
+_PAGE_SIZE = 1000
+_DEFAULT_PAGE_SIZE = 100
+# Items are fetched from the year before, so that queries further and further back do not fetch them each time.
+_FIRST_DAY = datetime.date(2000, 1, 1)
 
 
 @frozen
@@ -72,24 +79,24 @@ class Items:
 
 @define(eq=False)
 class Catalogue:
-    """Looks names up, in reference data that are fetched by ``send`` and kept by ``cache``."""
+    """Looks names up in reference data, which ``send`` fetches and ``cache`` keeps."""
 
     send: Send
     cache: Cache
-    place: str
+    namespace: str
     aliases: dict[str, str] = field(factory=dict)
     workers: int = 8
     clock: Callable[[], float] = time.time
     _store: Store = field(init=False, repr=False)
     _products: Products | None = field(default=None, init=False, repr=False)
     _absent: dict[tuple[int, int], float] = field(factory=dict, init=False, repr=False)
-    """Items that the API did not know, and when it said so."""
+    """Sequence and item ids that the API does not have, and the time of its response."""
 
     def __attrs_post_init__(self) -> None:
-        self._store = Store(self.cache, self.place, self.clock)
+        self._store = Store(self.cache, self.namespace, self.clock)
 
     def refresh(self) -> None:
-        """Forget everything, on disk too."""
+        """Delete all reference data, on disk too."""
         self._store.clear()
         self._absent.clear()
         self.close()
@@ -101,303 +108,293 @@ class Catalogue:
     # --- products --------------------------------------------------------------------------------------------
 
     def products(self) -> Products:
-        """Every instrument and market, by name and by id."""
-        instruments = self._load("instruments", Request(REFERENCE["instruments"]), list[ProductEntry])
-        markets = self._load("markets", Request(REFERENCE["markets"]), list[ProductEntry])
+        """Return the index of all instruments and markets."""
+        instruments = self._get("instruments", Request(REFERENCE["instruments"]), list[ProductEntry])
+        markets = self._get("markets", Request(REFERENCE["markets"]), list[ProductEntry])
         index = self._products
         if index is None or index.source[0] is not instruments or index.source[1] is not markets:
-            index = self._products = Products.of(instruments, markets, self.aliases)
+            index = self._products = Products.build(instruments, markets, self.aliases)
         return index
 
-    def exactly(self, text: str) -> Product | None:
-        """The product of this name, id or alias; None if there is none."""
-        return self.products().exactly(text)
-
-    def find(self, text: str) -> Product | None:
-        """The product of this name, id, alias or unique prefix; None if there is none."""
-        return self.products().find(text)
-
-    def near(self, text: str) -> tuple[str, ...]:
-        """The canonical names of the products nearest to ``text``."""
-        return tuple(product.label for _, product in self.products().search(text, 3))
-
     def product(self, like: ProductLike) -> Product:
-        """The product that a caller means, with its name."""
+        """Return a product with its name, given by name or by id."""
         if not isinstance(like, str | Instrument | Market):
-            raise ContractError(f"product {like!r} is neither a name, an Instrument nor a Market{typed_id_hint(like)}")
-        return self._recent(lambda: self._known_product(like))
+            raise ContractError(f"product {like!r} is neither a name, an Instrument nor a Market", typed_id_hint(like))
+        return self._retry_unknown(lambda: self._find_product(like))
 
-    def _known_product(self, like: ProductLike) -> Product:
-        product = self.find(like) if isinstance(like, str) else self.products().by_id(like)
+    def _find_product(self, like: ProductLike) -> Product:
+        products = self.products()
+        product = products.find(like) if isinstance(like, str) else products.by_id(like)
         if product is None:
-            raise UnknownContract(like, self.near(like)) if isinstance(like, str) else UnknownContract(like.label)
+            name, near = (like, products.nearest(like)) if isinstance(like, str) else (like.label, ())
+            raise UnknownContract(name, near)
         return product
 
     def specification(self, like: ProductLike) -> Specification:
-        """The currencies and units of a product."""
+        """Return the currencies and units of a product."""
         product = self.product(like)
         request = Request(REFERENCE[product.kind], ids=(product.id,))
-        return (
-            self._load(f"{product.kind}/{product.id}", request, ProductDetail).trading_specifications or Specification()
-        )
+        detail = self._get(f"{product.kind}/{product.id}", request, ProductDetail)
+        return detail.trading_specifications or Specification()
 
     # --- sequences and their items ---------------------------------------------------------------------------
 
     def sequences(self, product: Product) -> Sequence[SequenceEntry]:
-        """The sequences that a product can be traded on."""
+        """Return the sequences of a product."""
         request = Request(REFERENCE[f"{product.kind} sequences"], ids=(product.id,))
-        return self._load(f"{product.kind}/{product.id}/sequences", request, list[SequenceEntry])
+        return self._get(f"{product.kind}/{product.id}/sequences", request, list[SequenceEntry])
 
     def listings(self, product: Product, since: datetime.date | None) -> Sequence[Listing]:
-        """The product's sequences with every item that delivers after ``since``; from today for None."""
+        """Return a product's sequences with every item that delivers after ``since``; after today for None."""
         needed = since or self._today()
         entries = self.sequences(product)
-        missing = [entry for entry in entries if not self._store.serves(_items(entry.id), _since(needed))]
-        # Side by side, as fast as the limits allow: that is what the first look at a product takes its time for.
-        for_each_parallel(lambda entry, stop: self._listing(entry, needed, stop), missing, self.workers)
-        return [self._listing(entry, needed) for entry in entries]
+        found = [self._store.peek(_items_name(entry.id), _reaches(needed)) for entry in entries]
+        missing = [entry for entry, listing in zip(entries, found, strict=True) if listing is None]
+        if missing:
+            # In parallel, since these requests are most of the time of a product's first look-up.
+            for_each_parallel(lambda entry, cancel: self._listing(entry, needed, cancel), missing, self.workers)
+            found = [self._listing(entry, needed) for entry in entries]
+        return found
 
-    def _listing(self, entry: SequenceEntry, needed: datetime.date, stop: CancelToken | None = None) -> Listing:
-        """One sequence with every item that delivers after ``needed``, and often some more."""
-        since = min(datetime.date(max(needed.year - 1, _EARLIEST_YEAR), 1, 1), needed)
+    def _listing(self, entry: SequenceEntry, needed: datetime.date, cancel: CancelToken | None = None) -> Listing:
+        """Return a sequence with every item that delivers after ``needed``."""
+        since = min(datetime.date(max(needed.year - 1, _FIRST_DAY.year), 1, 1), needed)
 
         def fetch() -> dict[str, Any]:
-            return {"since": since.isoformat(), "items": self._pages(entry.id, since, None, stop)}
+            return {"since": since.isoformat(), "items": self._fetch_items(entry.id, since, None, cancel)}
 
-        def listed(document: Any) -> Listing:
+        def parse(document: Any) -> Listing:
             items = structure(document, Items, "sequence items")
             return Listing(entry.id, entry.name, items.since, items.items)
 
-        return self._store.load(_items(entry.id), fetch, listed, _since(needed))
+        return self._store.get(_items_name(entry.id), fetch, parse, _reaches(needed))
 
     def items(self, sequence: str | int, start: datetime.date | None, count: int) -> Sequence[SequenceItem]:
-        """The first ``count`` items from the one that is being delivered on ``start``, as the API lists them."""
-        entry = self._entry(sequence)
-        return self._store.load(
-            f"{_items(entry.id)}?{start or self._today()}&{count}",
-            lambda: self._pages(entry.id, start, count),
+        """Return the first ``count`` items from the one that is in delivery on ``start``, as the API lists them."""
+        entry = self._find_sequence(sequence)
+        return self._store.get(
+            f"{_items_name(entry.id)}?{start or self._today()}&{count}",
+            lambda: self._fetch_items(entry.id, start, count),
             lambda document: structure(document, list[SequenceItem], "sequence items"),
         )
 
-    def _pages(
-        self, sequence_id: int, start: datetime.date | None, count: int | None, stop: CancelToken | None = None
+    def _fetch_items(
+        self, sequence_id: int, start: datetime.date | None, count: int | None, cancel: CancelToken | None = None
     ) -> list[Any]:
-        """The items from ``start`` on, as sent: so many, or all."""
+        """Return the items from ``start`` on as the API sends them: the first ``count``, or all."""
         found: dict[int, Any] = {}
-        size, cursor = min(count or _PAGE, _PAGE), start
+        size, page_start = min(count or _PAGE_SIZE, _PAGE_SIZE), start
         while True:
+            params = sequence_item_params(page_start, size)
             try:
-                page = self._page(sequence_id, cursor, size, stop)
-            except BadRequest:  # the guide names no bound for `count`, but its default has to be allowed
-                if size <= _DEFAULT_COUNT:
+                page = self._fetch(Request(REFERENCE["sequence items"], params, ids=(sequence_id,)), cancel)
+            except BadRequest:  # the guide names no maximum of `count`, but its default must be allowed
+                if size <= _DEFAULT_PAGE_SIZE:
                     raise
-                size = _DEFAULT_COUNT
+                size = _DEFAULT_PAGE_SIZE
                 continue
             items = structure(page, list[SequenceItem], "sequence items")
             new = {item.id: raw for item, raw in zip(items, page, strict=True) if item.id not in found}
             found |= new
-            if (count and len(found) >= count) or len(page) < min(size, _DEFAULT_COUNT):
+            if (count and len(found) >= count) or len(page) < min(size, _DEFAULT_PAGE_SIZE):
                 return list(found.values())[:count]
-            # The latest start, so that nothing is passed over if some deliver for longer than others.
+            # The next page begins at the latest start, since an item that delivers for longer may be listed later.
             starts = [item.period_start for item in items if item.period_start]
             if not new or not starts:
-                self._warn_of_cap(sequence_id, len(found))
+                problem = f"the API may have more items of sequence {sequence_id} than the {len(found)} that it lists"
+                warnings.warn(TrayportWarning(problem, "a name that is not found may exist"), stacklevel=2)
                 return list(found.values())[:count]
-            cursor = max(starts).date()
+            page_start = max(starts).date()
 
-    def _page(self, sequence_id: int, start: datetime.date | None, size: int, stop: CancelToken | None) -> Any:
-        request = Request(REFERENCE["sequence items"], sequence_item_params(start, size), ids=(sequence_id,))
-        return self._document(request, stop)
-
-    def _warn_of_cap(self, sequence_id: int, count: int) -> None:
-        warnings.warn(
-            f"the API may list more than the {count} items of sequence {sequence_id} that it gives; "
-            "a name that is not found among them may exist",
-            TrayportWarning,
-            stacklevel=2,
-        )
-
-    def _entry(self, sequence: str | int) -> SequenceEntry:
-        """A sequence by its id, by a product and a name (``"TTF Months"``), or by a name that has been met."""
-        number = _id_in(sequence)
-        if number is not None:
-            return SequenceEntry(number, str(number))
+    def _find_sequence(self, sequence: str | int) -> SequenceEntry:
+        """Return a sequence by its id, by product and name (``"TTF Months"``), or by the name of a cached one."""
+        sequence_id = _sequence_id(sequence)
+        if sequence_id is not None:
+            return SequenceEntry(sequence_id, str(sequence_id))
         if not isinstance(sequence, str) or not sequence.strip():
             raise QueryError(f"sequence {sequence!r} is neither an id nor a name")
-        met = self._store.met("/sequences", lambda document: structure(document, list[SequenceEntry], "sequences"))
-        known = {entry.id: entry for entries in met for entry in entries}
-        found = self._called_with_product(sequence.split()) or _called(sequence, list(known.values()))
-        if found is None:
-            raise QueryError(
-                f"no sequence is known as {sequence!r}: give its id, or a product before its name as in 'TTF Months'; "
-                "trayport.sequences('TTF') lists a product's"
-            )
-        return found
-
-    def _called_with_product(self, words: list[str]) -> SequenceEntry | None:
+        words = sequence.split()
         for cut in range(len(words) - 1, 0, -1):
-            product = self.exactly(" ".join(words[:cut]))
-            if product and (found := _called(" ".join(words[cut:]), self.sequences(product))):
+            product = self.products().find_exact(" ".join(words[:cut]))
+            if product and (found := _sequence_named(" ".join(words[cut:]), self.sequences(product))):
                 return found
-        return None
+        cached = self._store.cached("/sequences", lambda each: structure(each, list[SequenceEntry], "sequences"))
+        if found := _sequence_named(sequence, list({entry.id: entry for each in cached for entry in each}.values())):
+            return found
+        raise QueryError(
+            f"no sequence is known as {sequence!r}",
+            "give its id, or a product before its name as in 'TTF Months'; trayport.sequences('TTF') lists a product's",
+        )
 
     def _today(self) -> datetime.date:
         return datetime.datetime.fromtimestamp(self.clock(), datetime.UTC).date()
 
     # --- contracts -------------------------------------------------------------------------------------------
 
-    def contracts(self, asked: Sequence[str | Contract], at: datetime.date) -> list[Contract]:
-        """What a caller asked for, resolved and named; a contract spelled twice comes once."""
-        since = earliest((each for each in asked if isinstance(each, str)), at)
-        found = [self.resolve(each, at, since) if isinstance(each, str) else self.complete(each) for each in asked]
+    def resolve(self, name: str, at: datetime.date) -> Contract:
+        """Return the contract of this name; ``M+1`` and the like count from ``at``."""
+        return self._resolve(readings(name, at), None)
+
+    def resolve_all(self, contracts: Sequence[str | Contract], at: datetime.date) -> list[Contract]:
+        """Return contracts, given by name or by ids, with their names; each contract comes once."""
+        read = [readings(each, at) if isinstance(each, str) else each for each in contracts]
+        # One date for all names, so that no sequence is fetched again for a later name.
+        since = min((each.since for each in read if isinstance(each, Readings) and each.since), default=None)
+        found = [self._resolve(each, since) if isinstance(each, Readings) else self.complete(each) for each in read]
         return list(dict.fromkeys(found))
 
-    def resolve(self, name: str, at: datetime.date, since: datetime.date | None = None) -> Contract:
-        """The contract of this name; ``M+1`` and its like count from ``at``."""
-        return self._recent(lambda: resolve(name, self, at, since))
+    def _resolve(self, name: Readings, since: datetime.date | None) -> Contract:
+        return self._retry_unknown(lambda: self._look_up(name, since))
+
+    def _look_up(self, name: Readings, since: datetime.date | None) -> Contract:
+        products = self.products()
+        found = products.match(name)
+        is_dated = bool(found) and found[0][0] in name.dated
+        near: tuple[str, ...] = ()
+        # The vendor's own names are looked for in current items first: the whole past takes further requests.
+        for start in [since] if is_dated or not found else [None, _FIRST_DAY]:
+            candidates = []
+            for reading, product in found:
+                first = min((day for day in (reading.since, start) if day), default=None)
+                listings = self.listings(product, first) if reading.terms else ()
+                candidates.append(Candidate(reading, product, listings))
+            try:
+                return choose(name, candidates)
+            except UnknownContract as error:
+                near = error.near
+        if not is_dated and name.dated:
+            reading = name.dated[0]
+            near = tuple(f"{product} {reading.periods}" for product in products.nearest(reading.product)) or near
+        raise UnknownContract(name.name, near or (() if is_dated else products.nearest(name.text)))
 
     def complete(self, contract: Contract, since: datetime.date | None = None) -> Contract:
-        """A contract given by its ids, checked and named.
+        """Return a contract, given by its ids, with its name and its delivery.
 
-        Raises ``ContractError`` if its sequence is none of the product's, or an item none of the sequence's.
+        ``since`` is a date before the contract's delivery, which saves requests if it is near.
+
+        Raises ``ContractError`` if the sequence is not one of the product's, or an item not one of the sequence's.
         """
-        return self._recent(lambda: self._completed(contract, since))
+        return self._retry_unknown(lambda: self._complete(contract, since))
 
-    def _completed(self, contract: Contract, since: datetime.date | None) -> Contract:
-        product = self._known_product(contract.product)
-        listings = self.listings(product, since)
-        own = next((listing for listing in listings if listing.sequence_id == contract.sequence_id), None)
-        if own is not None:
+    def _complete(self, contract: Contract, since: datetime.date | None) -> Contract:
+        product = self._find_product(contract.product)
+        start = since or self._today()
+        listings = self.listings(product, start)
+        listing = next((listing for listing in listings if listing.sequence_id == contract.sequence_id), None)
+        if listing is not None:
             ids = [contract.item_id, *([contract.second_item_id] if contract.second_item_id else [])]
-            starts = [item.period_start for item_id in ids if (item := self._item(own, item_id)) and item.period_start]
-            # All of the product's sequences from then on: one of them may have an item of the same name.
-            listings = self.listings(product, min([*(start.date() for start in starts), since or self._today()]))
+            items = [listing.item(item_id) or self._unlisted_item(listing, item_id) for item_id in ids]
+            first = min([start, *(item.period_start.date() for item in items if item and item.period_start)])
+            if first < start or any(listing.item(item_id) is None for item_id in ids):
+                # All sequences, since another one may have an item of the same name then.
+                listings = self.listings(product, first)
         return name_of(evolve(contract, product=product), listings)
 
-    def _item(self, listing: Listing, item_id: int) -> SequenceItem | None:
-        """An item, whether the listing has it or not; None if there is none of this id."""
-        if item := listing.item(item_id):
-            return item
-        item = self._unlisted(listing.sequence_id, item_id)
-        if item and (item.period_start is None or item.period_start.date() >= listing.since):
-            self._store.forget(_items(listing.sequence_id))  # it was listed after we looked
+    def _unlisted_item(self, listing: Listing, item_id: int) -> SequenceItem | None:
+        """Return an item that the listing does not contain; None if the API does not have it."""
+        key = listing.sequence_id, item_id
+        asked_at = self._absent.get(key)
+        if asked_at is not None and 0 <= self.clock() - asked_at < _UNKNOWN_RETRY_AGE:
+            return None
+        name = _items_name(listing.sequence_id)
+        try:
+            item = self._get(f"{name}/{item_id}", Request(REFERENCE["sequence item"], ids=key), SequenceItem)
+        except NotFound:
+            self._absent[key] = self.clock()
+            return None
+        if item.period_start is None or item.period_start.date() >= listing.since:
+            self._store.invalidate(name)  # the API has listed it since the listing was fetched
         return item
 
-    def _unlisted(self, sequence_id: int, item_id: int) -> SequenceItem | None:
-        """An item by its id alone; None if the API knows none."""
-        said = self._absent.get((sequence_id, item_id))
-        if said is not None and 0 <= self.clock() - said < _RECENT:
-            return None
-        request = Request(REFERENCE["sequence item"], ids=(sequence_id, item_id))
-        try:
-            return self._load(f"{_items(sequence_id)}/{item_id}", request, SequenceItem)
-        except NotFound:
-            self._absent[sequence_id, item_id] = self.clock()
-            return None
-
-    def front(self, front: Front, at: datetime.date) -> Front:
-        """``front`` with its product and its sequence by id, if that sequence has tradable items at all."""
+    def resolve_front(self, front: Front, at: datetime.date) -> Front:
+        """Return ``front`` with its product and the id of its sequence, if that sequence has tradable items."""
         product = self.product(front.product)
         entries = self.sequences(product)
-        number = _id_in(front.sequence)
-        if number is not None:
-            entry = next((entry for entry in entries if entry.id == number), None)
+        sequence_id = _sequence_id(front.sequence)
+        if sequence_id is not None:
+            entry = next((entry for entry in entries if entry.id == sequence_id), None)
         else:
-            entry = _called(str(front.sequence), entries)
+            entry = _sequence_named(str(front.sequence), entries)
         if entry is None:
             known = ", ".join(f"{entry.id} ({entry.name})" for entry in entries) or "none"
             raise ContractError(f"{product.label} has no sequence {front.sequence!r}; it has {known}")
-        # All of them, since the items of the answers will be named by them.
-        listing = next(listing for listing in self.listings(product, at) if listing.sequence_id == entry.id)
-        if listing.items and all(item.trading_end is None for item in listing.items):
+        # The listings of all sequences, since the names of the items in responses need them.
+        items = next(listing for listing in self.listings(product, at) if listing.sequence_id == entry.id).items
+        if items and all(item.trading_end is None for item in items):
+            later = (item for item in items if item.period_start and item.period_start.date() > at)
             raise ContractError(
-                f"Front needs items with an end of trading, which {entry.name} has not (guide p. 29): "
-                f"name the contracts instead, such as '{product.label} {_soonest(listing, at).label}'"
+                f"Front needs items with an end of trading, and those of {entry.name} have none",
+                f"name the contracts instead, such as '{product.label} {next(later, items[-1]).label}'",
             )
-        if any(_is_short(item) for item in listing.items):
-            warnings.warn(
-                f"{front.label}: what is tradable is looked at once a calendar month, at its start, and these "
-                "contracts are over before the month is: there will be gaps. Name the contracts instead",
-                TrayportWarning,
-                stacklevel=2,
+        deliveries = ((item.period_start, item.period_end) for item in items)
+        if any(start and end and end - start < datetime.timedelta(days=28) for start, end in deliveries):
+            problem = (
+                f"{front.label}: the tradable items are determined at the start of each calendar month, and these "
+                "expire within it, so there will be gaps"
             )
+            warnings.warn(TrayportWarning(problem, "name the contracts instead"), stacklevel=2)
         return evolve(front, product=product, sequence=entry.id)
 
-    # --- looking ---------------------------------------------------------------------------------------------
+    # --- documents -------------------------------------------------------------------------------------------
 
-    def _recent(self, look: Callable[[], T]) -> T:
-        """``look``, and once more with new data where an unknown name met old ones."""
+    def _retry_unknown(self, look_up: Callable[[], T]) -> T:
+        """Return the result of ``look_up``; if a name is unknown in old data, look it up again in new ones."""
         try:
-            return look()
+            return look_up()
         except UnknownContract:
-            if not self._store.renew(_RECENT):
+            if not self._store.expire(_UNKNOWN_RETRY_AGE):
                 raise
         try:
-            return look()
+            return look_up()
         except UnknownContract:
             raise
-        except TrayportError:  # a misspelt name is no reason to lose what is known
-            self._store.relent()
+        except TrayportError:  # a misspelt name must not make cached data unusable while the API fails
+            self._store.undo_expire()
             raise
 
-    def _load(self, name: str, request: Request, kind: type[T]) -> T:
-        endpoint = request.endpoint.name
-        return self._store.load(
-            name, lambda: self._document(request, None), lambda document: structure(document, kind, endpoint)
+    def _get(self, name: str, request: Request, kind: type[T]) -> T:
+        return self._store.get(
+            name,
+            lambda: self._fetch(request, None),
+            lambda document: structure(document, kind, request.endpoint.name),
         )
 
-    def _document(self, request: Request, stop: CancelToken | None) -> Any:
-        """An answer's JSON document, as it came."""
+    def _fetch(self, request: Request, cancel: CancelToken | None) -> Any:
+        """Return the JSON document of a response."""
         request_id = new_id()
         try:
-            return parse_json(self.send(request, stop, request_id), request.endpoint.name)
+            return parse_json(self.send(request, cancel, request_id), request.endpoint.name)
         except DecodeError as error:
             error.request_id = request_id
             raise
 
 
-def _soonest(listing: Listing, at: datetime.date) -> SequenceItem:
-    """The first item that begins to deliver after ``at``; the last one if none does."""
-    later = (item for item in listing.items if item.period_start and item.period_start.date() > at)
-    return next(later, listing.items[-1])
-
-
-def _is_short(item: SequenceItem) -> bool:
-    """Is it over before a month is?"""
-    start, end = item.period_start, item.period_end
-    return start is not None and end is not None and end - start < datetime.timedelta(days=28)
-
-
-def _items(sequence_id: int) -> str:
+def _items_name(sequence_id: int) -> str:
     return f"items/{sequence_id}"
 
 
-def _since(needed: datetime.date) -> Callable[[Listing], bool]:
+def _reaches(needed: datetime.date) -> Callable[[Listing], bool]:
     return lambda listing: listing.since <= needed
 
 
-_ID = re.compile(r"(?:.*\[)?(?P<id>[0-9]{1,18})\]?", re.ASCII)
+_SEQUENCE_ID = re.compile(r"(?:.*\[)?(?P<id>[0-9]{1,18})\]?", re.ASCII)
 
 
-def _id_in(sequence: object) -> int | None:
-    """The id that is meant: a number, digits, or a name with its id behind it, ``"Gas - NG Months [10000305]"``."""
+def _sequence_id(sequence: object) -> int | None:
+    """Return the id in a number, in digits, or after a name as in ``"Gas - NG Months [10000305]"``."""
     number = as_int(sequence)
     if isinstance(number, int) and not isinstance(number, bool):
         return number
-    match = _ID.fullmatch(sequence.strip()) if isinstance(sequence, str) else None
+    match = _SEQUENCE_ID.fullmatch(sequence.strip()) if isinstance(sequence, str) else None
     return int(match["id"]) if match else None
 
 
-def _called(text: str, entries: Sequence[SequenceEntry]) -> SequenceEntry | None:
-    """The sequence of this name, display name, or last word that no other has."""
+def _sequence_named(text: str, entries: Sequence[SequenceEntry]) -> SequenceEntry | None:
+    """Return the sequence with this name, display name, or last word; the last word must be unique."""
     wanted = normalize_name(text)
-    exact = [
-        entry
-        for entry in entries
-        if wanted in (normalize_name(entry.name), normalize_name(entry.display_name or entry.name))
-    ]
-    last = [entry for entry in entries if normalize_name(entry.name).split()[-1:] == [wanted]]
-    found = exact or last
+    names = [(entry, normalize_name(entry.name), normalize_name(entry.display_name or "")) for entry in entries]
+    found = [entry for entry, *each in names if wanted in each]
+    found = found or [entry for entry, name, _ in names if name.split()[-1:] == [wanted]]
     if len(found) > 1:
         raise AmbiguousContract(text, tuple(f"{entry.name} [{entry.id}]" for entry in found))
     return found[0] if found else None

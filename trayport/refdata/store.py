@@ -1,4 +1,4 @@
-"""Documents of the Reference Data API: from memory, else from disk, else from the API, and once a day at most."""
+"""Documents of the Reference Data API: from memory, else from the cache on disk, else from the API."""
 
 from __future__ import annotations
 
@@ -18,124 +18,127 @@ __all__ = ["Store"]
 
 T = TypeVar("T")
 
-# Names change rarely; a day is what users' own scripts keep them for.
-_FRESH = 86_400.0
-# After how long a failed renewal is tried again.
-_AGAIN = 3_600.0
+# Names change rarely; users' own scripts keep them for a day.
+_TTL = 86_400.0
+# Seconds until a failed renewal of a stale document is repeated.
+_RETRY_AFTER = 3_600.0
 
 
 @frozen
-class _Loaded:
-    """A parsed document in memory, and when it was fetched."""
+class _Document:
+    """A parsed document in memory, and the time at which it was stored."""
 
     value: Any
-    stored: float
+    stored_at: float
 
 
 @define(eq=False)
 class Store:
-    """Parsed documents by name, shared with other processes by ``cache``; threads that ask at once fetch once."""
+    """Parsed documents by name.
+
+    Other processes share the documents through ``cache``. Threads that ask for a document at once fetch it once.
+    ``namespace`` is the API's URL and a digest of the key: the documents of one are not valid for another.
+    """
 
     cache: Cache
-    place: str
-    """The URL of the API: what one says is not true of another."""
+    namespace: str
     clock: Callable[[], float] = time.time
-    _memory: dict[str, _Loaded] = field(factory=dict, init=False, repr=False)
+    _memory: dict[str, _Document] = field(factory=dict, init=False, repr=False)
     _locks: dict[str, threading.Lock] = field(factory=dict, init=False, repr=False)
-    _not_before: float = field(default=float("-inf"), init=False)
+    _valid_from: float = field(default=float("-inf"), init=False)
+    """Documents that were stored before this time are stale, whatever their age."""
 
-    def load(
+    def get(
         self,
         name: str,
         fetch: Callable[[], Any],
         parse: Callable[[Any], T],
-        fits: Callable[[T], bool] = lambda value: True,
+        is_sufficient: Callable[[T], bool] = lambda value: True,
     ) -> T:
-        """The document ``name``, parsed; fetched where it is not known, too old, or does not fit.
+        """Return the document of this name, parsed; fetch it if it is unknown, stale or not sufficient.
 
-        An old one that fits goes on answering, with a ``TrayportWarning``, while the API does not.
+        While the API fails, a stale document that is sufficient is returned with a ``TrayportWarning``.
         """
-        loaded = self._memory.get(name)
-        if not self._serves(loaded, fits):
+        value = self.peek(name, is_sufficient)
+        if value is None:
             with acquired(self._locks.setdefault(name, threading.Lock())):
-                loaded = self._memory.get(name)
-                if not self._serves(loaded, fits):
-                    loaded = self._memory[name] = self._from_disk_or_api(name, fetch, parse, fits)
-        value: T = loaded.value  # type: ignore[union-attr]  # it serves, so it is
-        return value
+                value = self.peek(name, is_sufficient)
+                if value is None:
+                    document = self._memory[name] = self._load(name, fetch, parse, is_sufficient)
+                    value = document.value
+        found: T = value
+        return found
 
-    def serves(self, name: str, fits: Callable[[Any], bool]) -> bool:
-        """Is the document in memory, recent, and fitting?"""
-        return self._serves(self._memory.get(name), fits)
+    def peek(self, name: str, is_sufficient: Callable[[Any], bool] = lambda value: True) -> Any:
+        """Return the document of this name if it is in memory, fresh and sufficient; else None."""
+        document = self._memory.get(name)
+        if document is not None and self._is_fresh(document.stored_at) and is_sufficient(document.value):
+            return document.value
+        return None
 
-    def renew(self, age: float) -> bool:
-        """Fetch what is older than ``age`` seconds before it is used again; is anything in memory so old?"""
-        self._not_before = max(self._not_before, self.clock() - age)
-        return any(not self._is_fresh(loaded.stored) for loaded in list(self._memory.values()))
+    def expire(self, age: float) -> bool:
+        """Make documents stale that are older than ``age`` seconds; return True if there is one in memory."""
+        self._valid_from = max(self._valid_from, self.clock() - age)
+        return any(not self._is_fresh(document.stored_at) for document in list(self._memory.values()))
 
-    def relent(self) -> None:
-        """Take back ``renew``: what was good enough before it is so again."""
-        self._not_before = float("-inf")
+    def undo_expire(self) -> None:
+        """Make the documents fresh again that ``expire`` made stale."""
+        self._valid_from = float("-inf")
 
-    def met(self, ending: str, parse: Callable[[Any], T]) -> Iterator[T]:
-        """Every document whose name ends so, in memory or on disk, whatever its age."""
-        known = {name: loaded.value for name, loaded in list(self._memory.items()) if name.endswith(ending)}
+    def cached(self, suffix: str, parse: Callable[[Any], T]) -> Iterator[T]:
+        """Yield every document whose name ends with ``suffix``, from memory and disk, whatever its age."""
+        known = {name: document.value for name, document in list(self._memory.items()) if name.endswith(suffix)}
         yield from known.values()
-        for shelf in self.cache.names():
-            name = shelf.removeprefix(f"{self.place}/")
-            if name != shelf and name.endswith(ending) and name not in known:
-                kept = self.cache.get(shelf)
-                if kept is not None and (value := _readable(kept, parse)) is not None:
+        for key in self.cache.names():
+            name = key.removeprefix(f"{self.namespace}/")
+            if name != key and name.endswith(suffix) and name not in known:
+                entry = self.cache.get(key)
+                if entry is not None and (value := _parsed(entry, parse)) is not None:
                     yield value
 
-    def forget(self, name: str) -> None:
-        """Forget one document, on disk too."""
+    def invalidate(self, name: str) -> None:
+        """Delete one document, on disk too."""
         self._memory.pop(name, None)
-        self.cache.delete(self._shelf(name))
+        self.cache.delete(self._key(name))
 
     def clear(self) -> None:
-        """Forget every document, on disk too."""
+        """Delete all documents, on disk too."""
         self._memory.clear()
         self.cache.clear()
 
-    def _serves(self, loaded: _Loaded | None, fits: Callable[[T], bool]) -> bool:
-        return loaded is not None and self._is_fresh(loaded.stored) and fits(loaded.value)
-
-    def _from_disk_or_api(
-        self, name: str, fetch: Callable[[], Any], parse: Callable[[Any], T], fits: Callable[[T], bool]
-    ) -> _Loaded:
-        kept = self.cache.get(self._shelf(name))
-        old = _readable(kept, parse) if kept is not None else None
-        usable = old is not None and fits(old)
-        if kept is not None and usable and self._is_fresh(kept.stored_at):
-            return _Loaded(old, kept.stored_at)
+    def _load(
+        self, name: str, fetch: Callable[[], Any], parse: Callable[[Any], T], is_sufficient: Callable[[T], bool]
+    ) -> _Document:
+        """Return the document from the disk or from the API."""
+        entry = self.cache.get(self._key(name))
+        old = _parsed(entry, parse) if entry is not None else None
+        is_usable = old is not None and is_sufficient(old)
+        if entry is not None and is_usable and self._is_fresh(entry.stored_at):
+            return _Document(old, entry.stored_at)
         try:
-            document = fetch()
+            raw = fetch()
         except TrayportError as error:
-            if not (usable and error.transient):
+            if not (is_usable and error.transient):
                 raise
-            return self._going_on(old, error)
-        value = parse(document)
-        return _Loaded(value, self.cache.set(self._shelf(name), document).stored_at)
+            warning = TrayportWarning(f"reference data cannot be renewed now ({error}), so stale ones are used")
+            warnings.warn(warning, stacklevel=2)
+            return _Document(old, max(self._valid_from, self.clock() - _TTL + _RETRY_AFTER))
+        value = parse(raw)
+        return _Document(value, self.cache.set(self._key(name), raw).stored_at)
 
-    def _going_on(self, old: Any, error: TrayportError) -> _Loaded:
-        warnings.warn(
-            f"reference data cannot be renewed now ({error}); going on with the old ones", TrayportWarning, stacklevel=2
-        )
-        return _Loaded(old, max(self._not_before, self.clock() - _FRESH + _AGAIN))
-
-    def _is_fresh(self, stored: float) -> bool:
-        # A clock that was set back is no reason to keep something for ever, nor to fetch it for ever.
+    def _is_fresh(self, stored_at: float) -> bool:
+        # A document from the future means that the clock was set back: it is stale, or it would never expire. The
+        # limit is capped at now, or a document fetched now would be stale until the clock catches up.
         now = self.clock()
-        return max(min(self._not_before, now), now - _FRESH) <= stored <= now
+        return max(min(self._valid_from, now), now - _TTL) <= stored_at <= now
 
-    def _shelf(self, name: str) -> str:
-        return f"{self.place}/{name}"
+    def _key(self, name: str) -> str:
+        return f"{self.namespace}/{name}"
 
 
-def _readable(kept: CacheEntry, parse: Callable[[Any], T]) -> T | None:
-    """A kept document, parsed; None for damage that is JSON still, or another version's layout."""
+def _parsed(entry: CacheEntry, parse: Callable[[Any], T]) -> T | None:
+    """Return a cached document, parsed; None if it is valid JSON of another shape."""
     try:
-        return parse(kept.document)
+        return parse(entry.document)
     except DecodeError:
         return None
