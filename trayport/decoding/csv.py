@@ -98,7 +98,7 @@ def _texts(body: bytes, wanted: list[str], titles: dict[str, str], schema: Schem
 
     try:
         table = arrow_csv.read_csv(
-            pa.BufferReader(body),
+            pa.BufferReader(body if body.endswith(b"\n") else body + b"\n"),  # it refuses a header without line end
             # With several threads pyarrow does not know the numbers of wrong rows, and is no faster.
             arrow_csv.ReadOptions(use_threads=False),
             arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=skip),
