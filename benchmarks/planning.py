@@ -1,4 +1,4 @@
-"""How long a plan of ten thousand requests takes, of names that are known already, and what is asked of it."""
+"""Time of planning ten thousand requests, of names that are resolved already, and of reading the plan."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ SINGLES = [f"{product} {month}" for product in ("TTF", "Germany Baseload", "Fran
 SPREADS = [f"TTF {first}/{second}" for first, second in itertools.pairwise(MONTHS)]
 
 
-def questions(client: Client) -> dict[str, Callable[[], Plan]]:
-    """Ten thousand requests each, or nearly."""
+def queries(client: Client) -> dict[str, Callable[[], Plan]]:
+    """Return queries of about ten thousand requests each."""
     return {
         "hourly books of 324": lambda: client.plan.order_book(SINGLES, "2020-02-01", "2025-03-01", "1h"),
         "tops each second, of 2": lambda: client.plan.top_of_book(SINGLES[-2:], "2020-02-01", "2026-08-01", "1s"),
@@ -43,10 +43,10 @@ def measure(*, quick: bool) -> Iterator[str]:
         Client(config=Config(**sandbox.settings, limiter="off", cache_dir=Path(folder))) as client,
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore", TrayportWarning)  # books of some venues begin later
-        for name, ask in questions(client).items():
-            plan = ask()
-            median = statistics.median(milliseconds(ask) for _ in range(rounds))
+        warnings.simplefilter("ignore", TrayportWarning)  # orders of some venues begin later
+        for name, make_plan in queries(client).items():
+            plan = make_plan()
+            median = statistics.median(milliseconds(make_plan) for _ in range(rounds))
             per_ten_thousand = median / len(plan) * 10_000
             met = verdict(per_ten_thousand <= TARGET_MS)
             yield (
@@ -56,4 +56,4 @@ def measure(*, quick: bool) -> Iterator[str]:
         shown = statistics.median(
             milliseconds(lambda: (plan.requests, plan.seconds, repr(plan))) for _ in range(rounds)
         )
-        yield f"  its requests, seconds and print          {shown:7.1f} ms   median of {rounds}"
+        yield f"  requests, seconds and repr of the last   {shown:7.1f} ms   median of {rounds}"
