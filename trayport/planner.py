@@ -180,8 +180,8 @@ def plan(
         ]
     else:
         subjects = [_subject(query, (), ("all contracts",), csv)]
-    requested = [each for part in parts for each in _cut(query, part)]
-    pieces = [subject.piece(query, window, until) for window, until in requested for subject in subjects]
+    times = [each for part in parts for each in _cut(query, part)]
+    pieces = [subject.piece(query, each) for each in times for subject in subjects]
     return Plan(query, (*pieces, *(_counts(query, windows) if query.verify else ())), rates)
 
 
@@ -197,6 +197,17 @@ def _groups(contracts: Sequence[Contract], batch: int) -> list[tuple[Contract, .
 
 
 @frozen
+class _Times:
+    """The times of a request, which are the same for all contracts."""
+
+    window: Window
+    """The rows that it returns."""
+    until: pd.Timestamp
+    """The end that it gives, which may be later."""
+    params: Params
+
+
+@frozen
 class _Subject:
     """The contracts of a request and its parameters beside the times, which are the same for every window."""
 
@@ -206,14 +217,12 @@ class _Subject:
     product: Product | None
     contracts: tuple[Contract, ...]
 
-    def piece(self, query: Query, window: Window, until: pd.Timestamp, *, verifies: bool = False) -> Piece:
-        """Return the request for one window, which reaches up to ``until``."""
-        endpoint = query.endpoint
-        times = instant_params(query.at) if endpoint.is_instant else window_params(window.start, until)
+    def piece(self, query: Query, times: _Times, *, verifies: bool = False) -> Piece:
+        """Return the request for these contracts at these times."""
         # Without an end, a refusal is not reported as a missing entitlement to data of today.
-        end = None if endpoint.intraday_for_all else until
-        request = Request(endpoint, times + self.params, until=end, csv=self.csv)
-        return Piece(request, window, self.product, self.contracts, self.names, verifies)
+        until = None if query.endpoint.intraday_for_all else times.until
+        request = Request(query.endpoint, times.params + self.params, until=until, csv=self.csv)
+        return Piece(request, times.window, self.product, self.contracts, self.names, verifies)
 
 
 def _subject(
@@ -250,11 +259,11 @@ def _subject(
     return _Subject(params, names, csv and endpoint.is_flat and not nested, product, contracts)
 
 
-def _cut(query: Query, window: Window) -> Iterator[tuple[Window, pd.Timestamp]]:
-    """Yield consecutive parts of a window that fit into one request each, and the time that each request ends at."""
+def _cut(query: Query, window: Window) -> Iterator[_Times]:
+    """Yield the times of consecutive requests that together cover a window, each within the limits of one request."""
     endpoint, interval = query.endpoint, query.interval
     if endpoint.is_instant:
-        yield window, window.end
+        yield _Times(window, window.end, instant_params(query.at))
         return
     # A point is stamped with the end of its interval. Whether a request includes the point at its own end is not
     # documented, so that each request for points but the last ends one interval later.
@@ -262,7 +271,8 @@ def _cut(query: Query, window: Window) -> Iterator[tuple[Window, pd.Timestamp]]:
     start = window.start
     while start < window.end:
         end = min(_reach(query, start), window.end)
-        yield Window(start, end), end + beyond if end < window.end else end
+        until = end + beyond if end < window.end else end
+        yield _Times(Window(start, end), until, window_params(start, until))
         start = end
 
 
@@ -298,5 +308,5 @@ def _counts(query: Query, windows: Iterable[Window]) -> Iterator[Piece]:
     for window in windows:
         start, end = window.start.ceil(ACTIVITY.grain), window.end.floor(ACTIVITY.grain)
         start = max(start, ACTIVITY.since or start)
-        for part, until in _cut(counts, Window(start, max(start, end))):
-            yield subject.piece(counts, part, until, verifies=True)
+        for times in _cut(counts, Window(start, max(start, end))):
+            yield subject.piece(counts, times, verifies=True)
