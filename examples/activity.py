@@ -1,7 +1,6 @@
-"""What trades at all? The ten busiest contracts of a week over everything that the key may see, and how much of all
-dealing falls on them: where a desk that looks for liquidity begins.
+"""The ten busiest contracts of a week among everything that the key is entitled to, with their share of all trades.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Settings of a session: times as the desk in Amsterdam reads them, a name that it uses, and an eye on the requests.
+"""Settings of a session: times in the zone of Amsterdam, an alias for a product, and a hook that records requests.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Trades of three TTF months: what would be asked, the answer, and the price of each day.
+"""Trades of three TTF months: the plan, the frame, and the average price of each day.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where is a product listed? Every instrument is one venue's way to trade it, so that counting their names shows how
 fragmented a market is before anybody asks for its trades.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A table that knows contracts by their ids, as the risk system keeps them: names for the reader, and then the last
 price of each to mark the position with.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

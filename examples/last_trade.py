@@ -1,6 +1,6 @@
-"""How old is each price? Risk asks before it values a curve: a contract that did not trade for days needs another mark.
+"""The age of each last price. Risk management needs another mark for contracts without a trade in recent days.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations
@@ -36,5 +36,5 @@ with sandboxed():
     print(f"Last trades before {AT:%Y-%m-%d %H:%M} UTC, the oldest first")
     print(table)
 
-    never = [name for name in ILLIQUID if tp.resolve(name).name not in table.index]  # such have no row
+    never = [name for name in ILLIQUID if tp.resolve(name).name not in table.index]  # without a row
     print(f"Without a trade in the year before: {', '.join(never) or 'none'}")

@@ -1,7 +1,7 @@
 """A market shows the trades of all venues together, an instrument those of one. How much of a contract would be missing
 from a price series that asks for the best known exchange alone?
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

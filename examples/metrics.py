@@ -1,6 +1,6 @@
 """Counts for Prometheus: what was asked, how long it took and how much of the limit it used, as a scrape sees it.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`. A program
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`. A program
 that is to be watched uses `prometheus_client.start_http_server(8000)` instead of a registry that it prints.
 """
 

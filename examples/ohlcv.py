@@ -1,6 +1,6 @@
-"""Daily candles of a year: the realised volatility that a risk or option desk starts from, and each month's range.
+"""Daily candles of a year: the realised volatility, where a risk or option desk starts, and the range of each month.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What would a large order meet? The volume that stands within so many ticks of the best price on each side, and the
-average price that buying a given size at once would cost, hour by hour.
+"""The depth of a market, hour by hour: the volume within a few ticks of the best price on each side, and the average
+price of buying a given size at once.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

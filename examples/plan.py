@@ -1,7 +1,7 @@
-"""What a big question costs before it is asked: how many requests, and how much of the limit
-that everyone with the key shares. Nothing but names is looked up.
+"""The cost of large queries before they are made: the number of requests, and the share of the rate limit that the
+users of a key have in common. Only names are looked up.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from trayport.testing import sandboxed
 MONTHS = [f"TTF {month}-24" for month in "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()]
 YEAR = "2023-02-01", "2024-02-01"
 
-with sandboxed(limiter="memory"):  # without limits nothing would take any time
+with sandboxed(limiter="memory"):  # without a rate limit all plans take 0 s
     plans = {
         "trades, 1 month": tp.plan.trades("TTF Apr-24", *YEAR),
         "trades, 12 months": tp.plan.trades(MONTHS, *YEAR),  # they share requests

@@ -1,7 +1,7 @@
-"""Your own position: what was bought and sold of each contract, net and at which average prices, to compare with
-the books of the back office.
+"""The position from own trades: volumes bought and sold of each contract, the net and the average prices, to compare
+with the books of the back office.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import trayport as tp
 from trayport.testing import sandboxed
 
 CONTRACTS = ["TTF Mar-24", "TTF Apr-24", "TTF Q3-24", "TTF Win-24", "TTF Cal-25"]
-COMPANY = 123  # one's own, as Trayport numbers it; an unknown counterparty is 0
+COMPANY = 123  # Trayport's id of the own company; an unknown counterparty is 0
 
 with sandboxed():
     own = tp.private_trades("2024-01-08", "2024-02-08", contract=CONTRACTS)
-    own = own[~own["public_copy"]]  # exchanges tell of an own trade twice
+    own = own[~own["public_copy"]]  # exchanges send an own trade twice
 
     aggressor = own["aggressor_company_id"] == COMPANY
     bought = own["aggressor_buy"] == aggressor  # the initiator is on the other side

@@ -1,7 +1,7 @@
 """What does "the front quarter" mean today? The names that people say, as of one day, with the delivery that they stand
 for and the ids that another system may store.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A history into files: Parquet for the next script, Excel for a colleague, a stream piece by piece where it is long.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

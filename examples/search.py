@@ -1,7 +1,7 @@
 """Names from a spreadsheet, as colleagues wrote them: which product does each mean, and which ones should somebody look
 at before they are used?
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

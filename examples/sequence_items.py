@@ -1,7 +1,7 @@
 """An expiry calendar: when the next months stop trading, how many business days are left until then, and how many hours
 each delivers, with the clock change in March and October.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which tenors does each product trade on? A curve builder asks before it loops over months, quarters and years, since
 asking a product for a tenor that it lacks is an error.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

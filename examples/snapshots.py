@@ -1,7 +1,7 @@
-"""A forward curve at one moment: the middle of bid and ask of each month, or the last trade where a side is missing,
-and what the curve pays for each month's carry.
+"""A forward curve at one time: the middle of bid and ask of each month, or the last trade where a side is missing, and
+the difference to the next month.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

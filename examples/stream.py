@@ -1,7 +1,7 @@
-"""More trades than memory holds: the volume and the average price of each day of a year, from pieces of a month that
-are forgotten as soon as they are added up.
+"""More trades than fit in memory: the volume and the average price of each day of a year, from monthly pieces that are
+dropped once they are summed.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ with sandboxed():
             volume, paid = days.get(day, [0.0, 0.0])
             days[day] = [volume + part["quantity"].sum(), paid + part["value"].sum()]
 
-    print(f"{rows:,} trades of {len(days)} days; never more than {most:,} of them at a time in one piece")
+    print(f"{rows:,} trades of {len(days)} days; at most {most:,} of them in one piece")
     print("The five busiest days")
     for day, (volume, paid) in sorted(days.items(), key=lambda each: -each[1][0])[:5]:
         print(f"  {day}  {volume:>8,.0f} MW  at {paid / volume:.3f} EUR/MWh on average")

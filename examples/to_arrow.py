@@ -1,6 +1,6 @@
 """The same rows as an Arrow table, for whatever speaks Arrow, such as DuckDB.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

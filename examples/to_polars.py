@@ -1,6 +1,6 @@
 """How much was traded at which venue? The same rows as a frame of Polars. Needs the extra `polars`.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""When is it cheapest to trade? The spread between bid and ask of a far season, by hour of the day as the clock on
-the wall in Amsterdam shows it.
+"""The cheapest hours to trade: the spread between bid and ask of a far season, by hour of the day in Amsterdam.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

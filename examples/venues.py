@@ -1,7 +1,7 @@
 """Brokers or exchanges? The share of each kind of venue in a contract's volume, which a compliance or execution desk
 looks at, and the venues whose own trades come twice in private data.
 
-Runs on simulated data as it is. With a key of your own in TRAYPORT_API_KEY, drop the line with `sandboxed`.
+Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations
