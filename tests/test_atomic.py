@@ -55,15 +55,14 @@ def test_without_a_move_the_old_file_stays(target: Path) -> None:
 
 
 def test_a_process_that_is_killed_while_it_writes_leaves_the_old_file(target: Path) -> None:
-    script = (
-        "import os, sys\n"
-        "from pathlib import Path\n"
-        "from trayport._atomic import temporary_file\n"
-        "with temporary_file(Path(sys.argv[1])) as path:\n"
-        "    path.write_bytes(b'half of the new')\n"
-        "    os._exit(9)\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    script = """
+import os, runpy, sys
+from pathlib import Path
+with runpy.run_path(sys.argv[1])["temporary_file"](Path(sys.argv[2])) as path:
+    path.write_bytes(b"half of the new")
+    os._exit(9)
+"""
+    ended = subprocess.run([sys.executable, "-c", script, str(_atomic.__file__), str(target)], check=False)
     (left,) = set(target.parent.iterdir()) - {target}
 
     assert (9, b"old") == (ended.returncode, target.read_bytes())

@@ -1,4 +1,4 @@
-"""ConcurrencyLimit: so many requests at once, and room for a question beside a bulk load."""
+"""The limit of requests in flight, with one more slot for a single request beside a bulk load."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trayport._parallel import Cancelled
 from trayport.limits import ConcurrencyLimit
 
 
-def has_room(limit: ConcurrencyLimit, bulk: bool) -> bool:
-    """Is there a slot at once?"""
+def has_slot(limit: ConcurrencyLimit, bulk: bool) -> bool:
+    """Return True if there is a slot at once."""
     stop = threading.Event()
     stop.set()
     try:
@@ -24,26 +24,28 @@ def has_room(limit: ConcurrencyLimit, bulk: bool) -> bool:
 
 
 @pytest.mark.parametrize(
-    "held, for_a_question, for_a_load",
+    "taken, for_single, for_bulk",
     [
         pytest.param([False, False], True, True, id="one-is-free"),
-        pytest.param([False, False, False], False, False, id="questions-hold-all"),
+        pytest.param([False, False, False], False, False, id="single-requests-hold-all"),
         pytest.param([True, True, True], True, False, id="a-load-holds-all"),
         pytest.param([False, False, True], True, False, id="a-load-holds-one"),
-        pytest.param([True, True, True, False], False, False, id="the-room-beside-it-is-taken"),
+        pytest.param([True, True, True, False], False, False, id="the-slot-beside-it-is-taken"),
     ],
 )
-def test_there_is_room_for_one_question_beside_a_load(held: list[bool], for_a_question: bool, for_a_load: bool) -> None:
+def test_there_is_a_slot_for_one_single_request_beside_a_load(
+    taken: list[bool], for_single: bool, for_bulk: bool
+) -> None:
     limit = ConcurrencyLimit(3)
     with ExitStack() as stack:
-        for bulk in held:
+        for bulk in taken:
             stack.enter_context(limit.slot(bulk, threading.Event()))
 
-        assert (for_a_question, for_a_load) == (has_room(limit, False), has_room(limit, True))
-    assert (True, True) == (has_room(limit, False), has_room(limit, True))
+        assert (for_single, for_bulk) == (has_slot(limit, False), has_slot(limit, True))
+    assert (True, True) == (has_slot(limit, False), has_slot(limit, True))
 
 
-def test_a_slot_that_is_given_back_goes_to_one_who_waits() -> None:
+def test_a_slot_that_becomes_free_goes_to_a_waiting_thread() -> None:
     limit, got = ConcurrencyLimit(1), threading.Event()
 
     def wait() -> None:
@@ -55,6 +57,6 @@ def test_a_slot_that_is_given_back_goes_to_one_who_waits() -> None:
         waiting.start()
         time.sleep(0.05)
         assert not got.is_set()
-    waiting.join(5)
+    waiting.join(60)
 
     assert got.is_set()
