@@ -123,7 +123,7 @@ def test_a_question_of_one_request_says_it_itself(make_client: MakeClient) -> No
     with Sandbox(limits=False, faults=[Fault(path="/trades", times=None, delay=30.0)]) as sandbox:
         client = make_client(sandbox, deadline=0.5)
         client.resolve(TTF)
-        with pytest.raises(TimedOut, match="trades: the server did not answer in time.*Config.deadline"):
+        with pytest.raises(TimedOut, match="trades: the server did not respond in time.*Config.deadline"):
             client.trades(TTF, "2024-02-05", "2024-02-06")
 
 

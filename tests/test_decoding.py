@@ -161,7 +161,7 @@ def test_white_space_order_of_keys_and_a_bom_make_no_difference(indent: int | No
     ],
 )
 def test_what_the_guide_does_not_promise_is_an_error_with_its_place(payload: bytes, path: str) -> None:
-    with pytest.raises(DecodeError, match="^trades: cannot read the answer at") as caught:
+    with pytest.raises(DecodeError, match="^trades: cannot read the response at") as caught:
         decode(payload, PLAIN, "TTF* Apr-23")
 
     assert path == caught.value.path

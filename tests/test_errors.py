@@ -37,11 +37,12 @@ from trayport.errors import (
 
 
 def resume() -> str:
-    """Return what a resumed query returns; at module level, since it is pickled by its name."""
+    """Return a result; at module level, since a function is pickled by its name."""
     return "the whole frame"
 
 
-FAILURE = Failure("2024-02-05", "2024-02-06", ("TTF Apr-24",), ServerError("trades", 503))
+START, END = pd.Timestamp("2024-02-05", tz="UTC"), pd.Timestamp("2024-02-06", tz="UTC")
+FAILURE = Failure(START, END, ("TTF Apr-24",), ServerError("trades", 503))
 EVERY = [
     TrayportError("it is broken", "mend it"),
     ConfigError("it is broken", "mend it"),
@@ -108,7 +109,7 @@ def test_pickle_keeps_the_id_that_was_set_after_the_error_was_made() -> None:
     [
         (TrayportError(), ""),
         (QueryError("it is broken"), "it is broken"),
-        (TransportError("trades", 1), "trades: no answer after 1 attempt"),
+        (TransportError("trades", 1), "trades: no response after 1 attempt"),
         (ConnectionFailed("trades", 5, "reset", "a1-5"),
          "trades: the connection failed after 5 attempts: reset (X-Request-ID a1-5)"),
         (ServerError("trades", 503, "busy", "a1-1"), "trades: 503 Service Unavailable: busy (X-Request-ID a1-1)"),
@@ -136,7 +137,7 @@ def test_only_errors_that_may_pass_are_transient(error: TrayportError, transient
 
 @pytest.mark.parametrize(
     "near, remedy",
-    [((), "trayport.search finds"), (("TTF Hi Cal 51.6*", "THE"), "'TTF Hi Cal 51.6*', 'THE'")],
+    [((), "find the name with trayport.search"), (("TTF Hi Cal 51.6*", "THE"), "'TTF Hi Cal 51.6*', 'THE'")],
     ids=["none-near", "some-near"],
 )
 def test_remedy_of_an_unknown_name_is_the_nearest_names_or_the_search(near: tuple[str, ...], remedy: str) -> None:

@@ -134,7 +134,7 @@ def test_a_question_of_one_request_raises_its_own_error(relay: Relay, weak_clien
 
 def test_an_answer_that_cannot_be_read_is_a_failure_like_others(relay: Relay, weak_client: Client) -> None:
     relay.rule = lambda line, count: http(200, b'{"oops":1}') if "from=2023-12-03" in line else None
-    with pytest.raises(PartialDataError, match="cannot read the answer at \\$"):
+    with pytest.raises(PartialDataError, match="cannot read the response at \\$"):
         weak_client.trades(**QUESTION)
 
 

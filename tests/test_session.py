@@ -234,7 +234,7 @@ def test_what_fails_once_is_asked_again_and_then_right(bench: MakeBench, trouble
         ),
         (http(400, b'{"title":"One or more"}'), BadRequest, "One or more"),
         (http(401, b'{"message":"Forbidden key"}'), NotAllowed, "Forbidden key; check the key"),
-        (http(404, b"nothing here"), NotFound, "nothing here; there is no such id for this key"),
+        (http(404, b"nothing here"), NotFound, "nothing here; check the id"),
         (http(404, b"<html><body>404</body></html>"), NotFound, "an HTML page instead of an answer"),
         (http(410, b'["gone"]'), APIError, "410 Gone: ['gone']"),
         (http(501, b""), ServerError, "501 Not Implemented"),

@@ -1,11 +1,11 @@
-"""Every error that this package raises, as one tree.
+"""Errors: every error that this package raises, as one tree.
 
 ::
 
     TrayportError                          .problem .remedy .transient .request_id
-    ├─ ConfigError (ValueError)            no key, unreadable settings  .settings
-    ├─ QueryError (ValueError)             refused before anything was sent
-    ├─ ContractError (ValueError)          a contract that cannot be, or cannot be traded so
+    ├─ ConfigError (ValueError)            a missing key, an unreadable setting  .settings
+    ├─ QueryError (ValueError)             a query that is not valid; nothing was sent
+    ├─ ContractError (ValueError)          a contract that does not exist or cannot be used so; nothing was sent
     │  ├─ UnknownContract                  .name .near
     │  └─ AmbiguousContract                .name .candidates
     ├─ TransportError                      .endpoint .attempts .detail
@@ -17,8 +17,8 @@
     │  ├─ NotAllowed                       401, 403
     │  │  └─ IntradayNotAllowed            401 for a request that reached into today
     │  ├─ NotFound                         404
-    │  ├─ RateLimited                      429, and 403 while waiting may clear it: transient  .retry_after
-    │  └─ ServerError                      5xx: transient
+    │  ├─ RateLimited                      429, or a 403 that waiting may clear; transient  .retry_after
+    │  └─ ServerError                      5xx; transient
     ├─ DecodeError                         .endpoint .path .detail
     └─ PartialDataError                    .frame .failures .resume()
 
@@ -27,9 +27,9 @@
     TrayportWarning (UserWarning)          .problem .remedy; nothing failed, but something needs attention
 
 Every error is a value: its facts are fields, it pickles, and it never holds the key or a header. Its text is
-"<problem>; <remedy>": ``problem`` is what is wrong, and ``remedy`` is what to do about it, or None. ``transient`` is
-True if the same request may succeed later. ``request_id`` is the ``X-Request-ID`` of the last attempt, as in logs and
-``RequestEvent.id`` (of a ``DecodeError`` without the number of the attempt), or "" if nothing was sent.
+"<problem>; <remedy>", where ``remedy`` is the action that mends the problem, or None. ``transient`` is True if the same
+request may succeed later. ``request_id`` is the ``X-Request-ID`` of the last attempt, as in logs and
+``RequestEvent.id`` (for a ``DecodeError`` without the number of the attempt), or "" if nothing was sent.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _WithRemedy(BaseException):
 
     @property
     def problem(self) -> str:
-        """What is wrong, without the remedy."""
+        """The text without the remedy."""
         return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
@@ -156,7 +156,15 @@ class ContractError(TrayportError, ValueError):
 
 @define
 class UnknownContract(ContractError):
-    """No contract, product or sequence has this name; ``near`` holds the nearest names."""
+    """No contract, product or sequence has this name.
+
+    Attributes
+    ----------
+    name : str
+        The name that was not found.
+    near : tuple of str
+        Names that resemble it, nearest first.
+    """
 
     name: str
     near: tuple[str, ...] = ()
@@ -164,7 +172,9 @@ class UnknownContract(ContractError):
 
     @remedy.default
     def _remedy(self) -> str:
-        return f"the nearest are {_listed(self.near)}" if self.near else "trayport.search finds products by half a name"
+        if self.near:
+            return f"the nearest are {_listed(self.near)}"
+        return "find the name with trayport.search, which takes a part of it"
 
     @property
     def problem(self) -> str:
@@ -174,7 +184,15 @@ class UnknownContract(ContractError):
 
 @define
 class AmbiguousContract(ContractError):
-    """The name has several meanings; ``candidates`` holds an exact name for each, nearest first."""
+    """The name has several meanings.
+
+    Attributes
+    ----------
+    name : str
+        The ambiguous name.
+    candidates : tuple of str
+        An exact name for each meaning, nearest first.
+    """
 
     name: str
     candidates: tuple[str, ...]
@@ -194,14 +212,24 @@ def _listed(names: tuple[str, ...]) -> str:
 
 @define
 class TransportError(TrayportError):
-    """The request did not reach the API, or its response did not arrive whole."""
+    """The request did not reach the API, or its response did not arrive whole.
+
+    Attributes
+    ----------
+    endpoint : str
+        Name of the endpoint, such as ``"trades"``.
+    attempts : int
+        Number of attempts; 0 if nothing was sent.
+    detail : str
+        The reason, on one line.
+    """
 
     endpoint: str
     attempts: int
     detail: str = ""
     request_id: str = ""
     remedy: str | None = field(default=None, kw_only=True, repr=False)
-    _failure: ClassVar[str] = "no answer"
+    _failure: ClassVar[str] = "no response"
 
     @property
     def problem(self) -> str:
@@ -223,12 +251,18 @@ class TimedOut(TransportError):
     """The server took longer than ``Config.timeout`` allows, or the query longer than ``Config.deadline``."""
 
     transient: ClassVar[bool] = True
-    _failure: ClassVar[str] = "the server did not answer in time"
+    _failure: ClassVar[str] = "the server did not respond in time"
 
 
 @define
 class CircuitOpen(TransportError):
-    """The API kept failing, so that nothing is sent to it for ``retry_in`` seconds."""
+    """The API failed several times in a row, so that nothing is sent to it for a while.
+
+    Attributes
+    ----------
+    retry_in : float
+        Seconds until requests are sent to it again.
+    """
 
     retry_in: float = 0.0
     remedy: str | None = field(kw_only=True, repr=False)
@@ -242,13 +276,23 @@ class CircuitOpen(TransportError):
     @property
     def problem(self) -> str:
         """The endpoint and the last failure."""
-        last = f", at last with {self.detail!r}" if self.detail else ""
-        return f"{self.endpoint}: the API failed several times in a row{last}, so it is left alone for a while"
+        last = f", the last time with {self.detail!r}" if self.detail else ""
+        return f"{self.endpoint}: the API failed several times in a row{last}, so nothing is sent to it for a while"
 
 
 @define
 class APIError(TrayportError):
-    """The API responded with a status other than 200."""
+    """The API responded with a status other than 200.
+
+    Attributes
+    ----------
+    endpoint : str
+        Name of the endpoint, such as ``"trades"``.
+    status : int
+        The HTTP status.
+    detail : str
+        The API's own words, at most 300 letters.
+    """
 
     endpoint: str
     status: int
@@ -280,11 +324,7 @@ class BadRequest(APIError):
 class NotAllowed(APIError):
     """401 or 403: the key is not accepted, or not entitled to this."""
 
-    remedy: str | None = field(
-        default="check the key, and with Trayport what it may see",
-        kw_only=True,
-        repr=False,
-    )
+    remedy: str | None = field(default="check the key, and ask Trayport for its entitlements", kw_only=True, repr=False)
 
 
 @define
@@ -293,12 +333,17 @@ class IntradayNotAllowed(NotAllowed):
 
     remedy: str | None = field(
         default=(
-            "the request reached into today, which needs intraday rights: end it at 00:00 UTC of today, "
-            "leave `end` out with Config.intraday=False, or ask Trayport for the Data Analytics Gateway"
+            "end it at 00:00 UTC of today, leave `end` out with Config.intraday=False, or ask Trayport for the Data "
+            "Analytics Gateway"
         ),
         kw_only=True,
         repr=False,
     )
+
+    @property
+    def problem(self) -> str:
+        """The endpoint, the status, the detail and the missing entitlement."""
+        return f"{self.endpoint}: {self.reason}: the request reached into today, which needs the intraday entitlement"
 
 
 @define
@@ -307,8 +352,8 @@ class NotFound(APIError):
 
     remedy: str | None = field(
         default=(
-            "there is no such id for this key: a market can be closed to a key that may see its instruments, and "
-            "Client.refresh() forgets cached reference data"
+            "check the id, and ask Trayport for the key's entitlements: a market may need one that its instruments do "
+            "not need; Client.refresh() renews cached reference data"
         ),
         kw_only=True,
         repr=False,
@@ -317,13 +362,17 @@ class NotFound(APIError):
 
 @define
 class RateLimited(APIError):
-    """429, or a 403 that waiting may clear: the key's rate limit is used up."""
+    """429, or a 403 that waiting may clear: the key's rate limit is used up.
+
+    Attributes
+    ----------
+    retry_after : float or None
+        Seconds to wait, if the API named them.
+    """
 
     retry_after: float | None = None
     remedy: str | None = field(
-        default="another program may be using the same key: lower Config.per_second for both",
-        kw_only=True,
-        repr=False,
+        default="if another program uses the same key, lower Config.per_second for both", kw_only=True, repr=False
     )
     transient: ClassVar[bool] = True
 
@@ -337,7 +386,17 @@ class ServerError(APIError):
 
 @define
 class DecodeError(TrayportError):
-    """The response is not as the API's guide describes it; ``path`` is the place, such as ``$[3].price``."""
+    """The response is not as the API's guide describes it.
+
+    Attributes
+    ----------
+    endpoint : str
+        Name of the endpoint, such as ``"trades"``.
+    path : str
+        The place in the response, such as ``$[3].price``.
+    detail : str
+        The reason.
+    """
 
     endpoint: str
     path: str
@@ -348,12 +407,22 @@ class DecodeError(TrayportError):
     @property
     def problem(self) -> str:
         """The endpoint, the place and the detail."""
-        return f"{self.endpoint}: cannot read the answer at {self.path}: {self.detail}"
+        return f"{self.endpoint}: cannot read the response at {self.path}: {self.detail}"
 
 
 @frozen(repr=False)
 class Failure:
-    """One planned request that failed for good: its window, its contracts, and the error that ended it."""
+    """One planned request that failed for good.
+
+    Attributes
+    ----------
+    start, end : Timestamp
+        The half-open window, in UTC.
+    contracts : tuple of str
+        Names of the contracts.
+    error : Exception
+        The error that ended it.
+    """
 
     start: pd.Timestamp
     end: pd.Timestamp
@@ -375,47 +444,62 @@ class _Partial(_WithRemedy):
     frame: pd.DataFrame = field(repr=lambda frame: f"<{len(frame)} rows>")
     failures: tuple[Failure, ...] = field(repr=lambda failures: f"<{len(failures)}>")
     _rest: Callable[[], Any] = field(repr=False)
-    remedy: str | None = field(default=".resume() asks for the rest", kw_only=True, repr=False)
+    remedy: str | None = field(kw_only=True, repr=False)
+
+    @remedy.default
+    def _remedy(self) -> str:
+        rows = " and .frame holds the rows that arrived" if len(self.frame) else ""
+        return f"call .resume() for the missing pieces; .failures lists them{rows}"
 
     def resume(self) -> Any:
-        """Request the missing pieces, and only those.
+        """Request the missing pieces, and only those; may be called repeatedly.
 
-        Returns the whole frame, equal to that of an undisturbed call; of a stream, an iterator that goes on from the
-        piece that failed. May be called repeatedly.
+        Returns
+        -------
+        DataFrame or iterator of DataFrame
+            The whole frame, equal to that of an undisturbed query. For a stream, an iterator from the piece that
+            failed on.
+
+        Raises
+        ------
+        PartialDataError
+            Some pieces failed again; ``frame`` then has those that arrived this time, too.
         """
         return self._rest()
-
-    def _kept(self) -> str:
-        return ", what arrived in .frame" if len(self.frame) else ""
 
 
 @define
 class PartialDataError(_Partial, TrayportError):
-    """Some of the planned requests failed for good; the rows of the others are in ``frame``.
+    """Some of the planned requests failed for good; the others are a partial result.
 
-    ``failures`` holds the window, the contracts and the error of each missing piece, and ``resume()`` requests those
-    alone. ``frame`` has the shape of a whole result, without the missing rows.
+    Attributes
+    ----------
+    frame : DataFrame
+        The partial result, in the shape of a whole one.
+    failures : tuple of Failure
+        The missing pieces, each with its error.
     """
 
     @property
     def problem(self) -> str:
         """The number of failed requests and the first failure."""
         count = "1 request" if len(self.failures) == 1 else f"{len(self.failures)} requests"
-        return (
-            f"{count} failed for good, the first for {self.failures[0]}. All that failed is in .failures{self._kept()}"
-        )
+        return f"{count} failed for good, the first for {self.failures[0]}"
 
 
 @define
 class Interrupted(_Partial, KeyboardInterrupt):
-    """Ctrl-C during a query: ``frame`` holds what had arrived, ``failures`` what had not."""
+    """Ctrl-C during a query, which leaves a partial result.
 
-    remedy: str | None = field(default=".resume() asks for them", kw_only=True, repr=False)
+    Attributes
+    ----------
+    frame : DataFrame
+        The partial result, in the shape of a whole one.
+    failures : tuple of Failure
+        The missing pieces.
+    """
 
     @property
     def problem(self) -> str:
         """The number of missing requests."""
-        return (
-            f"interrupted with {len(self.failures)} of the planned requests missing. "
-            f"They are in .failures{self._kept()}"
-        )
+        return f"interrupted with {len(self.failures)} of the planned requests missing"

@@ -83,7 +83,7 @@ def structure(document: object, kind: type[T], endpoint: str) -> T:
     [SequenceEntry(id=7, name='Months', display_name='M')]
     >>> structure([{"id": 7, "name": "Months", "displayName": 5}], list[SequenceEntry], "sequences")
     Traceback (most recent call last):
-    trayport.errors.DecodeError: sequences: cannot read the answer at $[0].displayName: invalid value for type, ...
+    trayport.errors.DecodeError: sequences: cannot read the response at $[0].displayName: invalid value for type, ...
     """
     import cattrs
 
