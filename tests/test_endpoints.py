@@ -1,4 +1,4 @@
-"""The table of the API, against its document."""
+"""The table of endpoints, compared with the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trayport.endpoints import (
 DOCUMENT: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "data" / "openapi.yaml").read_text(encoding="utf-8"))
 SCHEMAS = DOCUMENT["components"]["schemas"]
 ANALYTICS = [TRADES, PRIVATE_TRADES, OHLCV, LAST_TRADE, ACTIVITY, TOP_OF_BOOK, ORDER_BOOK, SNAPSHOTS]
-# What each row is called in the document; of books, an order.
+# The schemas of rows in the document; for books, of an order.
 ROWS = ["Trade", "PrivateTrade", "Candle", "LastTrade", "Activity", "BookTop", "Order", "Snapshot"]
 JSON_TYPES = {
     "time": "integer",
@@ -43,7 +43,7 @@ by_name = pytest.mark.parametrize("endpoint", ANALYTICS, ids=lambda endpoint: en
 
 
 def parameters(endpoint: Endpoint) -> dict[str, Any]:
-    """What the document says of each parameter."""
+    """Return the parameters of an endpoint in the document, by name."""
     listed = DOCUMENT["paths"][endpoint.path]["get"]["parameters"]
     resolved = [
         DOCUMENT["components"]["parameters"][each["$ref"].rpartition("/")[2]] if "$ref" in each else each
@@ -53,7 +53,7 @@ def parameters(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def properties(schema: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Every property of a row, by its path with dots."""
+    """Return every property of a row, by its path with dots."""
     while "$ref" in schema:
         schema = SCHEMAS[schema["$ref"].rpartition("/")[2]]
     if "properties" not in schema and not any(key in schema for key in ("allOf", "oneOf", "anyOf")):
@@ -72,13 +72,13 @@ def types(schema: dict[str, Any]) -> set[str]:
 
 
 def columns(endpoint: Endpoint) -> list[Column]:
-    """Those that a row has for itself."""
+    """Return the columns that are in each row of a response."""
     shared = bool(endpoint.row_lists or endpoint.list_field)
     return [column for column in endpoint.columns if not (shared and column.dtype == "time")]
 
 
 @pytest.mark.parametrize("endpoint, row", list(zip(ANALYTICS, ROWS, strict=True)), ids=ROWS)
-def test_every_column_is_in_the_document_with_its_type_and_the_other_way_round(endpoint: Endpoint, row: str) -> None:
+def test_columns_and_their_types_are_those_of_the_document(endpoint: Endpoint, row: str) -> None:
     found = properties(SCHEMAS[row])
     documented = {
         path: schema
@@ -86,7 +86,7 @@ def test_every_column_is_in_the_document_with_its_type_and_the_other_way_round(e
         if "contract" not in path.split(".") and not any(other.startswith(f"{path}.") for other in found)
     }
     ours = {column.wire: JSON_TYPES[column.dtype] for column in columns(endpoint)}
-    if endpoint is TOP_OF_BOOK:  # what the routes of its two sides are called is not known
+    if endpoint is TOP_OF_BOOK:  # the names of the routes of both sides are not documented
         ours = {path: kind for path, kind in ours.items() if not path.startswith("route")}
 
     assert set(documented) == set(ours)
@@ -98,7 +98,7 @@ def test_every_column_is_in_the_document_with_its_type_and_the_other_way_round(e
 
 
 @by_name
-def test_the_optional_fields_are_those_of_the_document(endpoint: Endpoint) -> None:
+def test_optional_fields_are_those_of_the_document(endpoint: Endpoint) -> None:
     field = parameters(endpoint).get("optionalFields", {}).get("schema", {})
     documented = set(field.get("items", {}).get("enum", ())) - {"contract"}
 
@@ -107,7 +107,7 @@ def test_the_optional_fields_are_those_of_the_document(endpoint: Endpoint) -> No
 
 
 @by_name
-def test_columns_are_the_wires_words_in_snake_case_but_for_times(endpoint: Endpoint) -> None:
+def test_columns_are_the_names_of_the_api_in_snake_case_except_for_times(endpoint: Endpoint) -> None:
     renamed = {"timestamp": ("dealDate", "fromTimestamp", "timestamp"), "last_timestamp": ("lastTrade.dealDate",),
                "last_price": ("lastTrade.price",)}  # fmt: skip
     for column in endpoint.columns:
@@ -126,7 +126,7 @@ def test_every_path_is_in_the_document(endpoint: Endpoint) -> None:
 
 
 @by_name
-def test_the_options_are_parameters_of_the_document(endpoint: Endpoint) -> None:
+def test_options_are_parameters_of_the_document(endpoint: Endpoint) -> None:
     wire = {
         "include_private": "includePrivate",
         "deduplicate": "deduplicateRoutes",
@@ -140,7 +140,7 @@ def test_the_options_are_parameters_of_the_document(endpoint: Endpoint) -> None:
     assert ours == set(parameters(endpoint)) - others
 
 
-def test_the_limits_are_the_guides() -> None:
+def test_limits_are_those_of_the_guide() -> None:
     days = {endpoint.name: endpoint.span and endpoint.span.days for endpoint in ANALYTICS}
 
     assert {
@@ -161,7 +161,7 @@ def test_the_limits_are_the_guides() -> None:
     }
 
 
-def test_a_request_fills_its_path_and_prints_as_the_url_that_it_asks_for() -> None:
+def test_request_fills_its_path_and_prints_as_its_url() -> None:
     request = Request(REFERENCE["sequence items"], (("startDate", "2024-01-01"), ("count", "5")), ids=(10000305,))
 
     assert "/sequences/10000305/sequenceItems?startDate=2024-01-01&count=5" == str(request)

@@ -1,4 +1,4 @@
-"""Plans: which requests a question makes, without making any."""
+"""Plans: the requests of a query, without sending any."""
 
 from __future__ import annotations
 
@@ -43,32 +43,32 @@ def make(contracts: list[Contract] | Front, start: str, end: str, **options: Any
         pytest.param("2023-03-06", 2, id="64-days-is-two"),
     ],
 )
-def test_a_window_is_cut_to_what_one_request_may_ask(end: str, sent: int) -> None:
+def test_long_window_is_split_into_requests(end: str, sent: int) -> None:
     assert sent == len(make([month(232)], "2023-01-01", end))
 
 
-def test_the_limit_is_elapsed_time_whatever_the_clocks_do() -> None:
-    # 32 local days with the change to summer time are an hour short of 32 days, and one request.
-    question = CheckedQueries("Europe/Amsterdam").trades("x", "2023-03-10", "2023-04-11")
+def test_limit_of_a_window_is_elapsed_time_also_where_the_clocks_change() -> None:
+    # 32 local days with the change to summer time are an hour shorter than 32 days, and so one request.
+    query = CheckedQueries("Europe/Amsterdam").trades("x", "2023-03-10", "2023-04-11")
 
-    assert 1 == len(plan(question, [month(232)], [question.window]))
+    assert 1 == len(plan(query, [month(232)], [query.window]))
 
 
-def test_the_documented_examples_of_the_house() -> None:
+def test_two_examples_have_the_documented_number_of_requests() -> None:
     assert 8 == len(make([month(244)], "2023-06-01", "2024-02-10"))
     assert 4 == len(make([month(200 + number) for number in range(75)], "2023-06-01", "2023-07-31"))
 
 
-def test_pieces_come_by_window_then_by_group_in_the_order_asked() -> None:
+def test_pieces_are_in_the_order_of_windows_then_of_contracts() -> None:
     contracts = [month(233), month(10, Instrument(5, "EUA")), month(232)]
-    made = make(contracts, "2023-01-01", "2023-02-12")
+    result = make(contracts, "2023-01-01", "2023-02-12")
 
     assert [
         ("2023-01-01", "TTF Hi Cal 51.6* M233, TTF Hi Cal 51.6* M232"),
         ("2023-01-01", "EUA M10"),
         ("2023-02-02", "TTF Hi Cal 51.6* M233, TTF Hi Cal 51.6* M232"),
         ("2023-02-02", "EUA M10"),
-    ] == [(f"{piece.window.start:%Y-%m-%d}", piece.label) for piece in made.pieces]
+    ] == [(f"{piece.window.start:%Y-%m-%d}", piece.label) for piece in result.pieces]
 
 
 def test_spreads_and_ranges_are_requests_of_their_own() -> None:
@@ -79,13 +79,13 @@ def test_spreads_and_ranges_are_requests_of_their_own() -> None:
     assert [2, 1, 1] == [sum(name == "sequenceItemId" for name, _ in request.params) for request in requests]
 
 
-def test_a_contract_named_twice_is_asked_once() -> None:
+def test_contract_given_twice_is_requested_once() -> None:
     [request] = make([month(232), month(233), month(232)], "2023-01-01", "2023-01-02").requests
 
     assert ["232", "233"] == [value for name, value in request.params if name == "sequenceItemId"]
 
 
-def test_rows_of_several_contracts_are_told_apart_by_asking_for_the_contract() -> None:
+def test_requests_for_several_contracts_request_the_contract_of_each_row() -> None:
     several = make([month(232), month(233)], "2023-01-01", "2023-01-02")
     single = make([month(232)], "2023-01-01", "2023-01-02")
 
@@ -94,7 +94,7 @@ def test_rows_of_several_contracts_are_told_apart_by_asking_for_the_contract() -
     assert (True, False) == (several.pieces[0].needs_contract_column, single.pieces[0].needs_contract_column)
 
 
-def test_options_are_sent_in_the_wires_words_and_only_if_they_say_something() -> None:
+def test_options_are_sent_only_if_they_differ_from_the_defaults_of_the_api() -> None:
     plain = make([month(232)], "2023-01-01", "2023-01-02").requests[0].params
     full = make(
         [month(232)], "2023-01-01", "2023-01-02", include_private=True, routes=["House", 904], deduplicate=False,
@@ -119,26 +119,26 @@ def test_options_are_sent_in_the_wires_words_and_only_if_they_say_something() ->
     ) == full[len(plain) :]
 
 
-def test_a_front_is_cut_at_the_first_of_each_month_in_utc() -> None:
-    made = make(Front(TTF, 10000305, 12), "2023-01-20T12:00", "2023-04-01")
+def test_front_is_split_at_the_first_of_each_month_in_utc() -> None:
+    result = make(Front(TTF, 10000305, 12), "2023-01-20T12:00", "2023-04-01")
 
     assert ["2023-01-20 12:00:00 to 2023-02-01", "2023-02-01 to 2023-03-01", "2023-03-01 to 2023-04-01"] == [
-        str(piece.window) for piece in made.pieces
+        str(piece.window) for piece in result.pieces
     ]
-    assert {"tradingItems": "12", "contractType": "SinglePeriod"}.items() <= dict(made.requests[0].params).items()
-    assert ("optionalFields", "contract") in made.requests[0].params
-    assert "sequenceItemId" not in dict(made.requests[0].params)
+    assert {"tradingItems": "12", "contractType": "SinglePeriod"}.items() <= dict(result.requests[0].params).items()
+    assert ("optionalFields", "contract") in result.requests[0].params
+    assert "sequenceItemId" not in dict(result.requests[0].params)
 
 
-def test_an_empty_front_is_no_request() -> None:
+def test_front_with_an_empty_window_needs_no_request() -> None:
     assert 0 == len(make(Front(TTF, 10000305, 12), "2023-01-20", "2023-01-20"))
 
 
-def test_a_front_that_starts_on_a_first_is_not_cut_there() -> None:
+def test_front_that_starts_on_a_first_is_not_split_there() -> None:
     assert 1 == len(make(Front(TTF, 10000305, 12), "2023-02-01", "2023-03-01"))
 
 
-def test_a_front_by_name_has_to_be_resolved_first() -> None:
+def test_front_by_name_has_to_be_resolved_first() -> None:
     with pytest.raises(TypeError, match="resolved"):
         make(Front("TTF", "Months", 12), "2023-02-01", "2023-03-01")
 
@@ -146,11 +146,11 @@ def test_a_front_by_name_has_to_be_resolved_first() -> None:
 def test_gaps_of_an_archive_are_planned_without_the_windows_between() -> None:
     query = CheckedQueries().trades("x", "2023-01-01", "2023-06-01")
     gaps = [window(query, "2023-01-05", "2023-01-06"), window(query, "2023-03-01", "2023-04-10")]
-    made = plan(query, [month(232)], gaps, RATES)
+    result = plan(query, [month(232)], gaps, RATES)
     front = plan(query, Front(TTF, 10000305, 12), gaps, RATES)
 
     assert ["2023-01-05 to 2023-01-06", "2023-03-01 to 2023-04-02", "2023-04-02 to 2023-04-10"] == [
-        str(piece.window) for piece in made.pieces
+        str(piece.window) for piece in result.pieces
     ]
     assert ["2023-01-05 to 2023-01-06", "2023-03-01 to 2023-04-01", "2023-04-01 to 2023-04-10"] == [
         str(piece.window) for piece in front.pieces
@@ -161,48 +161,48 @@ def test_gaps_of_an_archive_are_planned_without_the_windows_between() -> None:
 def test_counts_of_gaps_are_requested_for_their_whole_minutes() -> None:
     query = CheckedQueries().trades("x", "2023-05-01", "2023-06-01", verify=True)
     gaps = [window(query, "2023-05-02T00:00:01", "2023-05-03"), window(query, "2023-05-10", "2023-05-11T12:00:30")]
-    made = plan(query, [month(232)], gaps, RATES)
+    result = plan(query, [month(232)], gaps, RATES)
 
     assert ["2023-05-02 00:01:00 to 2023-05-03", "2023-05-10 to 2023-05-11 12:00:00"] == [
-        str(piece.window) for piece in made.pieces if piece.verifies
+        str(piece.window) for piece in result.pieces if piece.verifies
     ]
 
 
-def test_a_request_knows_how_far_it_reaches() -> None:
-    made = make([month(232)], "2023-01-01", "2023-02-12")
+def test_requests_have_the_end_of_their_window() -> None:
+    result = make([month(232)], "2023-01-01", "2023-02-12")
 
-    assert [piece.window.end for piece in made.pieces] == [request.until for request in made.requests]
+    assert [piece.window.end for piece in result.pieces] == [request.until for request in result.requests]
 
 
 @pytest.mark.parametrize(
     "requests, seconds", [(0, 0.0), (1, 0.0), (3, 0.0), (4, 0.5), (7, 1.0), (361, 60.0), (1000, 166.5)]
 )
-def test_a_plan_knows_the_least_time_that_the_limits_allow(requests: int, seconds: float) -> None:
-    # Several contracts of different products are as many requests in one short window.
+def test_plan_has_the_minimum_time_within_the_limits(requests: int, seconds: float) -> None:
+    # Contracts of different products are one request each in a short window.
     contracts = [month(232, Instrument(number)) for number in range(1, requests + 1)]
-    made = make(contracts or [month(232)], "2023-01-01", "2023-01-02" if contracts else "2023-01-01")
+    result = make(contracts or [month(232)], "2023-01-01", "2023-01-02" if contracts else "2023-01-01")
 
-    assert (requests, seconds) == (len(made), made.seconds)
+    assert (requests, seconds) == (len(result), result.seconds)
 
 
-def test_without_limits_a_plan_takes_no_time() -> None:
+def test_plan_without_limits_takes_no_time() -> None:
     query = CheckedQueries().trades("x", "2000-01-01", "2020-01-01")
 
     assert 0.0 == plan(query, [month(232)], [query.window]).seconds
 
 
-def test_a_plan_prints_what_it_will_ask() -> None:
-    made = make([month(232 + number) for number in range(3)], "2023-01-01", "2023-02-12")
+def test_plan_prints_its_requests() -> None:
+    result = make([month(232 + number) for number in range(3)], "2023-01-01", "2023-02-12")
 
     assert (
         "Plan: trades, 2 requests, at least 0 s at the limit\n"
         "     1  2023-01-01 to 2023-02-02  TTF Hi Cal 51.6* M232 and 2 more\n"
         "     2  2023-02-02 to 2023-02-12  TTF Hi Cal 51.6* M232 and 2 more"
-    ) == repr(made)
+    ) == repr(result)
     assert "1 request," in repr(make([month(1)], "2023-01-01", "2023-01-02"))
 
 
-def test_a_plan_of_thousands_prints_on_one_screen() -> None:
+def test_plan_of_thousands_prints_on_one_screen() -> None:
     lines = repr(make([month(232)], "1990-01-01", "2026-01-01")).splitlines()
 
     assert 22 == len(lines)
@@ -224,20 +224,20 @@ contracts = st.lists(
 
 @given(moments, moments, contracts)
 def test_pieces_cover_the_window_and_the_contracts_once_each_within_the_limits(
-    one: pd.Timestamp, other: pd.Timestamp, asked: list[Contract]
+    one: pd.Timestamp, other: pd.Timestamp, given: list[Contract]
 ) -> None:
     start, end = sorted([one, other])
     query = CheckedQueries().trades("x", start, end)
-    made = plan(query, asked, [query.window], RATES)
+    result = plan(query, given, [query.window], RATES)
 
-    cells = [(contract, piece.window) for piece in made.pieces for contract in piece.contracts]
+    cells = [(contract, piece.window) for piece in result.pieces for contract in piece.contracts]
     assert len(cells) == len(set(cells))
-    for contract in set(asked):
+    for contract in set(given):
         windows = [window for each, window in cells if each == contract]
         edges = [start, *(window.end for window in windows)]
         assert edges[-1] == end
         assert [(window.start, window.end) for window in windows] == list(itertools.pairwise(edges))
-    for piece in made.pieces:
+    for piece in result.pieces:
         assert pd.Timedelta(0) < piece.window.end - piece.window.start <= pd.Timedelta(days=32)
         assert 1 <= len(piece.contracts) <= 50
         assert 1 == len({(contract.product, contract.sequence_id) for contract in piece.contracts})
@@ -256,34 +256,34 @@ class TestOtherQueries:
         st.integers(0, 5000),
         st.integers(0, 5000),
     )
-    def test_candles_are_cut_on_their_grid_and_within_the_limits(self, text: str, offset: int, length: int) -> None:
+    def test_candles_are_split_on_their_grid_within_the_limits(self, text: str, offset: int, length: int) -> None:
         interval = candle_interval(text)
         start = interval.shift(interval.floor(pd.Timestamp("2009-12-28", tz="UTC")), 1)
         first = interval.shift(start, offset if not interval.is_coarse else offset % 100)
         last = interval.shift(first, length if text != "1mo" else length % 190)
         known = interval.floor(pd.Timestamp("2026-11-01", tz="UTC"))
         query = CheckedQueries().ohlcv("x", first, max(first, min(last, known)), text)
-        made = self.plan(query, self.APRIL)
+        result = self.plan(query, self.APRIL)
 
-        edges = [piece.window.start for piece in made.pieces] + [query.window.end]
+        edges = [piece.window.start for piece in result.pieces] + [query.window.end]
         assert edges[0] == query.window.start
-        assert [piece.window.end for piece in made.pieces] == edges[1:]
+        assert [piece.window.end for piece in result.pieces] == edges[1:]
         assert all(interval.floor(edge) == edge for edge in edges)
         limit = pd.Timedelta(days=1827 if interval.is_coarse else 92)
-        spans = [piece.window.end - piece.window.start for piece in made.pieces]
+        spans = [piece.window.end - piece.window.start for piece in result.pieces]
         assert all(pd.Timedelta(0) < span <= limit for span in spans)
-        # No more requests than it takes: each but the last is as long as it may be.
-        assert all(interval.shift(piece.window.end, 1) - piece.window.start > limit for piece in made.pieces[:-1])
+        # The number of requests is minimal: each but the last is as long as allowed.
+        assert all(interval.shift(piece.window.end, 1) - piece.window.start > limit for piece in result.pieces[:-1])
 
     @given(st.sampled_from(["1s", "7s", "15s", "1min", "1h", "30h", "700h", "720h"]), st.integers(0, 40 * 10**6))
-    def test_books_are_cut_with_room_for_their_seams(self, text: str, seconds: int) -> None:
+    def test_books_are_split_with_one_interval_more_at_seams(self, text: str, seconds: int) -> None:
         start = pd.Timestamp("2024-02-05T09:00", tz="UTC")
         interval = book_interval(text)
         query = CheckedQueries().top_of_book("x", start, start + pd.Timedelta(seconds=seconds), text)
-        made = self.plan(query, self.APRIL)
+        result = self.plan(query, self.APRIL)
 
-        assert [start] * bool(seconds) == [piece.window.start for piece in made.pieces[:1]]
-        for piece, following in itertools.zip_longest(made.pieces, made.pieces[1:]):
+        assert [start] * bool(seconds) == [piece.window.start for piece in result.pieces[:1]]
+        for piece, following in itertools.zip_longest(result.pieces, result.pieces[1:]):
             reach = piece.request.until - piece.window.start
             assert reach // interval.length <= 99_999
             assert reach <= pd.Timedelta(days=60)
@@ -294,7 +294,7 @@ class TestOtherQueries:
             else:
                 assert piece.request.until == piece.window.end == query.window.end
 
-    def test_a_question_about_one_contract_is_a_request_for_each(self) -> None:
+    def test_endpoints_of_one_contract_get_a_request_for_each(self) -> None:
         query = CheckedQueries().ohlcv(["x", "y"], "2024-01-01", "2024-01-03")
         requests = self.plan(query, self.APRIL, self.MAY).requests
 
@@ -302,27 +302,27 @@ class TestOtherQueries:
         assert (("interval", "1"), ("intervalUnit", "day")) == requests[0].params[2:4]
         assert not any(name == "optionalFields" for request in requests for name, _ in request.params)
 
-    def test_snapshots_share_a_request_and_say_their_contract_themselves(self) -> None:
+    def test_snapshots_share_a_request_and_have_their_contract_by_default(self) -> None:
         query = CheckedQueries().snapshots(["x"] * 3, at="2024-02-05T16:00")
         months = [month(200 + number) for number in range(75)]
-        made = self.plan(query, *months)
+        result = self.plan(query, *months)
 
-        assert [50, 25] == [len(piece.contracts) for piece in made.pieces]
+        assert [50, 25] == [len(piece.contracts) for piece in result.pieces]
         assert {"at", "marketId", "sequenceId", "sequenceItemId", "contractType"} == {
-            name for request in made.requests for name, _ in request.params
+            name for request in result.requests for name, _ in request.params
         }
 
     @pytest.mark.parametrize(
         "percent, sent",
         [(1, "1"), (1.5, "1.5"), (0.1234567, "0.1234567"), (1e-7, "0.0000001"), (1e16, "10000000000000000")],
     )
-    def test_a_percentage_is_sent_as_it_was_given(self, percent: float, sent: str) -> None:
+    def test_percentage_is_sent_exactly_and_without_an_exponent(self, percent: float, sent: str) -> None:
         query = CheckedQueries().order_book("x", "2024-01-01", "2024-01-02", max_spread=percent)
         [request] = self.plan(query, self.APRIL).requests
 
         assert ("maxSpread", sent) in request.params
 
-    def test_counts_are_of_all_contracts_with_what_the_frame_always_has(self) -> None:
+    def test_counts_are_of_all_contracts_with_the_fields_of_default_columns(self) -> None:
         query = CheckedQueries().activity("2024-01-01", "2024-01-10", fields=["delete_count"])
         [first, second] = self.plan(query).requests
 
@@ -344,7 +344,7 @@ class TestOtherQueries:
             ("until", "2026-11-20T10:00:00Z"),
             ("optionalFields", "contract"),
         ] == list(request.params)
-        assert request.until is None  # nothing that an intraday right is needed for
+        assert request.until is None  # as no entitlement to today is needed
 
     @pytest.mark.parametrize(
         "start, end, checks",
@@ -358,11 +358,11 @@ class TestOtherQueries:
                                           "2023-04-17T00:00:00Z 2023-04-20T00:00:00Z"]),
         ],
     )  # fmt: skip
-    def test_what_verifies_trades_is_in_the_plan(self, start: str, end: str, checks: list[str]) -> None:
-        made = self.plan(CheckedQueries().trades("x", start, end, verify=True), self.APRIL)
-        counts = [piece.request for piece in made.pieces if piece.verifies]
+    def test_counts_that_verify_trades_are_in_the_plan(self, start: str, end: str, checks: list[str]) -> None:
+        result = self.plan(CheckedQueries().trades("x", start, end, verify=True), self.APRIL)
+        counts = [piece.request for piece in result.pieces if piece.verifies]
 
-        assert len(made) == len(made.requests) == 1 + len(checks)
+        assert len(result) == len(result.requests) == 1 + len(checks)
         assert checks == [f"{dict(request.params)['from']} {dict(request.params)['until']}" for request in counts]
         assert all(("optionalFields", "deleteCount") in request.params for request in counts)
 
@@ -380,11 +380,11 @@ class TestOtherQueries:
             (lambda q: q.snapshots("x", at="2024-01-02"), False),
         ],
     )
-    def test_csv_is_asked_for_wherever_it_can_say_the_answer(self, ask: Any, as_csv: bool) -> None:
+    def test_csv_is_requested_where_it_can_hold_the_response(self, ask: Any, as_csv: bool) -> None:
         query = ask(CheckedQueries())
         contracts = [self.APRIL, self.MAY][: len(query.contracts)]
 
-        made = self.plan(query, *contracts, csv=True)
-        assert {as_csv} == {request.csv for request in made.requests}
-        assert as_csv == ("as CSV" in repr(made))
+        result = self.plan(query, *contracts, csv=True)
+        assert {as_csv} == {request.csv for request in result.requests}
+        assert as_csv == ("as CSV" in repr(result))
         assert {False} == {request.csv for request in self.plan(query, *contracts).requests}

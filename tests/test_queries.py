@@ -166,15 +166,15 @@ class TestOtherQueries:
 
     @pytest.mark.parametrize("interval", ["1d", "7d", "1mo"])
     def test_dates_of_coarse_candles_are_days_in_utc(self, interval: Any) -> None:
-        asked = CheckedQueries("Europe/Amsterdam").ohlcv("x", "2024-01-01", "2024-07-01", interval)
+        query = CheckedQueries("Europe/Amsterdam").ohlcv("x", "2024-01-01", "2024-07-01", interval)
 
-        assert ("2024-01-01", "2024-07-01") == (f"{asked.window.start:%F}", f"{asked.window.end:%F}")
-        assert asked.window.start == asked.window.start.normalize()
+        assert ("2024-01-01", "2024-07-01") == (f"{query.window.start:%F}", f"{query.window.end:%F}")
+        assert query.window.start == query.window.start.normalize()
 
     def test_dates_of_fine_candles_are_days_in_the_zone(self) -> None:
-        asked = CheckedQueries("Europe/Amsterdam").ohlcv("x", "2024-01-01", "2024-01-02", "1h")
+        query = CheckedQueries("Europe/Amsterdam").ohlcv("x", "2024-01-01", "2024-01-02", "1h")
 
-        assert "2023-12-31T23:00:00Z" == iso(asked.window.start)
+        assert "2023-12-31T23:00:00Z" == iso(query.window.start)
 
     @pytest.mark.parametrize(
         "start, end, interval, match",
@@ -199,9 +199,9 @@ class TestOtherQueries:
         assert end == f"{CheckedQueries().ohlcv('x', start, None, interval).window.end:%F}"
 
     def test_book_without_an_end_stops_after_the_last_whole_interval(self) -> None:
-        asked = CheckedQueries(intraday=True).top_of_book("x", "2026-11-19T08:00:01", None, "1h")
+        query = CheckedQueries(intraday=True).top_of_book("x", "2026-11-19T08:00:01", None, "1h")
 
-        assert "2026-11-20T09:00:01Z" == iso(asked.window.end)
+        assert "2026-11-20T09:00:01Z" == iso(query.window.end)
 
     @pytest.mark.parametrize("name", ["top_of_book", "order_book"])
     def test_windows_before_the_first_orders_are_refused_or_warned_about(self, name: str) -> None:
@@ -263,9 +263,9 @@ class TestOtherQueries:
 
     def test_one_field_of_the_api_may_be_two_columns(self) -> None:
         for fields in ("venueCode", ["bid_venue_code", "ask_venue_code"]):
-            asked = CheckedQueries().top_of_book("x", "2024-01-01", "2024-01-02", fields=fields)
+            query = CheckedQueries().top_of_book("x", "2024-01-01", "2024-01-02", fields=fields)
 
-            assert ["bid_venue_code", "ask_venue_code"] == [column.name for column in asked.fields]
+            assert ["bid_venue_code", "ask_venue_code"] == [column.name for column in query.fields]
 
     @pytest.mark.parametrize(
         "name, given",
@@ -279,11 +279,11 @@ class TestOtherQueries:
         ],
     )
     def test_iterators_are_read_once(self, name: str, given: dict[str, Any]) -> None:
-        asked = getattr(CheckedQueries(), name)(
+        query = getattr(CheckedQueries(), name)(
             **given, routes=(name for name in ["House", 904]), fields=(name for name in ["route_id"])
         )
 
-        assert (("House", "904"), True) == (asked.routes, "route_id" in [column.name for column in asked.fields])
+        assert (("House", "904"), True) == (query.routes, "route_id" in [column.name for column in query.fields])
 
     def test_verify_needs_trades_that_activity_counts(self) -> None:
         with pytest.raises(QueryError, match="deduplicate=False"):
@@ -294,7 +294,7 @@ class TestOtherQueries:
             ask(Front("TTF", "Months", 3), verify=True)
 
     def test_description_of_a_book_has_all_its_options(self) -> None:
-        asked = CheckedQueries().order_book("x", "2024-01-01", "2024-01-02", "15s", depth=3, max_spread=1.5)
+        query = CheckedQueries().order_book("x", "2024-01-01", "2024-01-02", "15s", depth=3, max_spread=1.5)
 
         assert {
             "query": "order_book",
@@ -309,5 +309,5 @@ class TestOtherQueries:
             "routes": [],
             "deduplicate": True,
             "fields": [],
-        } == json.loads(json.dumps(asked.describe()))
+        } == json.loads(json.dumps(query.describe()))
         assert "2024-02-05T16:00:00+00:00" == CheckedQueries().snapshots("x", at="2024-02-05T16").describe()["at"]

@@ -61,34 +61,34 @@ def test_sets_behave_as_sets_of_seconds(ours: list[Window], theirs: list[Window]
 
 @given(spans, spans)
 def test_results_are_disjoint_ascending_and_not_empty(one: Spans, other: Spans) -> None:
-    for made in (one, one.union(other), one.intersection(other), one.difference(other)):
-        listed = list(made)
+    for result in (one, one.union(other), one.intersection(other), one.difference(other)):
+        listed = list(result)
 
         assert all(each.start < each.end for each in listed)
         assert all(each.end < later.start for each, later in itertools.pairwise(listed))
-        assert len(listed) == len(made)
-        assert bool(listed) == bool(made)
+        assert len(listed) == len(result)
+        assert bool(listed) == bool(result)
 
 
 @given(spans, windows)
-def test_gaps_and_covered_parts_make_up_the_window(covered: Spans, asked: Window) -> None:
-    gaps = covered.gaps(asked)
+def test_gaps_and_covered_parts_make_up_the_window(covered: Spans, whole: Window) -> None:
+    gaps = covered.gaps(whole)
 
-    assert seconds([asked]) - seconds(covered) == seconds(gaps)
-    assert Spans.of([asked]) == gaps.union(covered.intersection(Spans.of([asked])))
+    assert seconds([whole]) - seconds(covered) == seconds(gaps)
+    assert Spans.of([whole]) == gaps.union(covered.intersection(Spans.of([whole])))
 
 
 @given(spans)
-def test_length_is_the_number_of_seconds(made: Spans) -> None:
-    assert pd.Timedelta(seconds=len(seconds(made))) == made.length
+def test_length_is_the_number_of_seconds(result: Spans) -> None:
+    assert pd.Timedelta(seconds=len(seconds(result))) == result.length
 
 
 @given(spans, st.integers(-12, 33))
-def test_set_contains_the_moments_of_its_seconds(made: Spans, second: int) -> None:
-    inside = second in seconds(made)
+def test_set_contains_the_moments_of_its_seconds(result: Spans, second: int) -> None:
+    inside = second in seconds(result)
 
-    assert inside is made.contains(at(second))
-    assert inside is made.contains(at(second) + pd.Timedelta(nanoseconds=999_999_999))
+    assert inside is result.contains(at(second))
+    assert inside is result.contains(at(second) + pd.Timedelta(nanoseconds=999_999_999))
 
 
 @given(spans, spans)

@@ -64,16 +64,16 @@ def instant(when: When, tz: str, name: str = "time", *, days_in: str | None = No
     >>> instant("2024-03-31T09:30", "Europe/Amsterdam")
     Timestamp('2024-03-31 07:30:00+0000', tz='UTC')
     """
-    read = _timestamp(when, name)
-    if read.nanosecond or read.microsecond:
+    stamp = _timestamp(when, name)
+    if stamp.nanosecond or stamp.microsecond:
         raise QueryError(
             f"{name} {when!r} is not a whole second, the smallest unit of the API",
             "leave the fraction out, such as with Timestamp.floor('s')",
         )
     try:
-        return _localized(read, (days_in or tz) if _is_date(when) else tz, when, name).tz_convert("UTC")
+        return _localize(stamp, (days_in or tz) if _is_date(when) else tz, when, name).tz_convert("UTC")
     except pd.errors.OutOfBoundsDatetime:
-        raise _nonexistent(when, name) from None
+        raise _nonexistent_error(when, name) from None
 
 
 def _timestamp(when: When, name: str) -> pd.Timestamp:
@@ -90,27 +90,27 @@ def _timestamp(when: When, name: str) -> pd.Timestamp:
     try:
         return pd.Timestamp(when).as_unit("ns")
     except ValueError:  # the 31st of February, or a year beyond 64-bit nanoseconds
-        raise _nonexistent(when, name) from None
+        raise _nonexistent_error(when, name) from None
 
 
-def _nonexistent(when: When, name: str) -> QueryError:
+def _nonexistent_error(when: When, name: str) -> QueryError:
     return QueryError(f"{name} {when!r} does not exist between the years 1678 and 2261")
 
 
-def _localized(read: pd.Timestamp, tz: str, when: When, name: str) -> pd.Timestamp:
-    if read.tz is not None:
+def _localize(stamp: pd.Timestamp, tz: str, when: When, name: str) -> pd.Timestamp:
+    if stamp.tz is not None:
         if isinstance(when, datetime.datetime) and not isinstance(when, pd.Timestamp):
             there_and_back = when.astimezone(datetime.UTC).astimezone(when.tzinfo)
             if there_and_back.replace(tzinfo=None) != when.replace(tzinfo=None):
-                raise _ambiguous(when, name, str(when.tzinfo))
-        return read
+                raise _ambiguous_error(when, name, str(when.tzinfo))
+        return stamp
     if _is_date(when):
         # The first instant of that day, also where the clocks skip midnight or repeat it.
-        return read.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
+        return stamp.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
     # NaT for both cases, since their exceptions differ between versions of pandas.
-    local = read.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
+    local = stamp.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
     if not isinstance(local, pd.Timestamp):
-        raise _ambiguous(when, name, tz)
+        raise _ambiguous_error(when, name, tz)
     return local
 
 
@@ -120,7 +120,7 @@ def _is_date(when: When) -> bool:
     return not isinstance(when, datetime.datetime)
 
 
-def _ambiguous(when: When, name: str, tz: str) -> QueryError:
+def _ambiguous_error(when: When, name: str, tz: str) -> QueryError:
     return QueryError(
         f"{name} {when!r} does not exist or exists twice in {tz}, where the clocks change",
         "write it with its offset, such as '2024-10-27T02:30:00+02:00'",

@@ -60,7 +60,7 @@ class Piece:
 
 
 class Runner(Protocol):
-    """Makes the requests of a plan: a client."""
+    """A client that can send the requests of a plan."""
 
     def run(self, plan: Plan) -> pd.DataFrame:
         """Return the rows of all pieces of ``plan`` as one frame."""
@@ -82,20 +82,20 @@ class Plan:
     def run(self) -> pd.DataFrame:
         """Make the requests of this plan and return the frame that the planned query returns.
 
-        They are made by the client whose ``plan`` made this, with its present settings; of a plan that was pickled, by
-        the default client of the process that unpickled it.
+        The client that made the plan sends them, with its current settings. For a plan that was pickled, it is the
+        default client of the process that unpickles it.
 
         Returns
         -------
         DataFrame
-            As documented at the query, such as ``Client.trades``.
+            The frame of the planned query, such as ``trades``.
 
         Raises
         ------
         QueryError
             No client made this plan.
         PartialDataError, TrayportError
-            As the planned query.
+            As for the planned query.
 
         Examples
         --------
@@ -105,7 +105,7 @@ class Plan:
         True
         """
         if self._runner is None:
-            raise QueryError("this plan was made without a client: make it with Client.plan or trayport.plan")
+            raise QueryError("this plan was made without a client", "make it with Client.plan or trayport.plan")
         return self._runner.run(self)
 
     @property

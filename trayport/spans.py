@@ -54,15 +54,15 @@ class Spans:
 
     def union(self, other: Spans) -> Spans:
         """Return the moments that are in either set."""
-        return self._combined(other, lambda ours, theirs: ours or theirs)
+        return self._combine(other, lambda ours, theirs: ours or theirs)
 
     def intersection(self, other: Spans) -> Spans:
         """Return the moments that are in both sets."""
-        return self._combined(other, lambda ours, theirs: ours and theirs)
+        return self._combine(other, lambda ours, theirs: ours and theirs)
 
     def difference(self, other: Spans) -> Spans:
         """Return the moments that are in this set and not in the other."""
-        return self._combined(other, lambda ours, theirs: ours and not theirs)
+        return self._combine(other, lambda ours, theirs: ours and not theirs)
 
     def gaps(self, window: Window) -> Spans:
         """Return the moments of a window that are not in this set."""
@@ -87,7 +87,7 @@ class Spans:
     def __repr__(self) -> str:
         return f"<Spans {', '.join(map(str, self)) or 'of nothing'}>"
 
-    def _combined(self, other: Spans, keep: Callable[[bool, bool], bool]) -> Spans:
+    def _combine(self, other: Spans, keep: Callable[[bool, bool], bool]) -> Spans:
         """Return the moments that ``keep`` returns True for, given whether each set contains them."""
         edges: list[int] = []
         # Whether a moment is kept can change only at an edge of either set.

@@ -75,7 +75,7 @@ def candle_interval(text: object) -> Interval:
     """Return the width of a candle; the guide lists them (p. 16)."""
     if not isinstance(text, str) or text not in _CANDLES:
         raise QueryError(f"interval {text!r} is none of {', '.join(map(repr, _CANDLES))}")
-    return _parsed(text)
+    return _parse(text)
 
 
 def book_interval(text: object) -> Interval:
@@ -83,12 +83,12 @@ def book_interval(text: object) -> Interval:
     if not isinstance(text, str) or not re.fullmatch(r"[1-9]\d{0,6}(s|min|h)", text, re.ASCII):
         problem = f"interval {text!r} is not a whole number of seconds, minutes or hours"
         raise QueryError(problem, "write one such as '15s' or '2h'")
-    interval = _parsed(text)
+    interval = _parse(text)
     if interval.length > _LONGEST_STEP:
         raise QueryError(f"interval {text!r} is longer than 720h", "a request must have two points within 60 days")
     return interval
 
 
-def _parsed(text: str) -> Interval:
+def _parse(text: str) -> Interval:
     unit = text.lstrip("0123456789")
     return Interval(int(text.removesuffix(unit)), _UNITS[unit], text)

@@ -75,7 +75,7 @@ class QueryContext:
         if last < first:
             raise QueryError(f"end {end!r} is before start {start!r}", "give the earlier one as start")
         if last > self.latest and not self.intraday:
-            raise self._beyond_data("end", end, "leave `end` out to get all data")
+            raise self._beyond_data_error("end", end, "leave `end` out to get all data")
         return Window(first, last)
 
     def minute(self, at: When, endpoint: Endpoint) -> pd.Timestamp:
@@ -87,10 +87,10 @@ class QueryContext:
                 f"give a whole one, such as {iso(moment.floor(endpoint.grain))}",
             )
         if moment > self.latest and not self.intraday:
-            raise self._beyond_data("at", at, "give an earlier time")
+            raise self._beyond_data_error("at", at, "give an earlier time")
         return moment
 
-    def _beyond_data(self, name: str, given: When, remedy: str) -> QueryError:
+    def _beyond_data_error(self, name: str, given: When, remedy: str) -> QueryError:
         return QueryError(
             f"{name} {given!r} is later than {iso(self.latest)}, the end of the data without intraday entitlement",
             f"{remedy}, or set Config.intraday=True (TRAYPORT_INTRADAY) if your key is entitled to data of today",
@@ -262,7 +262,7 @@ def _contracts(given: object, endpoint: Endpoint) -> tuple[str | Contract, ...] 
         return given
     if isinstance(given, Mapping | pd.DataFrame | bytes):
         raise ContractError(f"contract is a {type(given).__name__}", "give a name, a Contract, or a list of them")
-    several = (given,) if isinstance(given, Contract) else _listed(given)
+    several = (given,) if isinstance(given, Contract) else _as_tuple(given)
     if not several:
         raise QueryError("contract is empty", "give at least one, such as 'TTF Apr-24'")
     for each in several:
@@ -280,7 +280,7 @@ def _columns(names: Iterable[str], endpoint: Endpoint, *, with_route: bool) -> t
     """Return the optional columns that are named, by our name or the API's, in the order of the table."""
     optional = endpoint.columns_of("optional")
     wanted = {"route"} if with_route else set()
-    for name in _listed(names):
+    for name in _as_tuple(names):
         found = [column for column in endpoint.columns if name in (column.name, column.wire, column.field_name)]
         if not found and name == "contract" and endpoint.per_contract:
             continue  # a column that frames always have
@@ -294,7 +294,7 @@ def _columns(names: Iterable[str], endpoint: Endpoint, *, with_route: bool) -> t
 
 
 def _routes(given: Iterable[str | int]) -> tuple[str, ...]:
-    routes = tuple(as_int(route) for route in _listed(given))
+    routes = tuple(as_int(route) for route in _as_tuple(given))
     for route in routes:
         is_name = isinstance(route, str) and route.strip() and "," not in route
         is_id = isinstance(route, int) and not isinstance(route, bool) and route > 0
@@ -306,7 +306,7 @@ def _routes(given: Iterable[str | int]) -> tuple[str, ...]:
     return names
 
 
-def _listed(values: object) -> tuple[Any, ...]:
+def _as_tuple(values: object) -> tuple[Any, ...]:
     """Return the members of an iterable, which may be an iterator; text is one member."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         return (values,)
