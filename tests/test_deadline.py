@@ -48,10 +48,10 @@ def test_a_wait_beyond_it_is_not_begun(bench: MakeBench) -> None:
     with pytest.raises(TimedOut) as caught:
         made.session.send(ASK, CancelToken(Deadline(30.0, made.clock)))
 
-    assert "the 30 seconds for the whole question (Config.deadline) leave no time to ask again in 60" in str(
+    assert "the 30 seconds for the whole query (Config.deadline) leave no time for another attempt in 60" in str(
         caught.value
     )
-    assert "at last: trades: 503 Service Unavailable: busy" in str(caught.value)
+    assert "last error: trades: 503 Service Unavailable: busy" in str(caught.value)
     assert ([], 1) == (made.clock.waits, len(made.wire.heads))
 
 
@@ -66,7 +66,7 @@ def test_the_waits_count_and_the_last_cause_is_told(bench: MakeBench) -> None:
     made.wire.answers[-1] = late
     with (
         pytest.warns(TrayportWarning),
-        pytest.raises(TimedOut, match="after 3 attempts: .*are over; at last: .*503"),
+        pytest.raises(TimedOut, match="after 3 attempts: .*have passed; last error: .*503"),
     ):
         made.session.send(ASK, CancelToken(deadline))
 
@@ -76,7 +76,7 @@ def test_the_waits_count_and_the_last_cause_is_told(bench: MakeBench) -> None:
 def test_a_request_under_way_is_cut_off(bench: MakeBench) -> None:
     made = bench(hang(30))
     began = time.monotonic()
-    with pytest.raises(TimedOut, match=r"after 1 attempt: the 0.3 seconds for the whole question \(Config.deadline\)"):
+    with pytest.raises(TimedOut, match=r"after 1 attempt: the 0.3 seconds for the whole query \(Config.deadline\)"):
         made.session.send(ASK, CancelToken(Deadline(0.3)))
 
     assert time.monotonic() - began < 5
@@ -107,9 +107,7 @@ def test_what_is_not_there_by_then_is_partial_and_can_be_resumed(make_client: Ma
         assert 8 == len(hasty.plan.trades(*question))
         whole = calm.trades(*question)
         began = time.monotonic()
-        with pytest.raises(
-            PartialDataError, match=r"the 2 seconds for the whole question \(Config.deadline\)"
-        ) as caught:
+        with pytest.raises(PartialDataError, match=r"the 2 seconds for the whole query \(Config.deadline\)") as caught:
             hasty.trades(*question)
 
         assert time.monotonic() - began < 10
@@ -132,7 +130,7 @@ def test_look_ups_count(make_client: MakeClient, tmp_path: Path, path: str) -> N
     with Sandbox(limits=False, faults=[Fault(path=path, times=None, delay=30.0)]) as sandbox:
         client = make_client(sandbox, deadline=1.0, cache_dir=tmp_path)
         began = time.monotonic()
-        with pytest.raises(TimedOut, match="the 1 seconds for the whole question"):
+        with pytest.raises(TimedOut, match="the 1 seconds for the whole query"):
             client.trades(TTF, "2024-02-05", "2024-02-06")
         assert time.monotonic() - began < 10
         assert [] == [asked.path for asked in sandbox.asked if asked.api == "/api"]

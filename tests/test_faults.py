@@ -24,7 +24,7 @@ from support.wire import Answer, Wire, http
 from trayport import Config, ConfigError, ConnectionFailed, TransportError
 from trayport.endpoints import TRADES, Request
 from trayport.transport import Session
-from trayport.transport.faults import sort_out
+from trayport.transport.faults import classify
 
 ASK = Request(TRADES, (("sequenceItemId", "1"),))
 
@@ -210,7 +210,7 @@ def test_a_refused_connection_names_the_host_and_the_port() -> None:
 def test_a_certificate_that_is_refused_says_why_on_every_system(code: int, match: str) -> None:
     error = ssl.SSLCertVerificationError("no")
     error.verify_code = code
-    kind, detail, remedy = sort_out(requests.exceptions.SSLError(error))
+    kind, detail, remedy = classify(requests.exceptions.SSLError(error))
 
     assert TransportError is kind
     assert re.search(match, f"{detail}; {remedy}")
@@ -220,7 +220,7 @@ def test_a_certificate_that_is_refused_says_why_on_every_system(code: int, match
 def test_whatever_is_wrong_with_a_certificate_comes_with_a_remedy(code: int) -> None:
     error = ssl.SSLCertVerificationError("no")
     error.verify_code = code
-    _, detail, remedy = sort_out(requests.exceptions.SSLError(error))
+    _, detail, remedy = classify(requests.exceptions.SSLError(error))
 
     assert detail.startswith("the server's certificate")
     assert len(remedy or "") > 10
@@ -229,7 +229,7 @@ def test_whatever_is_wrong_with_a_certificate_comes_with_a_remedy(code: int) -> 
 def test_a_broken_connection_has_no_remedy() -> None:
     reset = requests.exceptions.ConnectionError(ConnectionResetError(104, "Connection reset by peer"))
 
-    assert (ConnectionFailed, "Connection reset by peer", None) == sort_out(reset)
+    assert (ConnectionFailed, "Connection reset by peer", None) == classify(reset)
 
 
 def tunnel(port: int) -> Answer:

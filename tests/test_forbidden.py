@@ -24,7 +24,7 @@ def test_of_a_key_that_was_hardly_used_it_is_believed_after_one_wait(bench: Make
     made = bench(http(403, b"no"))
     with (
         pytest.warns(TrayportWarning, match="waiting 15 seconds") as told,
-        pytest.raises(NotAllowed, match="403 Forbidden: no; the key has no right to this: it was hardly used"),
+        pytest.raises(NotAllowed, match="403 Forbidden: no; the key is not entitled to this: it was hardly used"),
     ):
         made.send()
 
@@ -39,7 +39,7 @@ def test_it_is_remembered_for_the_endpoint_and_the_product(bench: MakeBench) -> 
 
     with pytest.warns(TrayportWarning), pytest.raises(NotAllowed):
         made.send(of(TRADES, 1, 1))
-    with pytest.raises(NotAllowed, match="no; the key has no right to this.*not asked again: a new Client would"):
+    with pytest.raises(NotAllowed, match="no; the key is not entitled to this.*not sent again.*a new Client"):
         made.send(of(TRADES, 1, 2))
     assert 2 == len(made.wire.heads)
 
@@ -59,7 +59,7 @@ def test_what_was_refused_with_own_trades_may_be_allowed_without(bench: MakeBenc
 
 def test_under_load_it_is_waited_out_three_times_and_then_may_be_either(bench: MakeBench) -> None:
     made = busy(bench(http(403, b"no")))
-    both = "no; waiting did not help: the key has no right to this, or it is throttled for longer"
+    both = "no; waiting did not help: the key is not entitled to this, or it is throttled for longer"
     with pytest.warns(TrayportWarning) as told, pytest.raises(NotAllowed, match=both):
         made.send()
 
@@ -111,7 +111,7 @@ def test_one_that_clears_was_throttling(bench: MakeBench) -> None:
 def test_without_a_second_attempt_it_may_be_either(bench: MakeBench) -> None:
     made = bench(http(403), attempts=1)
     for _ in range(2):
-        with pytest.raises(NotAllowed, match="has no right to this, or it is throttled"):
+        with pytest.raises(NotAllowed, match="is not entitled to this, or it is throttled"):
             made.send()
 
     assert 2 == len(made.wire.heads)

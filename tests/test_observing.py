@@ -278,7 +278,7 @@ class TestStatus:
             "limiter    file: 3 in 1 s, 360 in 120 s; slowed to 50%; 12 used in the last minute, 2 waiting\n"
             "breakers   analytics open, reference closed\n"
             "pool       3 of 8 connections open, 4 made\n"
-            "requests   120, 1 under way; 125 attempts, 6 failed, 5 retries" == repr(status)
+            "requests   120, 1 in flight; 125 attempts, 6 failed, 5 retries" == repr(status)
         )
 
     def test_without_a_key_it_says_how_to_give_one(self) -> None:

@@ -1,4 +1,4 @@
-"""Who is looking on."""
+"""The place where output appears."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ __all__ = ["in_notebook"]
 
 
 def in_notebook() -> bool:
-    """Is a Jupyter kernel running this?"""
+    """Return True in a Jupyter notebook."""
     shell = sys.modules.get("IPython")
     return type(shell.get_ipython() if shell else None).__name__ == "ZMQInteractiveShell"

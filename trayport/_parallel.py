@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 # Seconds. Waits are cut into pieces of this length, since on Windows Ctrl-C does not interrupt a wait for a lock.
 _POLL_INTERVAL = 0.2
-# Seconds after a deadline in which the threads report their own timeouts, which say more than the caller's.
+# Seconds after a deadline in which threads may still report their own timeouts, which have more detail.
 _GRACE = 0.5
 
 
@@ -66,7 +66,7 @@ class Deadline:
         self._state = (self.left, self._clock())
 
     def __str__(self) -> str:
-        return f"the {self.seconds:g} seconds for the whole question (Config.deadline)"
+        return f"the {self.seconds:g} seconds for the whole query (Config.deadline)"
 
 
 _deadline: ContextVar[Deadline | None] = ContextVar("trayport_deadline", default=None)
@@ -180,7 +180,7 @@ def run_in_thread(function: Callable[[CancelToken], T]) -> T:
 
 
 def _timed_out(cancel: CancelToken) -> TimedOut:
-    return TimedOut("reference data", 0, f"{cancel.deadline} are over")
+    return TimedOut("reference data", 0, f"{cancel.deadline} have passed")
 
 
 @contextmanager

@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Protocol
 
 from attrs import asdict, frozen
 
 from .typing import BreakerState
 
-__all__ = ["Hook", "RequestEvent", "new_id"]
+__all__ = ["Hook", "RequestEvent"]
 
 
 @frozen
 class RequestEvent:
-    """One attempt at one request, told when it has ended. The key, the headers and the parameters are never in it.
+    """One attempt at one request, after its end. It never holds the key, the headers or the parameters.
 
     Parameters
     ----------
-    id
-        What was sent as ``X-Request-ID``: the request's own, a dash, and the number of the attempt.
-    endpoint, api
-        What was asked, and which of the two APIs: ``"analytics"`` or ``"reference"``.
-    attempt
-        1 for the first.
-    waited, elapsed
-        Seconds: for leave to ask, and for the answer to come and be unpacked; not for what becomes of it.
-    status
-        The HTTP status; None where no answer came.
-    bytes_received, bytes_decoded
-        The body as it came over the wire, and unpacked; of an error no more than its beginning.
-    error
-        The name of what went wrong, one of ``errors``; None for data.
-    retry_reason
-        Why it was not the first attempt: what went wrong with the one before, such as ``"ServerError 503"``.
-    breaker
-        Is the API left alone after this attempt (``"open"``), tried again (``"half-open"``), or asked as usual?
+    id : str
+        The attempt's ``X-Request-ID``: the id of the request, a dash, and the number of the attempt.
+    endpoint : str
+        Name of the endpoint, such as ``"trades"``.
+    api : str
+        ``"analytics"`` or ``"reference"``.
+    attempt : int
+        Number of the attempt, from 1.
+    waited : float
+        Seconds until the rate limit gave a permit.
+    elapsed : float
+        Seconds from sending to the end of the response, decompression included, decoding excluded.
+    status : int or None
+        HTTP status; None if no response arrived.
+    bytes_received : int
+        Size of the body on the wire; of an error, at most 64 KiB are read.
+    bytes_decoded : int
+        Size of the decompressed body.
+    error : str, default None
+        Name of the error, one of ``trayport.errors``; None if data arrived.
+    retry_reason : str, default None
+        Error of the attempt before, such as ``"ServerError 503"``; None for the first attempt.
+    breaker : str, default "closed"
+        State of the API's circuit breaker after the attempt: ``"closed"``, ``"half-open"`` or ``"open"``.
     """
 
     id: str
@@ -52,16 +57,11 @@ class RequestEvent:
     breaker: BreakerState = "closed"
 
     def __str__(self) -> str:
-        """One line of ``name=value``, as in logs."""
-        return " ".join(f"{name}={_plain(value)}" for name, value in asdict(self).items())
+        """Return one line of ``name=value``, as in the log."""
+        return " ".join(f"{name}={_format_value(value)}" for name, value in asdict(self).items())
 
 
-def new_id() -> str:
-    """A name for one request that no other has."""
-    return secrets.token_hex(8)
-
-
-def _plain(value: object) -> str:
+def _format_value(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -71,6 +71,6 @@ def _plain(value: object) -> str:
 
 
 class Hook(Protocol):
-    """Anything that can be called with a ``RequestEvent``; it runs in the thread that made the attempt."""
+    """A callable that takes a ``RequestEvent``; it is called in the thread that made the attempt."""
 
     def __call__(self, event: RequestEvent, /) -> object: ...

@@ -1,4 +1,4 @@
-"""Status: the rate limit, the breakers, the connections and the request counts of a client at one moment."""
+"""Status: the rate limit, the circuit breakers, the connections and the request counts of a client at one moment."""
 
 from __future__ import annotations
 
@@ -10,17 +10,30 @@ from attrs import frozen
 from .config import Rate
 from .typing import BreakerState
 
-__all__ = ["Counts", "Pool", "LimitStatus", "Status"]
+__all__ = ["Counts", "LimitStatus", "Pool", "Status"]
 
 
 @frozen
 class LimitStatus:
-    """How the limit of a key stands at one moment.
+    """State of a key's rate limit at one moment.
 
-    ``kind`` is where it is kept: ``"file"``, ``"memory"``, ``"redis"``, ``"off"``, or ``"private"`` if what should be
-    shared cannot be used. ``rates`` are those in force, ``used`` the permits of the last minute, whoever took them,
-    ``slowed_until`` is when a refusal is forgotten, in UTC, and ``waiting`` the threads of this process and the other
-    processes that wait.
+    Parameters
+    ----------
+    kind : str
+        Store of the state: ``"file"``, ``"memory"``, ``"redis"``, ``"off"`` for no rate limit, or ``"private"`` if the
+        shared store cannot be used.
+    rates : tuple of Rate
+        The rates in force, with the slow-down after a 429.
+    used : int
+        Permits of the last minute, of all users of the key.
+    share : float
+        The rates in force as a share of the configured ones, 0 to 1.
+    slowed_until : datetime or None
+        End of the slow-down, in UTC; None without one.
+    waiting : int
+        Number of threads of this process, and of other processes, that wait for a permit.
+    why : str, default ""
+        With ``kind="private"``: the reason why the store cannot be used.
     """
 
     kind: str
@@ -30,11 +43,10 @@ class LimitStatus:
     slowed_until: datetime.datetime | None
     waiting: int
     why: str = ""
-    """Where it is private: why it cannot be shared."""
 
     @property
     def slowed(self) -> bool:
-        """Is less in force than was asked for?"""
+        """True if a slow-down is in force."""
         return self.share < 1
 
     def __str__(self) -> str:
@@ -46,7 +58,17 @@ class LimitStatus:
 
 @frozen
 class Pool:
-    """The connections of a client: ``open`` now, of ``kept`` that are kept to each host, and ``made`` in all."""
+    """Connections of a client.
+
+    Parameters
+    ----------
+    open : int
+        Open connections.
+    kept : int
+        Maximum number of connections that are kept open to each host.
+    made : int
+        Connections that were opened so far.
+    """
 
     open: int
     kept: int
@@ -55,8 +77,21 @@ class Pool:
 
 @frozen
 class Counts:
-    """What a client has asked so far: ``requests``, those of them ``under_way``, the ``attempts`` that were made at
-    them, and how many of these ``failed``, or were ``retries`` of one that had."""
+    """Numbers of requests and attempts that a client has made so far.
+
+    Parameters
+    ----------
+    requests : int, default 0
+        Requests, reference data included.
+    under_way : int, default 0
+        Requests in flight.
+    attempts : int, default 0
+        Attempts at these requests.
+    failed : int, default 0
+        Attempts that ended in an error.
+    retries : int, default 0
+        Attempts after a failed one.
+    """
 
     requests: int = 0
     under_way: int = 0
@@ -67,8 +102,19 @@ class Counts:
 
 @frozen(repr=False)
 class Status:
-    """How a client stands at one moment: the limit of its key, whether the APIs are left alone, by their names
-    (``"analytics"``, ``"reference"``), its connections, and what it has asked."""
+    """State of a client at one moment.
+
+    Parameters
+    ----------
+    limiter : LimitStatus
+        The rate limit of the key.
+    breakers : mapping of str to str
+        State of the circuit breaker of each API: ``"analytics"`` and ``"reference"``.
+    pool : Pool
+        The connections.
+    counts : Counts
+        The numbers of requests and attempts.
+    """
 
     limiter: LimitStatus
     breakers: Mapping[str, BreakerState]
@@ -81,7 +127,7 @@ class Status:
             f"limiter    {self.limiter}",
             f"breakers   {', '.join(f'{api} {state}' for api, state in self.breakers.items())}",
             f"pool       {pool.open} of {pool.kept} connections open, {pool.made} made",
-            f"requests   {counts.requests}, {counts.under_way} under way; "
+            f"requests   {counts.requests}, {counts.under_way} in flight; "
             f"{counts.attempts} attempts, {counts.failed} failed, {counts.retries} retries",
         ]
         return "\n".join(lines)

@@ -74,7 +74,7 @@ def test_a_right_that_a_key_lacks_is_believed_after_one_wait_and_remembered(make
         question = ("TTF Apr-24", "2024-02-05", "2024-02-06", "1h")
         with pytest.warns(TrayportWarning, match="403 Forbidden.*waiting 15 seconds"), pytest.raises(NotAllowed):
             client.top_of_book(*question)
-        with pytest.raises(NotAllowed, match="it was hardly used, and waiting did not help.*not asked again"):
+        with pytest.raises(NotAllowed, match="it was hardly used, and waiting did not help.*not sent again"):
             client.top_of_book("TTF May-24", *question[1:])
 
         assert [15.0] == waits

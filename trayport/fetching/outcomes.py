@@ -160,7 +160,7 @@ def _outcome(plan: Plan, number: int, fetch: Fetch[T], cancel: CancelToken) -> O
 def _late(plan: Plan, number: int, cancel: CancelToken) -> Outcome[T]:
     """Return the outcome of a piece whose thread had not ended when the deadline passed."""
     piece = plan.pieces[number]
-    return Outcome(number, piece, error=TimedOut(piece.request.endpoint.name, 0, f"{cancel.deadline} are over"))
+    return Outcome(number, piece, error=TimedOut(piece.request.endpoint.name, 0, f"{cancel.deadline} have passed"))
 
 
 def _pop_refused(

@@ -19,9 +19,9 @@ from .._time import SECOND
 from ..decoding import ContractIds, MemoryLimits, Naming, Rows, Schema
 from ..endpoints import ACTIVITY
 from ..errors import ContractError, DecodeError
-from ..hooks import new_id
 from ..planner import COUNTED, Piece
 from ..queries import Query
+from ..wire import new_request_id
 
 if TYPE_CHECKING:
     from ..transport import Session
@@ -87,7 +87,7 @@ class PieceFetcher:
         TrayportError
             The request failed for good.
         """
-        request_id = new_id()
+        request_id = new_request_id()
         schema = _COUNTS if piece.verifies else schema_of(self.query)
 
         def read(chunks: Iterable[bytes]) -> Rows:

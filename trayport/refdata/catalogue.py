@@ -46,8 +46,15 @@ from ..errors import (
     TrayportWarning,
     UnknownContract,
 )
-from ..hooks import new_id
-from ..wire import ProductDetail, ProductEntry, SequenceEntry, parse_json, sequence_item_params, structure
+from ..wire import (
+    ProductDetail,
+    ProductEntry,
+    SequenceEntry,
+    new_request_id,
+    parse_json,
+    sequence_item_params,
+    structure,
+)
 from .cache import Cache
 from .products import Products
 from .store import Store
@@ -361,7 +368,7 @@ class Catalogue:
 
     def _fetch(self, request: Request, cancel: CancelToken | None) -> Any:
         """Return the JSON document of a response."""
-        request_id = new_id()
+        request_id = new_request_id()
         try:
             return parse_json(self.send(request, cancel, request_id), request.endpoint.name)
         except DecodeError as error:

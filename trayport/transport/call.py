@@ -20,7 +20,7 @@ from .._parallel import CancelToken
 from ..config import Config
 from ..endpoints import Request
 from ..errors import APIError, RateLimited, TransportError
-from ..hooks import new_id
+from ..wire import new_request_id
 
 __all__ = ["AttemptResult", "Call", "Read", "RetryPolicy", "is_ambiguous_403", "parse_retry_after"]
 
@@ -123,7 +123,7 @@ class Call:
     cancel: CancelToken = field(factory=CancelToken)
     read: Read = field(default=b"".join, repr=False)
     bulk: bool = False
-    request_id: str = field(factory=new_id)
+    request_id: str = field(factory=new_request_id)
     key_usage: Callable[[], float] = field(default=lambda: 1.0, repr=False)
     policy: RetryPolicy = field(repr=False)
     attempts: int = field(default=0, init=False)

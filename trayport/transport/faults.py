@@ -1,4 +1,4 @@
-"""What keeps a request from being answered: faults of the line, which may pass, and of this machine, which stay."""
+"""Faults on the way to the server: transient ones of the network, and permanent ones of this environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from ..errors import ConnectionFailed, TimedOut, TransportError
 
-_STAYS = (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)
+__all__ = ["classify"]
+
+_PERMANENT = (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)
 _NO_BUNDLE = "Could not find a suitable TLS CA certificate bundle"
 _TRUST = (
     "behind a corporate proxy, set Config.ca_bundle or REQUESTS_CA_BUNDLE to the file of your company's certificates, "
@@ -24,39 +26,38 @@ _LOGIN = (
     "requires a Windows login (NTLM, Kerberos), run a relay such as px on this machine"
 )
 
-# OpenSSL's codes, Windows' CERT_E_EXPIRED, and macOS' errSecCertificateExpired and errSecCertificateNotValidYet;
-# truststore hands the systems' own on.
+# Codes of OpenSSL, and, through truststore, of Windows (CERT_E_EXPIRED, CERT_E_CN_NO_MATCH) and macOS
+# (errSecCertificateNotValidYet, errSecCertificateExpired, errSecHostNameMismatch).
 _TOO_EARLY = frozenset({9, -67819})
 _TOO_LATE = frozenset({10, 0x800B0101, -67818})
 _OTHER_NAME = frozenset({62, 64, 0x800B010F, -67602})
 
+_Fault: TypeAlias = tuple[str, str | None]
+"""A detail and its remedy, if there is one."""
 
-# A detail and its remedy, if there is one.
-_Reading: TypeAlias = tuple[str, str | None]
 
-
-def sort_out(caught: Exception) -> tuple[type[TransportError], str, str | None]:
-    """Return the kind of error that an exception on the way to the server is, its detail in one line, and a remedy."""
+def classify(caught: Exception) -> tuple[type[TransportError], str, str | None]:
+    """Return the class of error for an exception on the way to the server, its detail in one line, and a remedy."""
     chain = _chain(caught)
     inner = chain[-1]
     proxied = any(isinstance(each, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for each in chain)
     if isinstance(inner, ssl.SSLCertVerificationError):
-        return TransportError, *_about_certificate(inner)
-    reason = _reason(inner)
-    if _NO_BUNDLE in reason or (isinstance(inner, ssl.SSLError) and inner.library == "X509"):
-        return TransportError, reason, "set Config.ca_bundle or REQUESTS_CA_BUNDLE to a file of certificates"
-    if proxied and (final := _about_proxy(inner, reason)):
+        return TransportError, *_certificate_fault(inner)
+    message = _message(inner)
+    if _NO_BUNDLE in message or (isinstance(inner, ssl.SSLError) and inner.library == "X509"):
+        return TransportError, message, "set Config.ca_bundle or REQUESTS_CA_BUNDLE to a file of certificates"
+    if proxied and (final := _proxy_fault(inner, message)):
         return TransportError, *final
-    if isinstance(caught, _STAYS):
-        return TransportError, reason, None
+    if isinstance(caught, _PERMANENT):
+        return TransportError, message, None
     if isinstance(caught, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return TimedOut, reason, None
+        return TimedOut, message, None
     if isinstance(caught, requests.RequestException | urllib3.exceptions.HTTPError | OSError):
-        return ConnectionFailed, *(_about_connection(inner, proxied) or (reason, None))
+        return ConnectionFailed, *(_connection_fault(inner, proxied) or (message, None))
     return TransportError, f"{type(caught).__name__} while sending", None
 
 
-def _about_certificate(error: ssl.SSLCertVerificationError) -> _Reading:
+def _certificate_fault(error: ssl.SSLCertVerificationError) -> _Fault:
     code = getattr(error, "verify_code", 0)
     clock = f"this machine's clock says {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     if code in _TOO_EARLY:
@@ -72,9 +73,9 @@ def _about_certificate(error: ssl.SSLCertVerificationError) -> _Reading:
     return "the server's certificate is not trusted on this machine", _TRUST
 
 
-def _about_proxy(inner: BaseException, reason: str) -> _Reading | None:
-    """Return a permanent fault of the proxy; asking again with a wrong password may lock the account."""
-    if refused := re.search(r"Tunnel connection failed: (\d+)", reason):
+def _proxy_fault(inner: BaseException, message: str) -> _Fault | None:
+    """Return a permanent fault of the proxy: another attempt with a wrong password may lock the account."""
+    if refused := re.search(r"Tunnel connection failed: (\d+)", message):
         status = int(refused[1])
         if status == 407:
             return "the proxy requires a login", _LOGIN
@@ -88,7 +89,7 @@ def _about_proxy(inner: BaseException, reason: str) -> _Reading | None:
     return None
 
 
-def _about_connection(inner: BaseException, proxied: bool) -> _Reading | None:
+def _connection_fault(inner: BaseException, proxied: bool) -> _Fault | None:
     if not isinstance(inner, NewConnectionError) or inner.conn is None:
         return None
     host = f"the proxy {inner.conn.host}" if proxied else inner.conn.host
@@ -102,7 +103,7 @@ def _about_connection(inner: BaseException, proxied: bool) -> _Reading | None:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An exception and what it wraps; last is what went wrong: "Connection refused" beneath a number of retries."""
+    """Return an exception and the ones that it wraps; the last is the cause, such as "Connection refused"."""
     seen: list[BaseException] = []
     inner: object = error
     while isinstance(inner, BaseException) and inner not in seen:
@@ -112,7 +113,7 @@ def _chain(error: BaseException) -> list[BaseException]:
     return seen
 
 
-def _reason(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    # urllib3 puts the repr of the connection before the reason; and a proxy's URL may hold a password.
+    # urllib3 writes the repr of the connection before the message, and the URL of a proxy may hold a password.
     return re.sub(r"//[^/\s@]*@", "//***@", text.rpartition(">: ")[2])

@@ -34,7 +34,7 @@ __all__ = ["MAX_DETAIL", "entitlement_of", "read_response", "without_key"]
 
 # Bytes to decompress at a time; for larger pieces the system has to clear new memory each time.
 _CHUNK = 1 << 18
-# JSON of empty books compresses 100 times. A higher ratio is a sign of a body that is made to fill the memory.
+# JSON of empty books compresses about 100 times. A much higher ratio marks a body that was made to fill the memory.
 _MAX_RATIO = 200
 # A body below ``max_body`` / 16 may have any ratio.
 _ANY_RATIO_BELOW = 16
@@ -48,6 +48,10 @@ _ERRORS: dict[int, type[APIError]] = {400: BadRequest, 401: NotAllowed, 404: Not
 
 class TooLarge(Exception):
     """A body that exceeds ``Config.max_body`` or the compression ratio."""
+
+    def __init__(self, detail: str, remedy: str) -> None:
+        super().__init__(detail)
+        self.remedy = remedy
 
 
 @define(eq=False)
@@ -115,10 +119,10 @@ class Body:
             return
         enough = 2 ** (size * _ANY_RATIO_BELOW - 1).bit_length()  # a round number that lets a body of this size pass
         raise TooLarge(
-            f"it unpacks to more than {size:,} bytes, {ratio:,.0f} times the {received:,} that came, and "
-            f"max_body={limit:,} is the most that is taken, from {limit // _ANY_RATIO_BELOW:,} on no more than "
-            f"{_MAX_RATIO} times what came; ask for less at once, or raise it, as in "
-            f"trayport.configure(max_body={enough:_})"
+            f"the body decompresses to more than {size:,} bytes, {ratio:,.0f} times the {received:,} bytes received; "
+            f"max_body={limit:,} is the limit in bytes, and bodies of {limit // _ANY_RATIO_BELOW:,} bytes and more may "
+            f"have at most {_MAX_RATIO} times the size received",
+            f"request less at once, or raise the limit: trayport.configure(max_body={enough:_})",
         )
 
     def _check_end(self) -> None:
@@ -127,13 +131,13 @@ class Body:
         decoder: Any = getattr(getattr(self.raw, "_decoder", None), "_obj", None)
         finished = decoder.is_finished() if hasattr(decoder, "is_finished") else getattr(decoder, "eof", True)
         if not finished:
-            raise ProtocolError("the answer's encoding breaks off")
+            raise ProtocolError("the compressed body is incomplete")
         if not self.size:  # no body of the API is empty; a compressed one that was cut at the beginning looks so
-            raise ProtocolError("the answer was empty")
+            raise ProtocolError("the body is empty")
         ends = (self._first, self._last)
         closed = self._last == b"\n" if self.csv else ends in ((b"[", b"]"), (b"{", b"}"))
         if not self.is_framed and not closed:
-            raise ProtocolError("the answer breaks off")
+            raise ProtocolError("the body is incomplete")
 
 
 def read_response(
@@ -160,7 +164,7 @@ def read_response(
         with suppress(Exception):  # it is ``body.error``
             body.drain()
     if isinstance(body.error, TooLarge):
-        too_large = TransportError(call.endpoint, call.attempts, str(body.error))
+        too_large = TransportError(call.endpoint, call.attempts, str(body.error), remedy=body.error.remedy)
         return AttemptResult(200, error=too_large, bytes_received=raw.tell())
     if body.error is not None:
         raise body.error
@@ -188,7 +192,7 @@ def _read_error(
     name, status = request.endpoint.name, response.status_code
     if status in (301, 302, 303, 307, 308):
         host = without_key(_host(response.headers.get("Location", "")), key)
-        detail = f"redirects to {host}, which is not followed: the key would travel with it"
+        detail = f"redirects to {host}, which is not followed: the key would be sent there"
         return APIError(name, status, detail), body
     if status == 401 and request.until is not None and request.until > today:
         return IntradayNotAllowed(name, status, detail), body

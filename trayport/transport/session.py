@@ -29,14 +29,14 @@ from ..errors import (
     TransportError,
     TrayportWarning,
 )
-from ..hooks import Hook, RequestEvent, new_id
+from ..hooks import Hook, RequestEvent
 from ..limits import ConcurrencyLimit, RateLimiter, Wait, limiter_of
 from ..status import Counts, Status
-from ..wire import request_headers
+from ..wire import new_request_id, request_headers
 from .breaker import Breaker
 from .call import AttemptResult, Call, Read, is_ambiguous_403
 from .connections import Auth, Connections, check_proxy, trust_of
-from .faults import sort_out
+from .faults import classify
 from .responses import MAX_DETAIL, entitlement_of, read_response, without_key
 
 __all__ = ["Session"]
@@ -172,7 +172,7 @@ class Session:
         except (APIError, TransportError) as error:
             error.request_id = call.attempt_id
             raise
-        raise self._early_end(call)  # outside of the handler, whose frames hold the key
+        raise self._early_end(call)  # outside of the handler, since the frames of its exception hold the key
 
     def send_once(self, request: Request, cancel: CancelToken | None = None) -> AttemptResult:
         """Make a single attempt at a request and return its result, also if it is an error.
@@ -225,7 +225,7 @@ class Session:
         with self._lock:
             self._cancel_tokens.add(token)
             self._counts = evolve(self._counts, requests=self._counts.requests + 1)
-        return Call(request, self.config, token, read, bulk, request_id or new_id(), key_usage)
+        return Call(request, self.config, token, read, bulk, request_id or new_request_id(), key_usage)
 
     def _send_with_retries(self, call: Call) -> Any:
         entitlement = entitlement_of(call.request)
@@ -233,7 +233,12 @@ class Session:
             raise_if_cancelled(call.cancel)
             reason = self._not_entitled.get(entitlement)  # another thread may have found out meanwhile
             if reason is not None:
-                raise NotAllowed(call.endpoint, 403, f"{reason}, and it is not asked again: a new Client would")
+                raise NotAllowed(
+                    call.endpoint,
+                    403,
+                    f"{reason}, so that the request was not sent again",
+                    remedy="check with Trayport the entitlements of the key; a new Client sends the request again",
+                )
             self._wait_for_breaker(call)
             result = self._attempt(call)
             if result.error is None:
@@ -248,8 +253,8 @@ class Session:
             if seconds is None:
                 raise self._not_allowed(call, result.error) if is_ambiguous_403(result.error) else result.error
             if seconds >= call.cancel.left:
-                detail = f"{call.cancel.deadline} leave no time to ask again in {seconds:.0f} seconds"
-                raise TimedOut(call.endpoint, call.attempts, f"{detail}; at last: {result.error}")
+                detail = f"{call.cancel.deadline} leave no time for another attempt in {seconds:.0f} seconds"
+                raise TimedOut(call.endpoint, call.attempts, f"{detail}; last error: {result.error}")
             if result.status == 429:
                 self.rate_limiter.pause(seconds)  # the server means the key, so that all of its users wait
             if seconds >= _LONG_WAIT:
@@ -305,7 +310,7 @@ class Session:
         except Exception as error:
             if self._closed or call.cancel.is_late:
                 raise Cancelled from None
-            kind, detail, remedy = sort_out(error)
+            kind, detail, remedy = classify(error)
         # Made outside of the handler, since exceptions of requests hold the request, which holds the key.
         detail = without_key(detail, self._key)[:MAX_DETAIL]
         return AttemptResult(error=kind(call.endpoint, call.attempts, detail, remedy=remedy))
@@ -337,9 +342,9 @@ class Session:
 
     def _not_allowed(self, call: Call, error: RateLimited) -> NotAllowed:
         """Return the final error for a 403 that waiting did not cure."""
-        reason = "the key has no right to this, or it is throttled"
+        reason = "the key is not entitled to this, or it is throttled"
         if call.is_not_entitled:
-            reason = "the key has no right to this: it was hardly used, and waiting did not help"
+            reason = "the key is not entitled to this: it was hardly used, and waiting did not help"
         elif call.attempts > 1:
             reason = f"waiting did not help: {reason} for longer"
         detail = f"{error.detail}; {reason}" if error.detail else reason
@@ -350,10 +355,10 @@ class Session:
     def _early_end(self, call: Call) -> TransportError:
         """Return the error for a call that ended before a result: by the deadline, or since the client was closed."""
         if self._closed or not call.cancel.is_late:
-            reason = "the client was closed" if self._closed else "nobody waits for the answer"
+            reason = "the client was closed" if self._closed else "the caller gave up"
             return TransportError(call.endpoint, call.attempts, reason, request_id=call.attempt_id)
         cause = call.error or self.breakers[call.request.endpoint.api].cause
-        detail = f"{call.cancel.deadline} are over{f'; at last: {cause}' if cause else ''}"
+        detail = f"{call.cancel.deadline} have passed{f'; last error: {cause}' if cause else ''}"
         return TimedOut(call.endpoint, call.attempts, detail, request_id=call.attempt_id)
 
     def _report(self, call: Call, result: AttemptResult, waited: float, elapsed: float) -> None:

@@ -5,6 +5,7 @@ Page numbers refer to the API guide, see docs/sources.md.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import TypeAlias
@@ -23,6 +24,7 @@ __all__ = [
     "request_headers",
     "instant_params",
     "interval_params",
+    "new_request_id",
     "option_params",
     "window_params",
 ]
@@ -40,6 +42,11 @@ _ENTITLEMENTS = frozenset({*_PRODUCTS.values(), "includePrivate", "routes"})
 def request_headers(key: str, request_id: str, *, csv: bool) -> dict[str, str]:
     """Return the headers of one attempt: the key, the wanted format, and the id that Trayport can look up."""
     return {"X-API-KEY": key, "Accept": "text/csv" if csv else "application/json", "X-Request-ID": request_id}
+
+
+def new_request_id() -> str:
+    """Return a random id for one request: 16 hexadecimal digits."""
+    return secrets.token_hex(8)
 
 
 def window_params(start: pd.Timestamp, until: pd.Timestamp) -> Params:
