@@ -6,6 +6,7 @@ This room uses no network and looks nothing up. Only rows that exceed a memory l
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable
 from itertools import chain
 
@@ -13,8 +14,7 @@ import pandas as pd
 
 from . import csv, json
 from .arrow import arrow_schema
-from .columns import STRING, ContractIds, Naming, Schema, TimeCheck
-from .frames import blank, empty, join
+from .frames import STRING, ContractIds, Naming, Schema, TimeCheck, blank, empty, join
 from .rows import MemoryLimits, Rows
 from .slices import SLICE_SIZE
 
@@ -33,6 +33,10 @@ __all__ = [
     "join",
     "read",
 ]
+
+
+# JSON begins with a bracket or a brace, an HTML page with "<"; anything else is read as CSV.
+_NO_CSV = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+(?:[\[{<]|\Z)")
 
 
 def decode(body: bytes, schema: Schema, naming: Naming, size: int = SLICE_SIZE) -> pd.DataFrame:
@@ -91,10 +95,10 @@ def read(
     try:
         if empty_is_valid and not head.removeprefix(codecs.BOM_UTF8).strip():
             rows.add({})
-        elif csv.looks_like_csv(head):
-            csv.read(b"".join(body), rows, check)
-        else:
+        elif _NO_CSV.match(head):
             json.read(body, rows, check, needs_contract_column=needs_contract_column, size=size)
+        else:
+            csv.read(b"".join(body), rows, check)
     except BaseException:
         rows.close()  # an error, and with it its traceback and the rows, may be kept for long
         raise

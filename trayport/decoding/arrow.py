@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ..endpoints import DType
-from .columns import ARROW_TYPES, PackedColumns, Schema
+from .frames import ARROW_TYPES, PackedColumns, Schema
 
 __all__ = ["ID_COLUMNS", "arrow_schema", "to_table"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,20 +18,13 @@ from pyarrow import csv as arrow_csv
 
 from ..endpoints import Column, DType
 from ..errors import DecodeError, TrayportWarning
-from .columns import Schema, TimeCheck
+from .frames import Schema, TimeCheck
 from .rows import Rows
 
-__all__ = ["looks_like_csv", "read"]
+__all__ = ["read"]
 
 # Rows of a batch: about as many as a slice of JSON holds.
 _BATCH_ROWS = 8192
-
-_TABLE = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+[^\[{<]")
-
-
-def looks_like_csv(head: bytes) -> bool:
-    """Return True if a body that begins with ``head`` is a table, and neither JSON nor an HTML page."""
-    return bool(_TABLE.match(head))
 
 
 def read(body: bytes, rows: Rows, check: TimeCheck) -> None:

@@ -21,7 +21,7 @@ from attrs import define, evolve, field, frozen
 from ..endpoints import Column, DType, Endpoint
 from ..errors import DecodeError
 from ..wire import CONTRACT_OBJECT
-from .columns import CellError, Schema, TimeCheck, pack, try_pack
+from .frames import CellError, Schema, TimeCheck, pack, try_pack
 from .rows import Rows
 from .slices import JsonSlicer
 

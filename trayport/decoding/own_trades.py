@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..venues import VENUES
-from .columns import integers
+from .frames import integers
 
 __all__ = ["mark_public_copies"]
 

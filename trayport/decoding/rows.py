@@ -18,8 +18,7 @@ from ..endpoints import DType
 from ..errors import ContractError, DecodeError
 from ..wire import kind_of
 from .arrow import ID_COLUMNS, to_table
-from .columns import ARROW_TYPES, ContractIds, Naming, PackedColumns, Schema, by_code
-from .frames import to_frame
+from .frames import ARROW_TYPES, ContractIds, Naming, PackedColumns, Schema, by_code, to_frame
 from .own_trades import mark_public_copies
 from .spill import SpillFile
 
