@@ -15,6 +15,7 @@ from trayport import Config, Contract, Front, Instrument, Market
 from trayport._time import Window
 from trayport.planner import Plan, plan
 from trayport.queries import Query, book_interval, candle_interval
+from trayport.spans import Spans
 
 RATES = Config().rates
 TTF = Market(10000065, "TTF Hi Cal 51.6")
@@ -145,7 +146,9 @@ def test_front_by_name_has_to_be_resolved_first() -> None:
 
 def test_gaps_of_an_archive_are_planned_without_the_windows_between() -> None:
     query = CheckedQueries().trades("x", "2023-01-01", "2023-06-01")
-    gaps = [window(query, "2023-01-05", "2023-01-06"), window(query, "2023-03-01", "2023-04-10")]
+    covered = Spans.of([window(query, "2022-12-01", "2023-01-05"), window(query, "2023-01-06", "2023-03-01"),
+                        window(query, "2023-04-10", "2023-07-01")])  # fmt: skip
+    gaps = covered.gaps(query.window)
     result = plan(query, [month(232)], gaps, RATES)
     front = plan(query, Front(TTF, 10000305, 12), gaps, RATES)
 

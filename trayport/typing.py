@@ -1,4 +1,4 @@
-"""The types that a caller writes in annotations of their own."""
+"""Types for annotations in the code of callers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Literal, TypeAlias
 import pandas as pd
 
 When: TypeAlias = str | datetime.date | datetime.datetime | pd.Timestamp
-"""A moment: ISO 8601 text, a date, a datetime or a Timestamp; naive ones are read in ``Config.tz``."""
+"""A time: ISO 8601 text, a date, a datetime or a Timestamp. A naive one is read in ``Config.tz``."""
 
 Interval: TypeAlias = str
-"""Candles: "1min" "5min" "15min" "30min" "1h" "4h" "1d" "7d" "1mo"; books: any number of them, as in "15s" or "2h"."""
+"""Of candles: "1min" "5min" "15min" "30min" "1h" "4h" "1d" "7d" "1mo"; of books: a whole number of seconds, minutes or
+hours, such as "15s" or "2h"."""
 
 BreakerState: TypeAlias = Literal["closed", "half-open", "open"]
 """State of a circuit breaker: requests pass, one trial request may pass, or none passes."""

@@ -203,7 +203,7 @@ class Query:
     def __attrs_post_init__(self) -> None:
         if self.verify and isinstance(self.contracts, Front):
             raise QueryError(
-                "verify=True has to know the contracts, but only the response names those of a Front",
+                "verify=True needs to know the contracts, but only the response names those of a Front",
                 "name the contracts instead of the Front",
             )
         if self.verify and self.routes and self.deduplicate:
@@ -302,7 +302,7 @@ def _routes(given: Iterable[str | int]) -> tuple[str, ...]:
             raise QueryError(f"route {route!r} is neither the name nor the id of a route, nor 'all'")
     names = tuple(dict.fromkeys(str(route).strip() for route in routes))
     if len(names) > 1 and "all" in (name.lower() for name in names):
-        raise QueryError(f"routes {names!r} are 'all' and others", "give routes='all' alone, or only the others")
+        raise QueryError(f"routes {names!r} contain 'all' and others", "give routes='all' alone, or only the others")
     return names
 
 
