@@ -1,7 +1,7 @@
-"""Counts for Prometheus: what was asked, how long it took and how much of the limit it used, as a scrape sees it.
+"""Metrics for Prometheus: requests, bytes, and the use of the rate limit, as a scrape returns them.
 
-Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`. A program
-that is to be watched uses `prometheus_client.start_http_server(8000)` instead of a registry that it prints.
+The example runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`. A
+program in production calls `prometheus_client.start_http_server(8000)` instead of printing a registry.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How do things stand while a history loads? The limit of the key, the connections, and what was asked so far.
+"""Status of a client while a history loads: the rate limit, the connections, and the number of requests so far.
 
-Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
+The example runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
 
 from __future__ import annotations

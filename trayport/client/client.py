@@ -63,7 +63,7 @@ class Client(Queries[pd.DataFrame], References):
     clock : callable, default utc_now
         Returns the present time as a UTC Timestamp. Tests pass a clock of their own.
     adapter : requests.adapters.BaseAdapter, optional
-        Sends every request in place of the client's own connection pool, such as an adapter that records requests. Its
+        Sends every request in place of the client's own connection pool; see ``docs/adapters.md``. Its
         responses must have urllib3's ``HTTPResponse`` as ``raw``, as those of ``HTTPAdapter`` have; their bodies may
         have been read.
     auth : callable, optional
@@ -88,13 +88,13 @@ class Client(Queries[pd.DataFrame], References):
     -----
     With an ``adapter``, these no longer hold:
 
-    - ``close()`` and ``Config.deadline`` end the wait for a response at once, but its connection and its thread live
-      on until the adapter's own timeout: only the sockets of the client's own pool can be shut down.
+    - ``close()`` does not end a request that waits for its response, and a connection may outlive
+      ``Config.deadline``: only the sockets of the client's own pool can be shut down.
     - The client's own pool sets TCP keep-alive, keeps ``Config.workers`` connections and trusts the operating system's
       certificates with the extra ``truststore``. The adapter gets ``timeout``, ``verify`` (True or
-      ``Config.ca_bundle``) and ``proxies`` as arguments of ``send``; the rest is up to it.
+      ``Config.ca_bundle``) and ``proxies`` as arguments of ``send``, and decides the rest itself.
     - ``Status.pool`` counts no connections.
-    - A client does not work on in a forked child, since the adapter's sockets are the parent's: it is closed there.
+    - In a forked child the client is closed, since the adapter's sockets belong to the parent.
 
     Requests that ``auth`` sends itself, such as the handshake of NTLM, take no permit of the rate limit. A pickled
     client has neither ``adapter`` nor ``auth``. ``close()`` closes the adapter, too.
