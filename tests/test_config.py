@@ -1,9 +1,10 @@
-"""Settings: who wins, what is refused, and where the key does not go."""
+"""Settings: the order of their sources, refused values, and the secrecy of the key."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+import re
 import warnings
 import zoneinfo
 from pathlib import Path
@@ -19,8 +20,8 @@ KEY = "canary-1f0e9c"
 
 
 @pytest.fixture
-def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Writes the settings file of this test."""
+def write_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that writes the settings file of this test."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
     def write(text: str) -> Path:
@@ -33,10 +34,10 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return write
 
 
-def test_arguments_win_over_the_environment_and_that_over_the_file(
-    written: Any, monkeypatch: pytest.MonkeyPatch
+def test_arguments_win_over_the_environment_and_the_environment_over_the_file(
+    write_settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written('api_key = "from-file"\nper_second = 1\nper_minute = 11\ntz = "Europe/London"\n')
+    write_settings('api_key = "from-file"\nper_second = 1\nper_minute = 11\ntz = "Europe/London"\n')
     monkeypatch.setenv("TRAYPORT_PER_SECOND", "2")
     monkeypatch.setenv("TRAYPORT_PER_MINUTE", "22")
     config = Config.load(per_second=3)
@@ -96,16 +97,16 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
     )
 
 
-def test_the_key_can_be_in_a_file_that_the_environment_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_key_can_be_in_a_file_that_a_variable_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "key"
-    path.write_bytes(b"\xef\xbb\xbf" + KEY.encode() + b"\r\n")  # as a Windows editor writes it
+    path.write_bytes(b"\xef\xbb\xbf" + KEY.encode() + b"\r\n")  # a Windows editor writes a BOM and CRLF
     path.chmod(0o600)
     monkeypatch.setenv("TRAYPORT_API_KEY_FILE", str(path))
 
     assert Secret(KEY) == Config.load().api_key
 
 
-def test_the_key_itself_wins_over_a_file_with_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_key_variable_wins_over_the_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("other", encoding="utf-8")
     monkeypatch.setenv("TRAYPORT_API_KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("TRAYPORT_API_KEY", KEY)
@@ -113,23 +114,25 @@ def test_the_key_itself_wins_over_a_file_with_one(monkeypatch: pytest.MonkeyPatc
     assert Secret(KEY) == Config.load().api_key
 
 
-def test_a_key_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_key_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRAYPORT_API_KEY_FILE", str(tmp_path / "none"))
 
     with pytest.raises(ConfigError, match=r"TRAYPORT_API_KEY_FILE cannot be read from .*none"):
         Config.load()
 
 
-def test_a_profile_adds_to_what_stands_at_the_top_of_the_file(written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    written('tz = "Europe/London"\nper_second = 2\n[profiles.desk]\nper_second = 4\n')
+def test_profile_adds_to_the_settings_at_the_top_of_the_file(
+    write_settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_settings('tz = "Europe/London"\nper_second = 2\n[profiles.desk]\nper_second = 4\n')
 
     assert (4, "Europe/London") == ((loaded := Config.load(profile="desk")).per_second, loaded.tz)
     monkeypatch.setenv("TRAYPORT_PROFILE", "desk")
     assert 4 == Config.load().per_second
 
 
-def test_an_unknown_profile_is_refused_with_those_that_there_are(written: Any) -> None:
-    written("[profiles.desk]\n[profiles.home]\n")
+def test_unknown_profile_is_refused_with_a_list_of_the_profiles(write_settings: Any) -> None:
+    write_settings("[profiles.desk]\n[profiles.home]\n")
 
     with pytest.raises(ConfigError, match="profile 'office' .* the profiles there are: desk, home"):
         Config.load(profile="office")
@@ -138,35 +141,35 @@ def test_an_unknown_profile_is_refused_with_those_that_there_are(written: Any) -
 @pytest.mark.parametrize(
     "text, match", [("tz = ", "is not TOML"), ("per_secnd = 3", "'per_secnd' is no setting; did you mean 'per_second'")]
 )
-def test_a_file_that_cannot_be_meant_is_refused(written: Any, text: str, match: str) -> None:
-    written(text)
+def test_invalid_settings_file_is_refused(write_settings: Any, text: str, match: str) -> None:
+    write_settings(text)
 
     with pytest.raises(ConfigError, match=match):
         Config.load()
 
 
-def test_a_file_that_is_not_text_is_refused(written: Any) -> None:
-    written("").write_bytes(b"\xff\xfe\x00")
+def test_settings_file_that_is_not_text_is_refused(write_settings: Any) -> None:
+    write_settings("").write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(ConfigError, match="it is not UTF-8 text"):
         Config.load()
 
 
-def test_an_unknown_argument_is_refused_with_the_nearest_or_with_all() -> None:
+def test_unknown_argument_is_refused_with_the_nearest_name_or_all_names() -> None:
     with pytest.raises(ConfigError, match="did you mean 'workers'"):
         Config.load(worker=3)
     with pytest.raises(ConfigError, match="the settings are api_key, analytics_url"):
         Config.load(zzz=3)
 
 
-def test_a_misspelt_variable_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misspelt_variable_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAYPORT_PER_SECND", "3")
 
     with pytest.warns(TrayportWarning, match="TRAYPORT_PER_SECND is no setting; did you mean TRAYPORT_PER_SECOND"):
         Config.load()
 
 
-def test_another_programs_variable_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_of_another_program_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAYPORT_JOULE_HOME", "x")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -176,11 +179,13 @@ def test_another_programs_variable_is_left_alone(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     "name, text", [("PER_SECOND", "fast"), ("TIMEOUT", "3;4"), ("INTRADAY", "maybe"), ("RETRY_BUDGET", "1h")]
 )
-def test_a_variable_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+def test_invalid_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
     monkeypatch.setenv(f"TRAYPORT_{name}", text)
 
-    with pytest.raises(ConfigError, match=f"(?i){name}='{text}'"):
+    with pytest.raises(ConfigError, match=f"(?i){name}='{text}'") as caught:
         Config.load()
+
+    assert (name.lower(),) == caught.value.settings
 
 
 @pytest.mark.parametrize(
@@ -198,9 +203,11 @@ def test_a_variable_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPat
         ("analytics_url", "https://"), ("reference_url", "https://host:port/"), ("reference_url", ""),
     ],
 )  # fmt: skip
-def test_a_value_out_of_its_bounds_is_refused_by_name_and_value(name: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=name):
+def test_value_out_of_its_bounds_is_refused_with_name_and_value(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
         Config(**{name: value})  # type: ignore[arg-type]
+
+    assert (name,) == caught.value.settings
 
 
 @pytest.mark.parametrize(
@@ -214,12 +221,12 @@ def test_plain_http_is_refused_beyond_this_machine(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["http://localhost:8080/api", "http://127.0.0.1:1", "http://[::1]:80", "https://x.example"]
 )
-def test_plain_http_is_taken_on_this_machine(url: str) -> None:
+def test_plain_http_is_accepted_on_this_machine(url: str) -> None:
     assert url == Config(reference_url=url).reference_url
 
 
 @pytest.mark.parametrize("url", [f"https://user:{KEY}@host/api", f"https://host/api?key={KEY}", f"https://host/#{KEY}"])
-def test_a_url_with_a_secret_in_it_is_refused_without_printing_it(url: str) -> None:
+def test_url_with_a_secret_is_refused_and_not_printed(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Config(analytics_url=url)
 
@@ -227,7 +234,7 @@ def test_a_url_with_a_secret_in_it_is_refused_without_printing_it(url: str) -> N
 
 
 @pytest.mark.parametrize("settings", [{"per_second": 9}, {"per_minute": 481}, {"limiter": "off"}])
-def test_more_than_the_api_allows_is_only_for_this_machine(settings: dict[str, Any]) -> None:
+def test_limits_above_those_of_the_api_are_accepted_for_this_machine_only(settings: dict[str, Any]) -> None:
     here = {"analytics_url": "http://127.0.0.1:1", "reference_url": "http://127.0.0.1:1"}
 
     Config(**settings, **here)
@@ -238,14 +245,14 @@ def test_more_than_the_api_allows_is_only_for_this_machine(settings: dict[str, A
 
 
 @pytest.mark.parametrize("key", ["", "  ", "two words", "line\nbreak", "ünïcode", 12345, b"bytes"])
-def test_what_cannot_be_a_key_is_refused_without_printing_it(key: Any) -> None:
+def test_impossible_key_is_refused_and_not_printed(key: Any) -> None:
     with pytest.raises(ConfigError, match="as Trayport gave it") as caught:
         Config(key)
 
     assert "two words" not in str(caught.value)
 
 
-def test_without_a_key_the_error_names_the_four_ways_and_the_sandbox() -> None:
+def test_error_without_a_key_names_the_four_ways_and_the_sandbox() -> None:
     with pytest.raises(ConfigError) as caught:
         Config().require_key()
 
@@ -271,21 +278,21 @@ def test_without_a_key_the_error_names_the_four_ways_and_the_sandbox() -> None:
         (6, 2, [(2, 60.0)]),
     ],
 )
-def test_the_rates_are_those_that_bind(per_second: int, per_minute: int, rates: list[tuple[int, float]]) -> None:
+def test_rates_are_the_limits_that_bind(per_second: int, per_minute: int, rates: list[tuple[int, float]]) -> None:
     config = Config(per_second=per_second, per_minute=per_minute)
 
     assert tuple(Rate(*rate) for rate in rates) == config.rates
 
 
-def test_a_zone_object_is_taken_by_its_name() -> None:
+def test_zone_object_is_accepted() -> None:
     assert "Europe/Paris" == Config(tz=zoneinfo.ZoneInfo("Europe/Paris")).tz
 
 
-def test_the_home_directory_is_understood_in_folders() -> None:
+def test_tilde_in_a_folder_is_the_home_directory() -> None:
     assert Path.home() / "cache" == Config(cache_dir="~/cache").cache_dir
 
 
-def test_the_key_is_in_no_repr_and_no_pickle() -> None:
+def test_key_is_in_no_repr_and_no_pickle() -> None:
     config = Config(KEY)
 
     assert "'***'" in repr(config)
@@ -295,7 +302,7 @@ def test_the_key_is_in_no_repr_and_no_pickle() -> None:
     assert pickle.loads(pickle.dumps(config.api_key)) is None
 
 
-def test_a_pickled_config_finds_the_key_of_the_place_where_it_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpickled_config_has_the_key_of_the_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = pickle.dumps(Config(KEY, per_second=2))
     monkeypatch.setenv("TRAYPORT_API_KEY", "another")
     arrived = pickle.loads(sent)
@@ -303,15 +310,21 @@ def test_a_pickled_config_finds_the_key_of_the_place_where_it_arrives(monkeypatc
     assert (Secret("another"), 2) == (arrived.api_key, arrived.per_second)
 
 
-def test_a_copy_in_the_same_process_keeps_the_key() -> None:
+def test_copy_in_the_same_process_keeps_the_key() -> None:
     config = Config(KEY)
 
     assert config == copy.deepcopy(config) == copy.copy(config)
     assert KEY == copy.deepcopy(config.require_key()).reveal()
 
 
-def test_secrets_compare_by_what_they_hold() -> None:
+def test_secrets_are_compared_by_their_text() -> None:
     assert Secret("a") == Secret("a")
     assert Secret("a") != Secret("b")
     assert Secret("a") != "a"
     assert 1 == len({Secret("a"), Secret("a")})
+
+
+def test_every_setting_is_documented_with_type_and_default() -> None:
+    documented = re.findall(r"^    (\w+(?:, \w+)*) : .*(?:default|optional)", Config.__doc__ or "", re.MULTILINE)
+
+    assert [attribute.name for attribute in fields(Config)] == documented

@@ -1,4 +1,4 @@
-"""What is written for people is true: the README's code runs, its commands are CI's, the examples and notebooks run."""
+"""Documents agree with the code: their code and settings work, every function has an example, links lead to files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
+    """Return the code blocks of a language in the README."""
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("code", blocks("python"))
-def test_every_piece_of_python_in_the_readme_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_code_in_the_readme_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with sandboxed():
         exec(compile(code, "README.md", "exec"), {})
 
 
-def test_the_settings_file_in_the_readme_can_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_file_in_the_readme_can_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     path = settings_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(blocks("toml")[0], encoding="utf-8")
@@ -44,7 +45,7 @@ def test_the_settings_file_in_the_readme_can_be_loaded(monkeypatch: pytest.Monke
     assert ("Europe/Amsterdam", 2, {"Power": "Germany Baseload*"}) == (config.tz, config.per_second, config.aliases)
 
 
-def test_the_readme_begins_with_the_two_commands_and_their_windows_twins() -> None:
+def test_readme_begins_with_the_two_commands_for_posix_and_windows() -> None:
     assert [
         "python3 -m venv .venv && .venv/bin/pip install '.[plots]' && .venv/bin/trayport demo\n",
         "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest\n",
@@ -56,7 +57,7 @@ def test_the_readme_begins_with_the_two_commands_and_their_windows_twins() -> No
     assert README.index("```sh") < README.index("```powershell") < README.index("```python")
 
 
-def test_the_readme_says_whose_client_this_is_not() -> None:
+def test_readme_has_the_disclaimer() -> None:
     assert "not made, endorsed or supported by Trayport" in README
 
 
@@ -77,7 +78,7 @@ def test_every_public_function_has_an_example() -> None:
     assert functions - {"trades"} | {"first_trades"} == scripts
 
 
-def test_the_changelog_ends_with_this_version_and_dates_fall() -> None:
+def test_changelog_has_the_current_version_and_falling_dates() -> None:
     versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$", CHANGELOG, re.MULTILINE)
     dates = [datetime.date.fromisoformat(date) for _, date in versions]
 
@@ -86,8 +87,27 @@ def test_the_changelog_ends_with_this_version_and_dates_fall() -> None:
     assert "## [Unreleased]" in CHANGELOG
 
 
-def test_ci_takes_the_commands_from_the_readme() -> None:
+def test_ci_runs_the_commands_of_the_readme() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
     assert "README.md" in script
     assert os.access(ROOT / ".ci" / "run", os.X_OK) or os.name != "posix"
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of the headings in a document, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda path: path.name)
+def test_links_between_documents_lead_to_files_and_headings(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", document.read_text(encoding="utf-8"))
+    broken = [
+        f"{path}#{anchor}"
+        for path, anchor in links
+        for target in [(document.parent / path) if path else document]
+        if not target.exists() or (anchor and anchor not in anchors(target))
+    ]
+
+    assert [] == broken
