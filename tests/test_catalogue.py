@@ -8,6 +8,7 @@ import json
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ AT = datetime.date(2024, 1, 15)
 HOUR = 3600.0
 
 
+@lru_cache(maxsize=4)
+def few(body: bytes) -> bytes:
+    """The products that the tests name and some more, out of 14,000, which cost each test 0.2 s to index."""
+    named = ("TTF", "NBP", "PEG", "THE", "Germany", "France", "EUA", "EEX")
+    return json.dumps([product for product in json.loads(body) if product["name"].startswith(named)]).encode()
+
+
 class Desk:
     """A catalogue whose look-ups go straight into a sandbox, on a clock that is turned by hand."""
 
@@ -67,7 +75,7 @@ class Desk:
         if answer.status != 200:
             raise NotFound(request.endpoint.name, answer.status)
         assert isinstance(answer.body, bytes)
-        return answer.body
+        return few(answer.body) if request.path in ("/instruments", "/markets") else answer.body
 
     def sends(self, act: Callable[[], object]) -> list[str]:
         """What is sent while something is done."""
