@@ -35,6 +35,8 @@ __all__ = [
 
 Kind: TypeAlias = Literal["single", "spread", "range"]
 
+_KINDS = get_args(Kind)
+
 JOINTS: dict[Kind, str] = {"spread": "/", "range": ".."}
 """The text between the two periods of a name, by kind."""
 # A name that two sequences of a product share is made exact by the sequence's id after it: "TTF BOM [10000302]".
@@ -212,7 +214,7 @@ class Contract:
 
     @kind.validator
     def _check_kind(self, _: object, kind: object) -> None:
-        if kind not in get_args(Kind):
+        if kind not in _KINDS:
             raise ContractError(f"kind {kind!r} is none of 'single', 'spread' and 'range'")
         if kind == "single" and self.second_item_id is not None:
             raise ContractError("a contract of kind 'single' has one period", "give kind='spread' or 'range'")

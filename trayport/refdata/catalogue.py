@@ -292,8 +292,8 @@ class Catalogue:
             ids = [contract.item_id, *([contract.second_item_id] if contract.second_item_id else [])]
             items = [listing.item(item_id) or self._unlisted_item(listing, item_id) for item_id in ids]
             first = min([start, *(item.period_start.date() for item in items if item and item.period_start)])
-            if first < start or any(listing.item(item_id) is None for item_id in ids):
-                # All sequences, since another one may have an item of the same name then.
+            if any(each.since > first for each in listings) or any(listing.item(item_id) is None for item_id in ids):
+                # All sequences, since another one may have had an item of the same name.
                 listings = self.listings(product, first)
         return name_of(evolve(contract, product=product), listings)
 
