@@ -182,7 +182,8 @@ def _without_empty(texts: pa.Array) -> pa.Array:
 def by_code(values: Sequence[Any], dtype: DType, codes: Sequence[pa.Array], length: int) -> list[pa.Array]:
     """Return a column with the value that belongs to each row's code; without codes, the first value in every row."""
     packed = pa.array(values, ARROW_TYPES[dtype])
-    return [packed.take(chunk) for chunk in codes] if codes else [pa.repeat(packed[0], length)]
+    # One array, because arrays per slice would be copied once more when they are joined.
+    return [packed.take(pa.concat_arrays(codes, _POOL)) if codes else pa.repeat(packed[0], length)]
 
 
 # --- unpacking -----------------------------------------------------------------------------------------------
