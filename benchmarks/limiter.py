@@ -1,9 +1,10 @@
-"""How well one limit is shared: its use, its windows and the waits, by threads and processes, beside pyrate-limiter.
+"""Measure the shared rate limit: use, windows, fairness and waits by threads and processes, beside pyrate-limiter.
 
-Each thread takes a permit and tells a server, again and again. Windows are judged by the moments at which the permits
-are in hand, and by those at which the server hears of them. Each line is of three runs on a limit each: medians of use,
-fairness and waits, and the worst of the windows. They are side by side, but for those of eight processes, which are
-enough for two cores. ``python -m benchmarks.limiter`` takes half an hour; ``--quick`` some seconds.
+Each thread takes a permit and sends a datagram to a server, again and again. Windows are judged by the times at which
+threads get their permits, and by those at which the server gets the datagrams. Each line is of three runs with a limit
+each: medians of use, fairness and waits, and the worst of the windows. The three runs are side by side, except those of
+eight processes, which are enough for two cores. ``python -m benchmarks.limiter`` takes half an hour, ``--quick`` some
+seconds.
 """
 
 from __future__ import annotations
@@ -32,39 +33,41 @@ from trayport.config import Rate
 RATES = (Rate(3, 0.5), Rate(6, 1.0), Rate(360, 60.0))
 SIZES = [(threads, processes) for processes in (1, 4, 8) for threads in (1, 8, 32)]
 
-# One process of a run; it is told which limiter, where its state lies, and the rest of `run`'s arguments.
+# One process of a run. Its argument is the limiter, the path of its state, and the numbers of threads, processes, busy
+# threads and the server's port; its input is the times of begin and end, when all processes are ready.
 WORKER = """
 import json, socket, sys, threading, time
 from benchmarks.limiter import acquirer
-limiter, place, threads, processes, begin, end, hog, port = json.loads(sys.argv[1])
-stop, taken, waits = threading.Event(), [], []
-acquire = acquirer(limiter, place, processes, stop, end)
+limiter, path, threads, processes, busy, port = json.loads(sys.argv[1])
+stop, times, waits = threading.Event(), [], []
+print("ready", flush=True)
+begin, end = json.loads(sys.stdin.readline())
+acquire = acquirer(limiter, path, processes, stop, end)
 def load():
-    mouth = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     while True:
-        asked = time.perf_counter()
-        got = acquire()
+        began = time.perf_counter()
+        acquired = acquire()
         now = time.perf_counter()
-        waits.append(now - asked)
-        if not got:
+        waits.append(now - began)
+        if not acquired:
             return
-        mouth.sendto(b"x", ("127.0.0.1", port))
-        taken.append(now)
+        client.sendto(b"x", ("127.0.0.1", port))
+        times.append(now)
 def spin():
     while not stop.is_set():
         sum(range(100))
-print("ready", flush=True)
 time.sleep(max(0.0, begin - time.perf_counter()))
 threading.Timer(end - time.perf_counter(), stop.set).start()
-crowd = [threading.Thread(target=load) for _ in range(threads)] + [threading.Thread(target=spin) for _ in range(hog)]
+crowd = [threading.Thread(target=load) for _ in range(threads)] + [threading.Thread(target=spin) for _ in range(busy)]
 for thread in crowd: thread.start()
 for thread in crowd: thread.join()
-print(json.dumps([taken, waits]))
+print(json.dumps([times, waits]))
 """
 
 
-def acquirer(limiter: str, place: str, processes: int, stop: threading.Event, end: float) -> Callable[[], bool]:
-    """What takes one permit, or says that there was none before the end."""
+def acquirer(limiter: str, path: str, processes: int, stop: threading.Event, end: float) -> Callable[[], bool]:
+    """Return a function that takes one permit and returns True, or False if the end came first."""
     if limiter == "pyrate":
         from pyrate_limiter import InMemoryBucket, Limiter, SQLiteBucket
         from pyrate_limiter import Rate as Window
@@ -73,13 +76,13 @@ def acquirer(limiter: str, place: str, processes: int, stop: threading.Event, en
         if processes == 1:
             limited = Limiter(InMemoryBucket(windows), buffer_ms=0)
         else:
-            limited = Limiter(SQLiteBucket.init_from_file(windows, db_path=place, use_file_lock=True), buffer_ms=0)
+            limited = Limiter(SQLiteBucket.init_from_file(windows, db_path=path, use_file_lock=True), buffer_ms=0)
         return lambda: bool(limited.try_acquire("key", timeout=max(0.001, end - time.perf_counter())))
 
     from trayport._parallel import Cancelled
     from trayport.limits import FileStore, RateLimiter
 
-    shared = RateLimiter(store=FileStore(Path(place)))
+    shared = RateLimiter(store=FileStore(Path(path)))
 
     def acquire() -> bool:
         try:
@@ -93,66 +96,67 @@ def acquirer(limiter: str, place: str, processes: int, stop: threading.Event, en
 
 @frozen
 class Run:
-    """What one run brought: moments by process, those of the server, and every wait."""
+    """The result of one run: times of permits by process, times at the server, and all waits, in seconds."""
 
     seconds: float
-    taken: list[list[float]]
-    heard: list[float]
+    by_process: list[list[float]]
+    at_server: list[float]
     waits: list[float]
 
     @property
     def permits(self) -> list[float]:
-        """All of them, in order."""
-        return sorted(moment for each in self.taken for moment in each)
+        """Times of all permits, in order."""
+        return sorted(moment for each in self.by_process for moment in each)
 
     @property
     def use(self) -> float:
-        """The share of what the limit allows in so long."""
+        """Permits as a share of the number that the limit allows."""
         return len(self.permits) / (RATES[0].count / RATES[0].seconds * self.seconds)
 
     @property
     def fairness(self) -> float:
-        """What the process with the fewest permits had of its fair share."""
-        return min(map(len, self.taken)) * len(self.taken) / max(1, len(self.permits))
+        """Permits of the process with the fewest, as a share of its fair share."""
+        return min(map(len, self.by_process)) * len(self.by_process) / max(1, len(self.permits))
 
 
-def most(moments: Sequence[float], seconds: float) -> int:
-    """The most of them in any window of so many seconds."""
+def most(times: Sequence[float], seconds: float) -> int:
+    """Return the largest number of times in any window of this length."""
     first = best = 0
-    for number, moment in enumerate(moments):
-        while moments[first] <= moment - seconds:
+    for number, moment in enumerate(times):
+        while times[first] <= moment - seconds:
             first += 1
         best = max(best, number - first + 1)
     return best
 
 
-def over(moments: Sequence[float], rate: Rate) -> float:
-    """The share of windows, one ending at each moment, with more than the rate allows."""
-    pairs = zip(moments, moments[rate.count :], strict=False)
-    return sum(later - earlier < rate.seconds for earlier, later in pairs) / max(1, len(moments))
+def over(times: Sequence[float], rate: Rate) -> float:
+    """Return the share of windows, one ending at each time, that hold more than the rate allows."""
+    pairs = zip(times, times[rate.count :], strict=False)
+    return sum(later - earlier < rate.seconds for earlier, later in pairs) / max(1, len(times))
 
 
-def run(limiter: str, threads: int, processes: int, seconds: float, hog: int = 0, ready: float = 1.0) -> Run:
-    """So many threads in each of so many processes, for so long; a hog keeps one interpreter busy beside them."""
-    heard: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="trayport-") as folder, socket.socket(type=socket.SOCK_DGRAM) as ear:
-        ear.bind(("127.0.0.1", 0))
-        begin = time.perf_counter() + ready + 0.4 * processes
-        told = [limiter, str(Path(folder) / "key.json"), threads, processes, begin, begin + seconds]
-        workers = [
-            subprocess.Popen(
-                [sys.executable, "-c", WORKER, json.dumps([*told, hog if not number else 0, ear.getsockname()[1]])],
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for number in range(processes)
-        ]
+def run(limiter: str, threads: int, processes: int, seconds: float, busy: int = 0) -> Run:
+    """Run a number of threads in each of several processes; ``busy`` more threads load the first interpreter."""
+    at_server: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="trayport-") as folder, socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        workers = []
+        for number in range(processes):
+            values = [limiter, str(Path(folder) / "key.json"), threads, processes, 0 if number else busy]
+            command = [sys.executable, "-c", WORKER, json.dumps([*values, server.getsockname()[1]])]
+            workers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        for worker in workers:
+            assert worker.stdout is not None
+            worker.stdout.readline()
+        begin = time.perf_counter() + 0.5
+        for worker in workers:
+            print(json.dumps([begin, begin + seconds]), file=worker.stdin, flush=True)
         while time.perf_counter() < begin + seconds + 0.3:
-            if select.select([ear], [], [], 0.2)[0]:
-                ear.recv(1)
-                heard.append(time.perf_counter())
-        said = [json.loads(worker.communicate(timeout=120)[0].splitlines()[-1]) for worker in workers]
-    return Run(seconds, [taken for taken, _ in said], heard, [wait for _, waits in said for wait in waits])
+            if select.select([server], [], [], 0.2)[0]:
+                server.recv(1)
+                at_server.append(time.perf_counter())
+        results = [json.loads(worker.communicate(timeout=120)[0].splitlines()[-1]) for worker in workers]
+    return Run(seconds, [times for times, _ in results], at_server, [wait for _, waits in results for wait in waits])
 
 
 HEAD = (
@@ -161,23 +165,24 @@ HEAD = (
 )
 
 
-def row(limiter: str, threads: int, processes: int, seconds: float, hog: int = 0, runs: int = 3) -> str:
-    """One line of the table."""
+def row(limiter: str, threads: int, processes: int, seconds: float, busy: int = 0, runs: int = 3) -> str:
+    """Return one line of the table."""
     with ThreadPoolExecutor(runs if processes < 8 else 1) as pool:
-        made = list(pool.map(lambda _: run(limiter, threads, processes, seconds, hog), range(runs)))
-    who = f"{threads:2} x {processes}{' and a hog' if hog else ''}"
-    mine = "/".join(str(max(most(each.permits, rate.seconds) for each in made)) for rate in RATES)
-    theirs = "/".join(str(max(most(each.heard, rate.seconds) for each in made)) for rate in RATES[:2])
-    longest = median(max(each.waits) for each in made)
+        results = list(pool.map(lambda _: run(limiter, threads, processes, seconds, busy), range(runs)))
+    size = f"{threads:2} x {processes}{' and busy' if busy else ''}"
+    permits = "/".join(str(max(most(each.permits, rate.seconds) for each in results)) for rate in RATES)
+    at_server = "/".join(str(max(most(each.at_server, rate.seconds) for each in results)) for rate in RATES[:2])
+    longest = median(max(each.waits) for each in results)
     return (
-        f"{limiter:8} {who:18} {median(each.use for each in made):8.1%}   {mine:>18}   {theirs:>16}   "
-        f"{max(over(each.heard, RATES[0]) for each in made):13.1%}   "
-        f"{median(each.fairness for each in made):6.0%}   {longest:10.2f} s   {threads * processes / 6:5.1f} s"
+        f"{limiter:8} {size:18} {median(each.use for each in results):8.1%}   {permits:>18}   {at_server:>16}   "
+        f"{max(over(each.at_server, RATES[0]) for each in results):13.1%}   "
+        f"{median(each.fairness for each in results):6.0%}   {longest:10.2f} s   {threads * processes / 6:5.1f} s"
     )
 
 
 def measure(*, quick: bool) -> Iterator[str]:
-    yield "\none limit for all who use a key: 3 in 0.5 s, 6 in 1 s, 360 in 60 s"
+    """Return the lines of the report as they are measured."""
+    yield "\none limit for all users of a key: 3 in 0.5 s, 6 in 1 s, 360 in 60 s"
     yield "  " + HEAD
     if quick:
         for limiter in ("file", "pyrate"):
@@ -186,14 +191,14 @@ def measure(*, quick: bool) -> Iterator[str]:
     for threads, processes in SIZES:
         yield "  " + row("file", threads, processes, 60.0)
     for threads, processes in ((8, 1), (8, 4)):
-        yield "  " + row("file", threads, processes, 60.0, hog=1)
+        yield "  " + row("file", threads, processes, 60.0, busy=1)
     for threads, processes in SIZES:
         yield "  " + row("pyrate", threads, processes, 30.0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.limiter", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two short runs: only to see that it works")
+    parser.add_argument("--quick", action="store_true", help="two short runs, to see that the benchmark works")
     quick = parser.parse_args().quick
     packages = ", ".join(f"{name} {version(name)}" for name in ("pyrate-limiter", "filelock"))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"

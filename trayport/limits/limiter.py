@@ -195,7 +195,7 @@ class RateLimiter:
         return f"{self._token}.{os.getpid()}"
 
     def pause(self, seconds: float) -> None:
-        """Give no permit for some seconds, because the server told all users of the key to wait."""
+        """Give no permit for some seconds, because the server asked all users of the key to wait."""
         with self._lock:
             self.store.transact(lambda state, now: state.pause(int(seconds * 1000), now))
 

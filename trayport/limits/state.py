@@ -18,21 +18,20 @@ from ..config import Rate
 
 __all__ = ["MAX_SINGLES_IN_A_ROW", "RateState", "Ticket", "goes_first"]
 
-# A waiting bulk request gets a permit after this number of permits for single requests, so that bulk loads go on.
+# After this number of permits for single requests, a waiting bulk request gets one, so that bulk loads always progress.
 MAX_SINGLES_IN_A_ROW = 5
 
-# Milliseconds. A ticket is late when its owner asks this long after the announced moment ...
+# All of these are milliseconds. A ticket is late if its owner has not asked again this long after the announced moment.
 _LATE_AFTER = 10
-# ... the second in the queue asks this long after the first one's moment, to take over if the first one is late ...
-_STAND_IN_AFTER = 12
-# ... and a ticket is deleted after this time.
+# The second in the queue asks this long after the moment of the first, and takes the permit if the first is late.
+_TAKEOVER_AFTER = 12
+# A ticket is deleted this long after its moment, because its owner was killed.
 _ABANDONED_AFTER = 10_000
-# Permits are kept for a minute, as long as the widened windows make it, and a reserve.
+# Permits are kept for a minute, the 1 s by which its window is widened, and a reserve.
 _PERMITS_KEPT = 65_000
-
-# A refusal (429) halves the speed, down to the lowest share. Each step of milliseconds gives one rise back.
+# A refusal (429) halves the speed. An eighth of the full speed comes back after each of these steps.
 _LOWEST_SHARE, _RISE, _STEP = 1 / 8, 1 / 8, 20_000
-# Refusals within this time count as one: requests that were in flight together are refused together.
+# Refusals within this time count as one, because requests that were in flight together are refused together.
 _SAME_REFUSAL = 5_000
 
 
@@ -42,7 +41,11 @@ class _Queued(Protocol):
 
 
 def goes_first(other: _Queued, bulk: bool, singles_in_a_row: int) -> bool:
-    """Return True if ``other``, a later request of the other kind, goes before a request that is ``bulk`` or single."""
+    """Return True if ``other`` goes before a request that is ``bulk`` or not.
+
+    Single requests go first, or bulk requests after several single ones. It is False for requests of one kind, which
+    go in the order in which they came.
+    """
     bulk_is_due = singles_in_a_row >= MAX_SINGLES_IN_A_ROW
     return other.bulk == bulk_is_due and bulk != bulk_is_due
 
@@ -61,21 +64,21 @@ class RateState:
     """State of one key's rate limit. Each owner, which is a process, has at most one ticket."""
 
     permits: list[int] = field(factory=list)
-    """Moments of the permits of the last 65 seconds, oldest first."""
+    """Moments of the permits of the last 65 s, oldest first."""
     tickets: dict[str, Ticket] = field(factory=dict)
     """Tickets by owner."""
     last_number: int = 0
     """Number of the newest ticket."""
     singles_in_a_row: int = 0
-    """Permits for single requests since a bulk request that waits got one."""
+    """Number of permits for single requests since a waiting bulk request got one."""
     paused_until: int = 0
-    """Moment before which there is no permit."""
+    """Moment before which no permit is given."""
     slow_share: float = 1.0
     """Share of the rates right after the last refusal."""
     slowed_at: int = 0
     """Moment of the last refusal, or the end of its pause."""
     max_share: float = 1.0
-    """Upper bound of the share; 0.5 where other processes cannot be seen."""
+    """Upper bound of the share; 0.5 for a process that cannot see the permits of other processes."""
 
     def take(self, owner: str, bulk: bool, rates: tuple[Rate, ...], now: int) -> int:
         """Take a permit and return 0, or return the milliseconds to wait before asking again."""
@@ -87,11 +90,10 @@ class RateState:
         earliest, share = max(now, self.paused_until), self.share(now)
         mine.returns_at = next_moment(rates, self.permits, earliest, share, ahead)
         if mine.returns_at > now:
-            # On a busy machine the process of the first ticket may wait for a processor; the second one stands in.
-            stand_in = mine.returns_at
-            if ahead == 1:
-                stand_in = next_moment(rates, self.permits, earliest, share) + _STAND_IN_AFTER
-            return min(mine.returns_at, stand_in) - now
+            if ahead == 1:  # take over if the first process comes late, because it waits for a processor
+                takes_over_at = next_moment(rates, self.permits, earliest, share) + _TAKEOVER_AFTER
+                return min(mine.returns_at, takes_over_at) - now
+            return mine.returns_at - now
         del self.tickets[owner]
         self.permits.append(now)
         bulk_waits = any(other.bulk and not self._is_late(other, now) for other in self.tickets.values())
@@ -103,7 +105,7 @@ class RateState:
             self.last_number += 1
             self.tickets[owner] = Ticket(self.last_number, bulk, now)
         mine = self.tickets[owner]
-        mine.bulk, mine.returns_at = bulk, now  # a single request takes over the ticket of its process's bulk load
+        mine.bulk, mine.returns_at = bulk, now  # a single request uses the ticket of a bulk load in its process
         return mine
 
     def _precedes(self, other: Ticket, mine: Ticket, now: int) -> bool:
@@ -122,7 +124,7 @@ class RateState:
             del self.tickets[owner]
 
     def record(self, now: int) -> None:
-        """Count a request that needs no permit."""
+        """Count a request of a client without a rate limit."""
         self._forget(now)
         self.permits.append(now)
 
@@ -134,11 +136,11 @@ class RateState:
             self.permits.sort()
 
     def drop_ticket(self, owner: str) -> None:
-        """Leave the queue."""
+        """Delete the ticket of an owner that leaves the queue."""
         self.tickets.pop(owner, None)
 
     def pause(self, milliseconds: int, now: int) -> None:
-        """Give no permit for some time."""
+        """Give no permit for a number of milliseconds."""
         self.paused_until = max(self.paused_until, now + milliseconds)
         if self.slow_share < 1:  # the recovery begins after the pause
             self.slowed_at = max(self.slowed_at, self.paused_until)
@@ -198,7 +200,7 @@ class RateState:
 
     @classmethod
     def after_full_minute(cls, now: int) -> RateState:
-        """Return the state after a minute of full use, 6 requests a second, to stand in for a state that is lost."""
+        """Return the state after a minute of 6 requests a second, which is assumed when the state is lost."""
         return cls([now - 60_000 + number * 60_000 // 360 for number in range(1, 361)])
 
 

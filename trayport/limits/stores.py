@@ -37,7 +37,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-# The lock is held for about a millisecond; failing to get it for five seconds means that its holder is stuck.
+# The lock is held for less than a millisecond; failing to get it for five seconds means that its holder is stuck.
 _LOCK_PATIENCE = 5.0
 _LOCK_POLL_INTERVAL = 0.001
 # Milliseconds. Two clocks that are read one after the other, or of which one is adjusted slowly, differ by less.

@@ -16,11 +16,11 @@ from ..config import Rate
 
 __all__ = ["next_moment"]
 
-# Windows are widened by this share, which is 8 ms for half a second: a thread may use its permit that much too late.
+# Windows are widened by this share, 8 ms for half a second, because a thread may use its permit a little late.
 _GUARD = 0.016
-# Minimum distance of two permits, as a share of their even distance, while the shortest window is full. Without it
-# bursts stay bursts for ever, and when the first of three bursts reaches the server late, more than eight requests
-# arrive there in one second. A larger share would pass the delay of one thread on to the next.
+# Minimum distance of two permits while the shortest window is full, as a share of their even distance. Without it,
+# bursts stay bursts, and if the first of three bursts reaches the server late, more than eight requests arrive in one
+# second. A larger share would pass the delay of one thread on to the next.
 _SPREAD = 0.5
 # The shortest window counts as full until this multiple of its length has passed.
 _FULL_UNTIL = 1.08
@@ -29,9 +29,9 @@ _FULL_UNTIL = 1.08
 class PermitLog(AbstractBucket):
     """A list of permits as a bucket of pyrate-limiter.
 
-    Subclassing ``AbstractBucket`` is the documented way to bring storage of one's own. ``InMemoryBucket`` can be filled
-    by ``put`` alone, which takes 1.6 ms for the 360 permits of a full minute, and refuses permits that clients with
-    higher rates took. A decision takes 0.03 ms here.
+    A subclass of ``AbstractBucket`` is the documented way to give pyrate-limiter other storage. Its ``InMemoryBucket``
+    is filled only by ``put``, which takes 1.6 ms for the 360 permits of a minute, and refuses permits that clients with
+    higher rates took. With this class a decision takes 0.03 ms.
     """
 
     is_async = False
