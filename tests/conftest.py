@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.bench import Bench, MakeBench
-from support.wire import Answer, Wire
+from support.wire import Response, Wire
 
 from trayport import Client, Config
 from trayport.sandbox import Sandbox
@@ -57,7 +57,7 @@ def bench() -> Iterator[MakeBench]:
     """Makes sessions against wires, and closes them."""
     with ExitStack() as stack:
 
-        def make(*answers: Answer, **settings: Any) -> Bench:
+        def make(*answers: Response, **settings: Any) -> Bench:
             made = Bench(stack.enter_context(Wire(*answers)), **{"limiter": "off", **settings})
             stack.callback(made.session.close)
             return made

@@ -702,7 +702,7 @@ def withholding(venue: str, trade_id: str) -> Rule:
 
     def without(reply: Reply) -> bytes:
         rows = [row for row in json.loads(reply.body) if (row["venueCode"], row["tradeId"]) != (venue, trade_id)]
-        return reply.sent(json.dumps(rows).encode())
+        return reply.http(json.dumps(rows).encode())
 
     return lambda line, count: without if line.startswith("/api/trades?") else None
 

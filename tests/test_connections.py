@@ -24,7 +24,7 @@ import pytest
 from support.bench import ASK, MakeBench
 from support.canary import KEY
 from support.programs import environment, printed
-from support.relay import Relay, slow
+from support.relay import Relay, delayed
 from support.wire import Wire, hang, http
 
 from conftest import MakeClient
@@ -85,8 +85,8 @@ def test_what_the_server_hung_up_on_meanwhile_is_replaced_without_an_error(bench
         barrier.wait(10)
         connection.sendall(http(200, b"[1]"))
 
-    made.wire.answers.appendleft(together)
-    made.wire.answers.extendleft([together] * 3)
+    made.wire.responses.appendleft(together)
+    made.wire.responses.extendleft([together] * 3)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: made.send(), range(4)))
     assert 4 == made.wire.connections
@@ -350,7 +350,7 @@ def test_the_end_of_a_client_leaves_no_thread_and_no_socket(how: str, cache_dir:
 def test_the_end_of_a_client_ends_what_waits_for_an_answer(make_client: MakeClient) -> None:
     with Sandbox(limits=False) as sandbox, Relay(sandbox) as relay:
         first = "from=2023-06-01"
-        relay.rule = lambda line, count: slow(60.0) if "/trades" in line and first not in line else None
+        relay.rule = lambda line, count: delayed(60.0) if "/trades" in line and first not in line else None
         client = make_client(sandbox, analytics_url=relay.url)
         pieces = client.stream.trades(TTF, "2023-06-01", "2024-02-10")
         next(pieces)

@@ -63,7 +63,7 @@ def test_the_waits_count_and_the_last_cause_is_told(bench: MakeBench) -> None:
         made.clock.now += 1
         connection.close()
 
-    made.wire.answers[-1] = late
+    made.wire.responses[-1] = late
     with (
         pytest.warns(TrayportWarning),
         pytest.raises(TimedOut, match="after 3 attempts: .*have passed; last error: .*503"),

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from support.canary import KEY
-from support.tls import certified, needs_openssl, served
+from support.tls import make_certificate, needs_openssl, serve_tls
 from support.wire import Wire, hang, http
 
 import trayport as tp
@@ -508,8 +508,8 @@ class TestNetwork:
 
     @needs_openssl
     def test_unknown_certificate_is_a_failure_and_a_known_one_is_not(self, tmp_path: Path) -> None:
-        mine, other = certified(tmp_path / "mine"), certified(tmp_path / "other")
-        with served(mine) as (port, tries):
+        mine, other = make_certificate(tmp_path / "mine"), make_certificate(tmp_path / "other")
+        with serve_tls(mine) as (port, tries):
             unknown = examined(settings_at(f"https://127.0.0.1:{port}", ca_bundle=other))
             assert 2 == len(tries)
             known = examined(settings_at(f"https://127.0.0.1:{port}", ca_bundle=mine))

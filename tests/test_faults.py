@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import requests
 from support.fake import Clock
-from support.tls import certified, needs_openssl, served
-from support.wire import Answer, Wire, http
+from support.tls import make_certificate, needs_openssl, serve_tls
+from support.wire import Response, Wire, http
 
 from trayport import Config, ConfigError, ConnectionFailed, TransportError
 from trayport.endpoints import TRADES, Request
@@ -84,7 +84,9 @@ def test_a_proxy_that_nobody_answers_at_is_named_without_its_password(
 class TestProxies:
     """Which one is asked, and what is said of it."""
 
-    def through(self, monkeypatch: pytest.MonkeyPatch, answer: Answer, **settings: Any) -> tuple[list[str], Exception]:
+    def through(
+        self, monkeypatch: pytest.MonkeyPatch, answer: Response, **settings: Any
+    ) -> tuple[list[str], Exception]:
         """What a proxy was asked, and the error that its answer became."""
         with Wire(answer) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//us%40er:hush-hush@"))
@@ -232,7 +234,7 @@ def test_a_broken_connection_has_no_remedy() -> None:
     assert (ConnectionFailed, "Connection reset by peer", None) == classify(reset)
 
 
-def tunnel(port: int) -> Answer:
+def tunnel(port: int) -> Response:
     """A proxy that lets everybody through to that port, whatever they want."""
 
     def answer(connection: socket.socket, head: str) -> None:
@@ -260,13 +262,13 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The server's own certificate."""
-    return certified(tmp_path_factory.mktemp("mine") / "made")
+    return make_certificate(tmp_path_factory.mktemp("mine") / "made")
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That of somebody else."""
-    return certified(tmp_path_factory.mktemp("other") / "made")
+    return make_certificate(tmp_path_factory.mktemp("other") / "made")
 
 
 @needs_openssl
@@ -297,7 +299,7 @@ class TestTrust:
         store = SimpleNamespace(SSLContext=lambda protocol: ssl.create_default_context(cafile=named[system]))
         monkeypatch.setitem(sys.modules, "truststore", store if system else None)
         monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(named[certifi]))
-        with served(mine) as (port, _):
+        with serve_tls(mine) as (port, _):
             settings = {"ca_bundle": named[explicit]} if explicit else {}
             session, _ = far_away(analytics_url=f"https://127.0.0.1:{port}", **settings)
             if trusted:
@@ -312,7 +314,7 @@ class TestTrust:
     )
     def test_the_real_store_of_the_system_is_asked(self, monkeypatch: pytest.MonkeyPatch, mine: Path) -> None:
         pytest.importorskip("truststore")
-        with served(mine) as (port, _):
+        with serve_tls(mine) as (port, _):
             monkeypatch.setenv("SSL_CERT_FILE", str(mine))
             session, _ = far_away(analytics_url=f"https://127.0.0.1:{port}")
             assert b"[1]" == session.send(ASK)
@@ -323,9 +325,9 @@ class TestTrust:
                 session.send(ASK)
 
     def test_it_holds_through_a_proxy(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        certificate = certified(tmp_path / "made", name="DNS:analytics.example")
+        certificate = make_certificate(tmp_path / "made", name="DNS:analytics.example")
         where = {"analytics_url": "https://analytics.example", "attempts": 1}
-        with served(certificate) as (port, _), Wire(tunnel(port)) as proxy:
+        with serve_tls(certificate) as (port, _), Wire(tunnel(port)) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy.url)
             session, _ = far_away(**where, ca_bundle=certificate)
             assert b"[1]" == session.send(ASK)
@@ -345,8 +347,8 @@ class TestTrust:
         ],
     )
     def test_a_signature_is_not_enough(self, tmp_path: Path, years: tuple[str, str], name: str, match: str) -> None:
-        certificate = certified(tmp_path / "made", *years, name)
-        with served(certificate) as (port, tries):
+        certificate = make_certificate(tmp_path / "made", *years, name)
+        with serve_tls(certificate) as (port, tries):
             session, _ = far_away(analytics_url=f"https://127.0.0.1:{port}", ca_bundle=certificate)
             with pytest.raises(TransportError, match=match) as caught:
                 session.send(ASK)
@@ -357,7 +359,7 @@ class TestTrust:
     @pytest.mark.parametrize("text", ["", "0", "false"])
     def test_nothing_switches_it_off(self, monkeypatch: pytest.MonkeyPatch, mine: Path, name: str, text: str) -> None:
         monkeypatch.setenv(name, text)
-        with served(mine) as (port, _):
+        with serve_tls(mine) as (port, _):
             session, _ = far_away(analytics_url=f"https://127.0.0.1:{port}", attempts=1)
             with pytest.raises(TransportError, match="not trusted|certificate bundle"):
                 session.send(ASK)
@@ -379,12 +381,12 @@ class TestCertificates:
     @pytest.fixture
     def certificate(self, tmp_path: Path) -> Path:
         """A certificate for this machine that nobody has signed, with its key."""
-        return certified(tmp_path / "made")
+        return make_certificate(tmp_path / "made")
 
     @pytest.fixture
     def tls(self, certificate: Path) -> Iterator[tuple[str, list[socket.socket]]]:
         """A server with that certificate: where it is, and who tried to shake hands."""
-        with served(certificate) as (port, tries):
+        with serve_tls(certificate) as (port, tries):
             yield f"https://127.0.0.1:{port}", tries
 
     def session(self, url: str) -> Session:

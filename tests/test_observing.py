@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from support.bench import ASK, Bench, MakeBench
 from support.canary import KEY
-from support.relay import Relay, said
-from support.wire import Answer, Wire, hang, http, reset
+from support.relay import Relay, with_body
+from support.wire import Response, Wire, hang, http, reset
 
 import trayport as tp
 from conftest import MakeClient
@@ -67,7 +67,7 @@ class TestIds:
         ],
     )
     def test_an_error_tells_the_name_of_the_last_attempt_and_keeps_it_when_it_travels(
-        self, bench: MakeBench, trouble: Answer, kind: type[tp.TransportError | tp.APIError]
+        self, bench: MakeBench, trouble: Response, kind: type[tp.TransportError | tp.APIError]
     ) -> None:
         made = bench(trouble, attempts=2, timeout=(1, 0.1), max_body=8000)
         with pytest.raises(kind) as caught:
@@ -107,7 +107,7 @@ class TestIds:
     def test_an_answer_that_cannot_be_read_tells_whose_it_is(self, make_client: MakeClient, sandbox: Sandbox) -> None:
         events: list[RequestEvent] = []
         with Relay(sandbox) as relay:
-            relay.rule = lambda line, count: said(b'[{"price":"x"}]') if line.startswith("/api/trades") else None
+            relay.rule = lambda line, count: with_body(b'[{"price":"x"}]') if line.startswith("/api/trades") else None
             client = make_client(analytics_url=relay.url, hooks=[events.append])
             with pytest.raises(DecodeError) as caught:
                 client.trades(*ONE_DAY)

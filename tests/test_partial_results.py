@@ -141,13 +141,13 @@ def test_resuming_requests_the_missing_pieces_and_returns_the_whole_frame(
         one_attempt.trades(**QUERY)
 
     relay.rule = fails("2024-02-05")
-    relay.asked.clear()
+    relay.lines.clear()
     with pytest.raises(PartialDataError) as again:
         caught.value.resume()
     assert (4, 2) == (len(relay.trades()), len(again.value.failures))
 
     relay.rule = fails()
-    relay.asked.clear()
+    relay.lines.clear()
     frame = again.value.resume()
     assert 2 == len(relay.trades())
     expected = client.trades(**QUERY)
@@ -264,7 +264,7 @@ def test_resuming_uses_the_present_configuration(relay: Relay, one_attempt: Clie
     with default_client_like(one_attempt), pytest.raises(PartialDataError) as caught:
         tp.trades(**QUERY)
     relay.rule = fails()
-    relay.asked.clear()
+    relay.lines.clear()
     with default_client_like(client):
         frame = caught.value.resume()
 
@@ -288,7 +288,7 @@ class TestAnApiThatKeepsFailing:
         assert len(relay.trades()) <= 5 + 1
         self.partial = caught.value
         relay.rule = fails()
-        relay.asked.clear()
+        relay.lines.clear()
         return made
 
     def test_each_piece_of_a_query_reports_it(self, open_circuit: Client, relay: Relay) -> None:
@@ -421,7 +421,7 @@ class TestStreams:
             one_attempt.stream.trades("nonsense", "2024-01-01", "2024-01-02")
         one_attempt.stream.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
 
-        assert [] == relay.asked
+        assert [] == relay.lines
 
 
 INTERRUPT = """

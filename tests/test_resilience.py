@@ -23,16 +23,16 @@ from support.relay import (
     Relay,
     Reply,
     Rule,
+    connection_reset,
+    corrupt_gzip,
     cut_in_chunks,
     cut_short,
-    honest,
-    is_for,
-    said,
-    slow,
-    spoilt,
+    delayed,
+    is_request,
     status,
-    torn,
-    unpacked_in_part,
+    truncated_gzip,
+    unchanged,
+    with_body,
 )
 
 from conftest import MakeClient
@@ -201,14 +201,14 @@ QUESTIONS = {
 }
 
 FAULTS: dict[str, Fault] = {
-    "reset": torn,
+    "reset": connection_reset,
     "cut": cut_short,
     "cut-in-chunks": cut_in_chunks,
     "503": status(503),
     "429": status(429, Retry_After="0"),
-    "slow": slow(0.45),
-    "corrupt-gzip": spoilt,
-    "cut-gzip": unpacked_in_part,
+    "slow": delayed(0.45),
+    "corrupt-gzip": corrupt_gzip,
+    "cut-gzip": truncated_gzip,
 }
 
 STREAMS = [name for name, question in QUESTIONS.items() if not question.args.get("verify")]
@@ -293,8 +293,8 @@ def line(sandbox: Sandbox, memory: Memory) -> Iterator[Relay]:
 @pytest.fixture
 def relay(line: Relay) -> Iterator[Relay]:
     """The relay that a test has to itself."""
-    line.rule = honest
-    line.asked.clear()
+    line.rule = unchanged
+    line.lines.clear()
     yield line
     quiet()
 
@@ -326,7 +326,7 @@ def once(fault: Fault) -> Rule:
 
 def always(fault: Fault, *requests: Request) -> Rule:
     """These requests meet the fault however often they are asked."""
-    return lambda line, count: fault if any(is_for(line, request) for request in requests) else None
+    return lambda line, count: fault if any(is_request(line, request) for request in requests) else None
 
 
 # --- failing once ------------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def test_what_fails_once_leaves_no_trace(
     actual = QUESTIONS[name].of(client_of(name, **PATIENT))
 
     same(expected.whole, actual)
-    asked = Counter(relay.asked)
+    asked = Counter(relay.lines)
     assert len(expected.requests) == len(asked)
     assert min(asked.values()) >= 2
 
@@ -390,10 +390,10 @@ def test_a_piece_that_always_fails_is_named_and_resumed(
         each["contract"] for each in partial.frame.attrs["trayport"]["missing"]
     ]
 
-    relay.rule = honest
-    relay.asked.clear()
+    relay.rule = unchanged
+    relay.lines.clear()
     same(expected.whole, partial.resume())
-    assert [True] == [is_for(line, lost) for line in relay.asked]
+    assert [True] == [is_request(line, lost) for line in relay.lines]
 
 
 @every_question
@@ -407,7 +407,7 @@ def test_when_every_piece_fails_the_frame_is_empty_and_is_resumed(
 
     assert question.pieces == failures(caught.value)
     assert (0, expected.whole.dtypes.to_dict()) == (len(caught.value.frame), caught.value.frame.dtypes.to_dict())
-    relay.rule = honest
+    relay.rule = unchanged
     same(expected.whole, caught.value.resume())
 
 
@@ -435,7 +435,7 @@ def test_a_question_of_one_request_raises_its_own_error(name: str, relay: Relay,
     with pytest.raises(ServerError, match=rf"^{method}: 503 Service Unavailable \(X-Request-ID [0-9a-f]+-1\)$"):
         next(getattr(client.stream, method)(**args))
 
-    assert 2 == len(relay.asked)
+    assert 2 == len(relay.lines)
 
 
 # --- streams -----------------------------------------------------------------------------------------------------
@@ -471,15 +471,15 @@ def test_a_stream_breaks_off_at_the_piece_that_fails_and_goes_on_from_it(
     assert [question.pieces[number]] == failures(caught.value)
     assert (0, list(expected.whole.columns)) == (len(caught.value.frame), list(caught.value.frame.columns))
     quiet()
-    relay.rule = honest
-    relay.asked.clear()
+    relay.rule = unchanged
+    relay.lines.clear()
     resumed = list(caught.value.resume())
     assert len(expected.pieces) == len(delivered) + len(resumed)
     for piece, frame in zip(expected.pieces, [*delivered, *resumed], strict=True):
         same(piece, frame)
     left = expected.requests[number:]
-    assert [1] * len(left) == [sum(is_for(line, request) for line in relay.asked) for request in left]
-    assert len(left) == len(relay.asked)
+    assert [1] * len(left) == [sum(is_request(line, request) for line in relay.lines) for request in left]
+    assert len(left) == len(relay.lines)
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -509,8 +509,8 @@ def test_one_piece_that_always_fails_does_not_keep_the_others_from_arriving(
             patient.top_of_book(**question)
 
     assert [ServerError] == [type(each.error) for each in caught.value.failures]
-    assert 12 + 7 == len(relay.asked)
-    relay.rule = honest
+    assert 12 + 7 == len(relay.lines)
+    relay.rule = unchanged
     same(client.top_of_book(**question), caught.value.resume())
 
 
@@ -647,12 +647,12 @@ STRAYS: dict[str, tuple[str, bytes, str]] = {
 def test_an_answer_to_another_question_is_an_error_with_its_place(name: str, relay: Relay, kept: KeptClient) -> None:
     question, body, path = STRAYS[name]
     method, args = SINGLE[question]
-    relay.rule = lambda line, count: said(body)
+    relay.rule = lambda line, count: with_body(body)
     with pytest.raises(DecodeError, match="is outside of the request") as caught:
         getattr(kept(relay.url), method)(**args)
 
     assert (method, path) == (caught.value.endpoint, caught.value.path)
-    assert 1 == len(relay.asked)  # asking again would bring the same
+    assert 1 == len(relay.lines)  # asking again would bring the same
 
 
 @pytest.mark.parametrize(
@@ -675,7 +675,7 @@ def test_an_answer_as_full_as_answers_get_may_be_cut_and_is_an_error(
 ) -> None:
     first = nanoseconds("2024-02-05T00:00:01")
     body = b"[" + b",".join(point % (first + second * 10**9) for second in range(100_000)) + b"]"
-    relay.rule = lambda line, count: said(body)
+    relay.rule = lambda line, count: with_body(body)
     client = kept(relay.url)
     with pytest.raises(DecodeError, match="100000 points are the maximum") as caught:
         getattr(client, method)(TTF, "2024-02-05", "2024-02-06T03:46:38", "1s", include_empty=True)

@@ -28,7 +28,7 @@ from attrs import evolve
 from support.bench import ASK, NOW, Bench, MakeBench
 from support.canary import KEY
 from support.fake import Clock
-from support.wire import Answer, Wire, cut, hang, http, reset
+from support.wire import Response, Wire, cut, hang, http, reset
 
 import trayport
 from trayport import (
@@ -118,7 +118,7 @@ class TestReading:
         ids=["cut", "corrupt"],
     )
     def test_what_was_made_of_a_part_is_dropped_when_the_rest_does_not_come(
-        self, bench: MakeBench, trouble: Answer
+        self, bench: MakeBench, trouble: Response
     ) -> None:
         made = bench(trouble, http(200, b"[12345]"))
         read: list[bytes] = []
@@ -187,7 +187,7 @@ def tee(pieces: Iterable[bytes], seen: list[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def chunked(rest: bytes) -> Answer:
+def chunked(rest: bytes) -> Response:
     """Begins an answer in chunks, goes on with ``rest``, and hangs up."""
 
     def answer(connection: socket.socket, head: str) -> None:
@@ -217,7 +217,7 @@ def chunked(rest: bytes) -> Answer:
         pytest.param(hang(1.0), id="slow"),
     ],
 )
-def test_what_fails_once_is_asked_again_and_then_right(bench: MakeBench, trouble: Answer) -> None:
+def test_what_fails_once_is_asked_again_and_then_right(bench: MakeBench, trouble: Response) -> None:
     made = bench(trouble, http(200, b"[1]"), timeout=(0.5, 0.3))
 
     assert b"[1]" == made.send()
@@ -265,7 +265,7 @@ def test_attempts_come_to_an_end_with_the_error_of_the_last(bench: MakeBench) ->
     "trouble, error", [(reset, ConnectionFailed), (cut(), ConnectionFailed), (hang(1.0), TimedOut)]
 )
 def test_no_answer_is_an_error_with_the_number_of_attempts(
-    bench: MakeBench, trouble: Answer, error: type[ConnectionFailed]
+    bench: MakeBench, trouble: Response, error: type[ConnectionFailed]
 ) -> None:
     made = bench(trouble, attempts=2, timeout=(0.3, 0.2))
     with pytest.raises(error, match="after 2 attempts") as caught:
@@ -309,7 +309,7 @@ def test_after_a_429_all_who_use_the_key_go_half_as_fast(bench: MakeBench, secon
     "answers, share", [((http(403), http()), 0.5), ((http(403),), 1.0)], ids=["cured-by-waiting", "no-right"]
 )
 def test_a_403_slows_only_if_waiting_showed_that_it_was_throttling(
-    bench: MakeBench, answers: tuple[Answer, ...], share: float
+    bench: MakeBench, answers: tuple[Response, ...], share: float
 ) -> None:
     made = bench(*answers, limiter="memory")
     with suppress(NotAllowed), warnings.catch_warnings():
@@ -450,7 +450,7 @@ def test_a_redirect_is_an_error_wherever_it_leads(bench: MakeBench, status: int,
         pytest.param(hang(0.5), id="slow"),
     ],
 )
-def test_every_attempt_takes_a_permit(bench: MakeBench, trouble: Answer) -> None:
+def test_every_attempt_takes_a_permit(bench: MakeBench, trouble: Response) -> None:
     made = bench(trouble, trouble, http(), limiter="memory", timeout=(0.5, 0.1))
     made.send()
 
@@ -578,7 +578,7 @@ class TestBreaker:
         made.session.raise_if_open(LIST)  # the other API is another matter
 
     @pytest.mark.parametrize("trouble", [reset, hang(0.5), http(502)], ids=["connection", "timeout", "5xx"])
-    def test_every_kind_of_failure_counts(self, bench: MakeBench, trouble: Answer) -> None:
+    def test_every_kind_of_failure_counts(self, bench: MakeBench, trouble: Response) -> None:
         made = bench(trouble, attempts=1, timeout=(1, 0.05))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrayportWarning)
@@ -673,7 +673,7 @@ class TestObserving:
         ],
     )
     def test_a_hook_sees_how_an_attempt_failed(
-        self, bench: MakeBench, trouble: Answer, status: int | None, count: int, error: str
+        self, bench: MakeBench, trouble: Response, status: int | None, count: int, error: str
     ) -> None:
         made = bench(trouble, http(), timeout=(0.5, 0.1))
         made.send()

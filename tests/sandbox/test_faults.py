@@ -16,7 +16,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
-from support.ear import BODY, Line, listening, url, worded
+from support.listener import BODY, RawConnection, error_response, run_listener, url
 
 from trayport.sandbox.fault_injection import Fault, Script, read_faults, struck
 from trayport.sandbox.listener import HttpRequest, HttpResponse, Listener
@@ -36,7 +36,7 @@ class Struck:
         self.listener: Listener
 
     def __call__(self, heard: HttpRequest) -> HttpResponse:
-        return struck(self.fault, self.honest, worded)
+        return struck(self.fault, self.honest, error_response)
 
     def honest(self) -> HttpResponse:
         self.asked += 1
@@ -51,7 +51,7 @@ class Struck:
 @pytest.fixture
 def server() -> Iterator[Struck]:
     struck = Struck()
-    with listening(struck) as struck.listener:
+    with run_listener(struck) as struck.listener:
         struck.url = url(struck.listener)
         yield struck
 
@@ -134,7 +134,7 @@ def test_a_redirect_leads_away(server: Struck) -> None:
 def test_a_delay_is_waited_for_before_the_first_byte(server: Struck) -> None:
     server.fault = Fault(delay=0.3)
     began = time.monotonic()
-    with Line(server.listener) as line:
+    with RawConnection(server.listener) as line:
         line.say()
         line.read(1)
         assert 0.25 < time.monotonic() - began
@@ -145,7 +145,7 @@ def test_a_delay_is_waited_for_before_the_first_byte(server: Struck) -> None:
 
 def test_a_stall_comes_in_the_middle_of_the_body(either: Struck) -> None:
     either.fault = Fault(stall=60)
-    with Line(either.listener) as line:
+    with RawConnection(either.listener) as line:
         line.say("GET / HTTP/1.1", PLAIN)
         assert str(len(BODY)) == line.head()[1]["Content-Length"]
         assert BODY[: len(BODY) // 2] == line.read(len(BODY) // 2)
@@ -166,7 +166,7 @@ def test_a_stall_is_a_timeout_in_reading_the_body(server: Struck) -> None:
 
 def test_a_reset_is_a_reset_and_nothing_is_asked(server: Struck) -> None:
     server.fault = Fault(reset=True)
-    with Line(server.listener) as line:
+    with RawConnection(server.listener) as line:
         line.say()
         with pytest.raises(ConnectionResetError):
             line.rest()
@@ -178,7 +178,7 @@ def test_a_reset_is_a_reset_and_nothing_is_asked(server: Struck) -> None:
 @pytest.mark.parametrize("cut", [0, 0.25, 0.999])
 def test_a_cut_body_ends_before_its_length(either: Struck, cut: float) -> None:
     either.fault = Fault(cut=cut)
-    with Line(either.listener) as line:
+    with RawConnection(either.listener) as line:
         line.say("GET / HTTP/1.1", PLAIN)
         _, fields = line.head()
         assert (str(len(BODY)), None) == (fields["Content-Length"], fields.get("Connection"))
@@ -189,7 +189,7 @@ def test_a_cut_body_ends_before_its_length(either: Struck, cut: float) -> None:
 
 def test_a_cut_after_all_of_the_body_ends_the_connection_unannounced(server: Struck) -> None:
     server.fault = Fault(cut=1)
-    with Line(server.listener) as line:
+    with RawConnection(server.listener) as line:
         _, fields, body = line.ask("GET / HTTP/1.1", PLAIN)
         assert (BODY, None) == (body, fields.get("Connection"))
         assert b"" == line.rest()
@@ -214,7 +214,7 @@ def test_whatever_body_is_spoilt_the_rest_of_the_line_is_in_order(encoding: str,
         "gzip": gzip.decompress,
         "deflate": zlib.decompress,
     }[encoding]
-    with Line(SPOILING.listener) as line:
+    with RawConnection(SPOILING.listener) as line:
         SPOILING.fault, SPOILING.body = fault, body
         _, fields, packed = line.ask("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
         assert encoding == fields["Content-Encoding"]
@@ -228,14 +228,14 @@ SPOILING = Struck()
 
 @pytest.fixture(scope="module", autouse=True)
 def _spoiling() -> Iterator[None]:
-    with listening(SPOILING) as SPOILING.listener:
+    with run_listener(SPOILING) as SPOILING.listener:
         yield
 
 
 @pytest.mark.parametrize("length", [7, -7])
 def test_a_length_is_wrong_by_so_many_bytes(either: Struck, length: int) -> None:
     either.fault = Fault(length=length)
-    with Line(either.listener) as line:
+    with RawConnection(either.listener) as line:
         line.say("GET / HTTP/1.1", PLAIN)
         assert str(len(BODY) + length) == line.head()[1]["Content-Length"]
         assert BODY == line.rest()
@@ -249,7 +249,7 @@ def test_a_length_is_wrong_by_so_many_bytes(either: Struck, length: int) -> None
 def test_a_length_is_never_below_nothing(server: Struck) -> None:
     server.fault, server.body = Fault(length=-7), b"[]"
 
-    with Line(server.listener) as line:
+    with RawConnection(server.listener) as line:
         line.say("GET / HTTP/1.1", PLAIN)
         assert "0" == line.head()[1]["Content-Length"]
         assert b"[]" == line.rest()
@@ -263,11 +263,11 @@ def test_an_answer_whose_clock_jumps_is_sent_as_it_is(either: Struck) -> None:
 
 def test_a_struck_answer_says_so_and_the_honest_one_stays_as_it_was() -> None:
     honest, fault = HttpResponse(200, b"[]"), Fault(headers={"X-Trace": "1"}, clock=5)
-    answer = struck(fault, lambda: honest, worded)
+    answer = struck(fault, lambda: honest, error_response)
 
     assert (fault, (("X-Trace", "1"),)) == (answer.fault, answer.headers)
     assert (None, ()) == (honest.fault, honest.headers)
-    assert 0 == struck(Fault(reset=True), lambda: honest, worded).status
+    assert 0 == struck(Fault(reset=True), lambda: honest, error_response).status
 
 
 def test_whoever_closes_does_not_wait_for_a_fault() -> None:
@@ -275,9 +275,9 @@ def test_whoever_closes_does_not_wait_for_a_fault() -> None:
 
     def answer(heard: HttpRequest) -> HttpResponse:
         asked.set()
-        return struck(Fault(delay=3600), lambda: HttpResponse(200, b""), worded)
+        return struck(Fault(delay=3600), lambda: HttpResponse(200, b""), error_response)
 
-    with listening(answer) as listener, Line(listener) as line:
+    with run_listener(answer) as listener, RawConnection(listener) as line:
         line.say()
         assert asked.wait(10)
         threads = set(threading.enumerate()) - before

@@ -10,7 +10,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from support.ear import BODY, listening, url, worded
+from support.listener import BODY, error_response, run_listener, url
 
 from trayport.sandbox.fault_injection import Fault, struck
 from trayport.sandbox.listener import HttpRequest, HttpResponse
@@ -81,7 +81,7 @@ def test_an_answer_of_more_than_half_and_a_struck_one_are_not_kept() -> None:
     memory = Memory(20_000)
     memory.keep("large", HttpResponse(200, bytes(10_000)))
     memory.keep("fits", HttpResponse(200, bytes(8_900)))
-    memory.keep("struck", struck(Fault(clock=1), lambda: HttpResponse(200, b"[]"), worded))
+    memory.keep("struck", struck(Fault(clock=1), lambda: HttpResponse(200, b"[]"), error_response))
 
     assert [False, True, False] == [memory.get(key) is not None for key in ("large", "fits", "struck")]
 
@@ -221,7 +221,7 @@ def test_a_long_answer_is_sent_in_pieces_once_and_from_memory_from_then_on() -> 
 
         return memory.get(heard.target) or memory.keep(heard.target, HttpResponse(200, pieces()))
 
-    with listening(answer) as listener:
+    with run_listener(answer) as listener:
         bodies = [requests.get(url(listener, "/a"), timeout=10) for _ in range(3)]
 
     assert [BODY * 2] * 3 == [got.content for got in bodies]

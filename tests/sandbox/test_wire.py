@@ -16,7 +16,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from support.ear import Line, listening, url
+from support.listener import RawConnection, run_listener, url
 
 from trayport.sandbox.listener import HttpRequest, HttpResponse, Listener, gathered
 
@@ -48,13 +48,13 @@ def ear() -> Ear:
 
 @pytest.fixture(scope="module")
 def listener(ear: Ear) -> Iterator[Listener]:
-    with listening(ear) as listener:
+    with run_listener(ear) as listener:
         yield listener
 
 
 @pytest.fixture
-def line(listener: Listener) -> Iterator[Line]:
-    with Line(listener) as line:
+def line(listener: Listener) -> Iterator[RawConnection]:
+    with RawConnection(listener) as line:
         yield line
 
 
@@ -62,7 +62,7 @@ def line(listener: Listener) -> Iterator[Line]:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "BREW", "get"])
-def test_every_method_is_handed_over_with_its_target_and_headers(ear: Ear, line: Line, method: str) -> None:
+def test_every_method_is_handed_over_with_its_target_and_headers(ear: Ear, line: RawConnection, method: str) -> None:
     ear.answer = HttpResponse(200, b"[1]")
     line.say(f"{method} /api/trades?a=%20b&a=c HTTP/1.1", "X-API-Key:  k ", "ACCEPT: text/csv", "accept: */*")
     status, _ = line.head()
@@ -71,7 +71,7 @@ def test_every_method_is_handed_over_with_its_target_and_headers(ear: Ear, line:
     assert 200 == status
 
 
-def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(ear: Ear, line: Line) -> None:
+def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(ear: Ear, line: RawConnection) -> None:
     for ear.answer, field in (
         (HttpResponse(200, b"[12]"), "Content-Length"),
         (HttpResponse(200, iter([LONG])), "Transfer-Encoding"),
@@ -84,7 +84,7 @@ def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(ear: Ear, line
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_that_has_no_body_by_its_status_has_none(ear: Ear, line: Line, status: int) -> None:
+def test_an_answer_that_has_no_body_by_its_status_has_none(ear: Ear, line: RawConnection, status: int) -> None:
     ear.answer = HttpResponse(status, b"[12]")
     line.say()
     got, fields = line.head()
@@ -95,7 +95,7 @@ def test_an_answer_that_has_no_body_by_its_status_has_none(ear: Ear, line: Line,
     assert 200 == line.ask("GET / HTTP/1.1", "Accept-Encoding: identity")[0]
 
 
-def test_the_date_is_the_machines_unless_the_answer_has_one(ear: Ear, line: Line) -> None:
+def test_the_date_is_the_machines_unless_the_answer_has_one(ear: Ear, line: RawConnection) -> None:
     ear.answer = HttpResponse(200, b"[]")
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     date = parsedate_to_datetime(line.ask()[1]["Date"])
@@ -108,7 +108,7 @@ def test_the_date_is_the_machines_unless_the_answer_has_one(ear: Ear, line: Line
     assert "Date" not in fields
 
 
-def test_the_kind_of_an_answer_may_be_told_by_its_own_headers(ear: Ear, line: Line) -> None:
+def test_the_kind_of_an_answer_may_be_told_by_its_own_headers(ear: Ear, line: RawConnection) -> None:
     ear.answer = HttpResponse(200, b"x", "text/csv")
     assert "text/csv; charset=utf-8" == line.ask()[1]["Content-Type"]
 
@@ -133,7 +133,7 @@ def test_the_kind_of_an_answer_may_be_told_by_its_own_headers(ear: Ear, line: Li
     ],
 )
 def test_what_is_no_http_is_refused_at_once_and_the_connection_ends(
-    line: Line, caplog: pytest.LogCaptureFixture, said: bytes, status: int
+    line: RawConnection, caplog: pytest.LogCaptureFixture, said: bytes, status: int
 ) -> None:
     line.socket.sendall(said)
     got, fields = line.head()
@@ -150,14 +150,14 @@ def test_what_is_no_http_is_refused_at_once_and_the_connection_ends(
 @given(said=st.binary(max_size=200) | st.text("GET /:\r\n1.HTP", max_size=60).map(str.encode))
 def test_whatever_is_said_the_connection_comes_to_an_end(ear: Ear, listener: Listener, said: bytes) -> None:
     ear.answer = HttpResponse(200, b"[]")
-    with Line(listener) as line:
+    with RawConnection(listener) as line:
         line.socket.sendall(said)
         line.socket.shutdown(1)  # nothing more is said
 
         line.rest()  # or it times out
 
 
-def test_an_answer_arrives_although_nobody_reads_the_body_of_its_request(ear: Ear, line: Line) -> None:
+def test_an_answer_arrives_although_nobody_reads_the_body_of_its_request(ear: Ear, line: RawConnection) -> None:
     ear.answer = HttpResponse(405, b"no")
     size = 16_000_000
 
@@ -172,7 +172,7 @@ def test_an_error_in_answering_is_logged_and_ends_only_its_connection(caplog: py
     def answer(heard: HttpRequest) -> HttpResponse:
         return HttpResponse(200, b"%d" % (1 // int(heard.target[1:])))
 
-    with listening(answer) as listener:
+    with run_listener(answer) as listener:
         with pytest.raises(requests.ConnectionError):
             requests.get(url(listener, "/0"), timeout=10)
         assert "1" == requests.get(url(listener, "/1"), timeout=10).text
@@ -185,7 +185,7 @@ def test_an_error_in_answering_is_logged_and_ends_only_its_connection(caplog: py
 
 
 @pytest.mark.parametrize("encoding", UNPACK)
-def test_an_answer_is_packed_once_however_often_it_is_sent(ear: Ear, line: Line, encoding: str) -> None:
+def test_an_answer_is_packed_once_however_often_it_is_sent(ear: Ear, line: RawConnection, encoding: str) -> None:
     ear.answer = HttpResponse(200, LONG)
     assert len(LONG) == ear.answer.size
     bodies = [line.ask("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")[2] for _ in range(2)]
@@ -201,7 +201,7 @@ def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Liste
     found: list[bool] = []
 
     def ask() -> None:
-        with Line(listener) as line:
+        with RawConnection(listener) as line:
             found.append(LONG * 4 == line.ask("GET / HTTP/1.1", "Accept-Encoding: identity")[2])
 
     threads = [threading.Thread(target=ask) for _ in range(16)]
@@ -223,7 +223,7 @@ def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Liste
     encoding=st.sampled_from(sorted(UNPACK)),
 )
 def test_a_long_answer_is_what_its_pieces_are(ear: Ear, listener: Listener, pieces: list[bytes], encoding: str) -> None:
-    with Line(listener) as line:
+    with RawConnection(listener) as line:
         for _ in range(2):  # the second shows that the first came to its end
             ear.answer = HttpResponse(200, iter(pieces))
             line.say("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
@@ -235,7 +235,9 @@ def test_a_long_answer_is_what_its_pieces_are(ear: Ear, listener: Listener, piec
             assert encoding == fields.get("Content-Encoding", "identity")
 
 
-def test_a_long_answer_is_brotli_unasked_and_requests_reads_it(ear: Ear, line: Line, listener: Listener) -> None:
+def test_a_long_answer_is_brotli_unasked_and_requests_reads_it(
+    ear: Ear, line: RawConnection, listener: Listener
+) -> None:
     ear.answer = HttpResponse(200, iter([LONG, LONG]))
     line.say()
     assert "br" == line.head()[1]["Content-Encoding"]
@@ -258,7 +260,7 @@ def test_gathered_pieces_are_the_same_bytes_the_first_at_once_and_no_other_too_s
 
 
 @pytest.mark.parametrize("encoding", UNPACK)
-def test_the_first_bytes_leave_before_the_others_are_made(ear: Ear, line: Line, encoding: str) -> None:
+def test_the_first_bytes_leave_before_the_others_are_made(ear: Ear, line: RawConnection, encoding: str) -> None:
     seen = threading.Event()
 
     def pieces() -> Iterator[bytes]:
@@ -283,7 +285,7 @@ def begun(encoding: str, packed: bytes) -> bytes:
     return packed if encoding == "identity" else zlib.decompressobj(47).decompress(packed)
 
 
-def test_a_long_answer_is_made_no_faster_than_it_is_read(ear: Ear, line: Line) -> None:
+def test_a_long_answer_is_made_no_faster_than_it_is_read(ear: Ear, line: RawConnection) -> None:
     made = []
 
     def pieces() -> Iterator[bytes]:
@@ -312,7 +314,7 @@ def test_who_hangs_up_in_the_middle_closes_what_makes_the_answer(ear: Ear, liste
             closed.set()
 
     ear.answer = HttpResponse(200, pieces())
-    with Line(listener) as line:
+    with RawConnection(listener) as line:
         line.say()
         line.head()
         assert line.chunk()
@@ -338,7 +340,7 @@ def test_an_answer_that_cannot_be_finished_is_cut_and_logged(
 
 
 @pytest.mark.parametrize("encoding", UNPACK)
-def test_who_knows_no_chunks_gets_none_and_the_connection_ends(ear: Ear, line: Line, encoding: str) -> None:
+def test_who_knows_no_chunks_gets_none_and_the_connection_ends(ear: Ear, line: RawConnection, encoding: str) -> None:
     ear.answer = HttpResponse(200, iter([b"1", LONG, LONG]))
     line.say("GET / HTTP/1.0", "Connection: keep-alive", f"Accept-Encoding: {encoding}")
     _, fields = line.head()
@@ -348,7 +350,7 @@ def test_who_knows_no_chunks_gets_none_and_the_connection_ends(ear: Ear, line: L
     assert b"1" + LONG * 2 == UNPACK[encoding](line.rest())
 
 
-def test_who_knows_no_chunks_can_tell_a_cut_answer_from_a_whole_one(ear: Ear, line: Line) -> None:
+def test_who_knows_no_chunks_can_tell_a_cut_answer_from_a_whole_one(ear: Ear, line: RawConnection) -> None:
     ear.answer = HttpResponse(200, failing())
     line.say("GET / HTTP/1.0")
 
@@ -361,7 +363,7 @@ def test_closing_ends_long_answers_and_leaves_no_thread_behind() -> None:
         yield from repeat(LONG)
 
     before = set(threading.enumerate())
-    with listening(lambda heard: HttpResponse(200, pieces())) as listener, Line(listener) as line:
+    with run_listener(lambda heard: HttpResponse(200, pieces())) as listener, RawConnection(listener) as line:
         line.say()
         line.head()
         threads = set(threading.enumerate()) - before
@@ -374,8 +376,8 @@ def test_closing_ends_long_answers_and_leaves_no_thread_behind() -> None:
 
 def test_open_and_accepted_count_connections(ear: Ear) -> None:
     ear.answer = HttpResponse(200, iter([b"[]"]))
-    with listening(ear) as listener:
-        with Line(listener) as one, Line(listener) as other:
+    with run_listener(ear) as listener:
+        with RawConnection(listener) as one, RawConnection(listener) as other:
             one.say()
             one.head()
             ear.answer = HttpResponse(200, b"[]")

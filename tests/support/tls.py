@@ -18,7 +18,7 @@ from .wire import http
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 
 
-def certified(folder: Path, start: str = "", end: str = "", name: str = "IP:127.0.0.1") -> Path:
+def make_certificate(folder: Path, start: str = "", end: str = "", name: str = "IP:127.0.0.1") -> Path:
     """A certificate that nobody has signed, with its key, for those years."""
     folder.mkdir()
     (folder / "index").touch()
@@ -38,7 +38,7 @@ def certified(folder: Path, start: str = "", end: str = "", name: str = "IP:127.
 
 
 @contextmanager
-def served(certificate: Path) -> Iterator[tuple[int, list[socket.socket]]]:
+def serve_tls(certificate: Path) -> Iterator[tuple[int, list[socket.socket]]]:
     """A server with a certificate: its port, and who tried to shake hands."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)

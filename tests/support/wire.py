@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-Answer = bytes | Callable[[socket.socket, str], None]
+Response = bytes | Callable[[socket.socket, str], None]
 """What a request gets: these bytes, or whatever is done to its connection; the request's head is handed over too."""
 
 
@@ -22,7 +22,7 @@ def http(status: int = 200, body: bytes = b"[]", *, length: int | None = None, *
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def cut(body: bytes = b'[{"dealDate":1,') -> Answer:
+def cut(body: bytes = b'[{"dealDate":1,') -> Response:
     """Promises more than it sends, and hangs up."""
     return lambda connection, head: _say_and_close(connection, http(200, body, length=len(body) + 100))
 
@@ -33,7 +33,7 @@ def reset(connection: socket.socket, head: str) -> None:
     connection.close()
 
 
-def hang(seconds: float) -> Answer:
+def hang(seconds: float) -> Response:
     """Says nothing for a while."""
     return lambda connection, head: time.sleep(seconds)
 
@@ -46,8 +46,8 @@ def _say_and_close(connection: socket.socket, answer: bytes) -> None:
 class Wire:
     """Answers each request with the next of ``answers``; the last one for ever."""
 
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = deque(answers)
+    def __init__(self, *answers: Response) -> None:
+        self.responses = deque(answers)
         self.heads: list[str] = []
         """Each request's first line and headers."""
         self.connections = 0
@@ -99,7 +99,7 @@ class Wire:
     def _answer(self, connection: socket.socket, head: str) -> None:
         with self._lock:
             self.heads.append(head)
-            answer = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
+            answer = self.responses.popleft() if len(self.responses) > 1 else self.responses[0]
         if isinstance(answer, bytes):
             connection.sendall(answer)
         else:

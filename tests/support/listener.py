@@ -16,13 +16,13 @@ BODY = b"[" + b",".join(b'{"tradeId":"%d"}' % number for number in range(2000)) 
 """An answer that is long enough to be packed."""
 
 
-def worded(status: int) -> HttpResponse:
+def error_response(status: int) -> HttpResponse:
     """What the API says with a status."""
     return error_responses.worded(status, Switches())
 
 
 @contextmanager
-def listening(answer: Callable[[HttpRequest], HttpResponse]) -> Iterator[Listener]:
+def run_listener(answer: Callable[[HttpRequest], HttpResponse]) -> Iterator[Listener]:
     """A listener, until the end of the block."""
     listener = Listener(0, answer)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
@@ -41,14 +41,14 @@ def url(listener: Listener, path: str = "/") -> str:
     return f"http://127.0.0.1:{listener.server_address[1]}{path}"
 
 
-class Line:
+class RawConnection:
     """One connection, spoken on by hand."""
 
     def __init__(self, listener: Listener) -> None:
         self.socket = socket.create_connection(("127.0.0.1", listener.server_address[1]), timeout=10)
         self._received = b""
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> RawConnection:
         return self
 
     def __exit__(self, *_: object) -> None:
