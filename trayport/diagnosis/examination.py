@@ -87,11 +87,11 @@ def _checks(client: ClientLike, patience: float) -> Iterator[Check]:
     if check.verdict == "failure":
         raise _Blocked("proxy")
     connect, read = config.timeout
-    hurried = config.replace(timeout=(min(connect, _CONNECT), min(read, _READ)))
+    probe_config = config.replace(timeout=(min(connect, _CONNECT), min(read, _READ)))
     if config.api_key is None:  # the APIs and the clock can be checked all the same: a refusal is a response
-        hurried = hurried.replace(api_key="no-key", limiter="memory")
+        probe_config = probe_config.replace(api_key="no-key", limiter="memory")
     try:
-        session = Session(hurried, client.hooks, now=client.clock)
+        session = Session(probe_config, client.hooks, now=client.clock)
     except ConfigError as error:
         yield Check("limit", "failure", error.problem, error.remedy or "correct limiter (TRAYPORT_LIMITER)")
         raise _Blocked("limit") from None
