@@ -227,7 +227,7 @@ def test_a_value_outside_of_the_folder_is_neither_read_nor_removed(
     with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
         database.execute("UPDATE Cache SET filename = ?", (filename.format(folder=tmp_path),))
         database.commit()
-    with pytest.warns(TrayportWarning, match="a value lies outside of it") as told:
+    with pytest.warns(TrayportWarning, match="a value is outside of its folder") as told:
         assert "secret" not in str(act(cache))
 
     assert (1, True) == (len(told), secret.exists())

@@ -668,7 +668,7 @@ def test_aliases_are_the_callers(desk: Desk) -> None:
     assert Market(10000016) == catalogue.product("carbon")
     assert "EUA* Dec-24" == catalogue.resolve("CARBON  Dec-24", AT).name
     assert "instrument:TTF Hi Cal 51.6 Apr-24" == catalogue.resolve("my gas Apr-24", AT).name
-    with pytest.raises(ContractError, match="the alias 'dead' stands for 'Nothing like it'"):
+    with pytest.raises(ContractError, match="the alias 'dead' is for 'Nothing like it'"):
         catalogue.resolve("Dead Apr-24", AT)
     with pytest.raises(UnknownContract, match="EUA"):  # and nobody else hears of it
         catalogue.product("Carbin")

@@ -135,7 +135,7 @@ def test_a_spread_of_a_spread_is_refused() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "12"])
 def test_a_front_has_a_whole_number_of_items(count: object) -> None:
-    with pytest.raises(ContractError, match="integer from 1 up"):
+    with pytest.raises(ContractError, match="whole number from 1 up"):
         Front("TTF", "Months", count)  # type: ignore[arg-type]
 
 

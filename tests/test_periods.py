@@ -100,18 +100,18 @@ def test_what_no_grammar_reads_is_refused_with_examples(text: str) -> None:
     "text", ["Apr 1924", "Apr 2124", "Cal 9999", "Win 1999", "9999-12-31", "Week 52-9999", "GY 2100"]
 )
 def test_a_year_of_another_century_is_refused_since_no_name_could_show_it(text: str) -> None:
-    with pytest.raises(ContractError, match="is no delivery period"):
+    with pytest.raises(ContractError, match="is not a delivery period"):
         Period.parse(text)
 
 
 def test_counting_beyond_the_century_is_refused() -> None:
-    with pytest.raises(ContractError, match="lies beyond this century"):
+    with pytest.raises(ContractError, match="is after 2099"):
         Period.parse("Y+999", at=AT)
 
 
 @pytest.mark.parametrize("value", [2024, None, ["Apr-24"], datetime.date(2024, 4, 1)])
 def test_what_is_no_text_is_no_period(value: object) -> None:
-    with pytest.raises(ContractError, match="is no delivery period"):
+    with pytest.raises(ContractError, match="is not a delivery period"):
         Period.parse(value)  # type: ignore[arg-type]
 
 
@@ -119,7 +119,7 @@ def test_a_rolling_period_has_a_label_and_no_days() -> None:
     period = Period.parse("DA")
 
     assert ("DA", None, None) == (period.label, period.start, period.end)
-    with pytest.raises(ContractError, match="rolls with the calendar"):
+    with pytest.raises(ContractError, match="is a rolling period"):
         period.next()
 
 
@@ -162,9 +162,9 @@ TENORS = ["month", "quarter", "season", "year", "gas_year", "week", "day", "week
 
 @given(st.dates(day("2002-01-08"), day("2090-01-01")), st.sampled_from(TENORS))
 def test_a_name_reads_back_as_its_period_and_neighbours_touch(date: datetime.date, tenor: str) -> None:
-    from trayport.contracts.periods import _MAKE
+    from trayport.contracts.periods import _CONTAINING
 
-    period = _MAKE[tenor](date)
+    period = _CONTAINING[tenor](date)
 
     assert period == Period.parse(period.name)
     assert period.end is not None

@@ -158,9 +158,7 @@ def test_an_alias_says_which_kind_it_means_and_takes_the_place_of_a_product(targ
 
 
 def test_an_alias_that_points_nowhere_is_said_and_one_at_several_lists_them(products: Products) -> None:
-    with pytest.raises(
-        ContractError, match="the alias 'dead' stands for 'Nothing like it', and there is no such product"
-    ):
+    with pytest.raises(ContractError, match="the alias 'dead' is for 'Nothing like it', and there is no such product"):
         products.find("Dead")
     with pytest.raises(AmbiguousContract):
         Products.build(INSTRUMENTS, MARKETS, ALIASES).find("NBP")

@@ -248,7 +248,7 @@ class TestLabel:
             (["sequence_id", "sequence_item_id"], "needs the columns"),
             (
                 ["instrument_id", "sequence_id", "sequence_item_id", "second_sequence_item_id"],
-                "tell spreads from ranges",
+                "distinguish spreads from ranges",
             ),
         ],
     )

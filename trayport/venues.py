@@ -1,4 +1,7 @@
-"""The venues whose trades and orders the API carries."""
+"""The venues of the trades and orders that the API has.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,24 @@ Depth: TypeAlias = Literal["levels", "orders"]
 
 @frozen
 class Venue:
-    """One venue: its code in answers, its name and id, and how its data come.
+    """A venue, and the form of its data.
 
-    ``levels`` says whether public orders are summed by price level or come one by one;
-    ``separate_private_feed`` whether one's own trades come twice, once private and once anonymous;
-    ``orders_from`` is the date from which public orders are kept, None where the guide names none.
+    Parameters
+    ----------
+    code, name : str
+        Its code in responses, and its name.
+    id : int
+        Trayport's id.
+    active : bool
+        Whether it is active.
+    kind : {"broker", "exchange"}, default "broker"
+        The kind of venue.
+    levels : {"orders", "levels"}, default "orders"
+        "levels" if public orders are summed by price level, "orders" if each is a row.
+    separate_private_feed : bool, default False
+        True if own trades come twice, once private and once anonymous.
+    orders_from : str, optional
+        The first day of public orders; None if the guide gives none.
     """
 
     code: str
@@ -29,7 +45,7 @@ class Venue:
     orders_from: str | None = None
 
 
-# guide pp. 39-41: code, name, id, active. The id is Trayport's, and orders the table here.
+# guide pp. 39-41: code, name, id, active; in alphabetical order of codes.
 _TABLE: tuple[tuple[str, str, int, bool], ...] = (
     ("42FS", "42 Financial", 8, True),
     ("ACGM", "Arraco Global Markets", 54, False),
@@ -99,16 +115,16 @@ _TABLE: tuple[tuple[str, str, int, bool], ...] = (
     ("ZARK", "Zark Capital", 186, False),
 )
 
-# guide p. 32: the exchanges that it speaks of by name.
+# guide p. 32: the exchanges that it names.
 _EXCHANGES = frozenset(
     "CEGE EEX EEX7 EEXS EPEX GMEG GMEP HXCX IBEX IBGH ICE IDEX IENX MIBG NDAQ NODX OMIP OPCO PXE".split()
 )
 # guide pp. 11-12: public orders summed by price level; all others are single orders.
 _LEVELS = frozenset("EEX7 EEX NDAQ ICE GMEP GMEG IDEX IENX MIBG NODX".split())
-# guide p. 34: own trades and orders come by a feed of their own.
+# guide p. 34: venues with a separate feed of own trades and orders.
 _SEPARATE_FEED = _LEVELS | {"EPEX"}
-# guide p. 32: months from which public orders are kept; a day of them is our reading ("end of January" for
-# brokers). It names EEX, whose code became EEX7 in 2022.
+# guide p. 32: public orders by month of their beginning. The day is our reading ("end of January" for brokers). The
+# guide names EEX, which has had the code EEX7 since 2022.
 _ORDERS_FROM = dict.fromkeys("EEX EEX7 ICE IENX".split(), "2020-02-01") | dict.fromkeys(
     "EPEX GMEG GMEP IDEX MIBG NDAQ NODX".split(), "2021-02-01"
 )
@@ -130,9 +146,9 @@ def _venue(code: str, name: str, id: int, active: bool) -> Venue:
 
 
 VENUES: dict[str, Venue] = {row[0]: _venue(*row) for row in _TABLE}
-"""Every venue by its code; a code that is not here may still turn up in an answer."""
+"""Every venue of the guide by its code; a response may contain other codes."""
 
 
 def select(active: bool | None = None) -> list[Venue]:
-    """The venues that are active, those that are not, or all of them for None."""
+    """Return the active venues, the others, or all of them for None."""
     return [venue for venue in VENUES.values() if active is None or venue.active is active]

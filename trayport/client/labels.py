@@ -1,4 +1,4 @@
-"""Names for frames that hold ids."""
+"""Canonical names for the rows of a frame with ids."""
 
 from __future__ import annotations
 
@@ -23,48 +23,45 @@ _COLUMNS = (*_PRODUCT, *_NEEDED, "second_sequence_item_id", "contract_type")
 
 
 def label(frame: pd.DataFrame, catalogue: Catalogue) -> pd.DataFrame:
-    """``frame`` with a first column ``contract``; see ``Client.label``."""
+    """Return ``frame`` with a first column ``contract``; see ``Client.label``."""
     columns = _columns(frame)
     rows = list(zip(*columns, strict=True)) if len(frame) else []
     names = {row: _name(row, catalogue) for row in dict.fromkeys(rows)}
     unknown = sum(name is None for name in names.values())
     if unknown:
-        warnings.warn(
-            f"{unknown} of {len(names)} contracts are not in the reference data; their label is empty",
-            TrayportWarning,
-            stacklevel=3,
-        )
+        problem = f"{unknown} of {len(names)} contracts are not in the reference data, so their names are empty"
+        warnings.warn(TrayportWarning(problem), stacklevel=3)
     labelled = frame.drop(columns="contract", errors="ignore")
     labelled.insert(0, "contract", pd.Series([names[row] for row in rows], index=frame.index, dtype=STRING))
     return labelled
 
 
 def _columns(frame: pd.DataFrame) -> list[list[Any]]:
-    """The id columns, each as a list with None for gaps; all gaps where the frame has no such column."""
+    """Return the id columns as lists, with None for missing values; a column that the frame lacks is all None."""
     if not isinstance(frame, pd.DataFrame):
         raise QueryError(f"label takes a DataFrame, not {type(frame).__name__}")
     missing = [name for name in _NEEDED if name not in frame]
     if missing or not any(name in frame for name in _PRODUCT):
         raise QueryError(
             f"label needs the columns instrument_id or market_id, and {' and '.join(_NEEDED)}; the frame has "
-            f"{', '.join(map(str, frame.columns)) or 'none'}"
+            f"{', '.join(map(str, frame.columns)) or 'no columns'}"
         )
     if any(list(frame.columns).count(name) > 1 for name in _COLUMNS):
-        raise QueryError("label needs each id column once; the frame has one of them twice")
+        raise QueryError("label needs each id column once, and the frame has one of them twice")
     cells = [_cells(frame[name]) if name in frame else [None] * len(frame) for name in _COLUMNS]
     second, kind = cells[-2:]
     if "contract_type" not in frame and any(cell is not None for cell in second):
-        raise QueryError("label needs the column contract_type to tell spreads from ranges")
+        raise QueryError("label needs the column contract_type to distinguish spreads from ranges")
     return [*cells[:-2], second, kind]
 
 
 def _cells(column: pd.Series[Any]) -> list[Any]:
-    gaps = column.isna().tolist()
-    return [None if gap else cell for gap, cell in zip(gaps, column.tolist(), strict=True)]
+    missing = column.isna().tolist()
+    return [None if is_missing else cell for is_missing, cell in zip(missing, column.tolist(), strict=True)]
 
 
 def _name(row: tuple[Any, ...], catalogue: Catalogue) -> str | None:
-    """The name of a row's contract; None where its ids are no ids, or nobody knows them."""
+    """Return the canonical name of a row's contract; None if its ids are not valid or not in the reference data."""
     instrument, market, sequence, item, second, kind = row
     try:
         product = Instrument(_id(instrument)) if instrument is not None else Market(_id(market))
@@ -77,5 +74,5 @@ def _name(row: tuple[Any, ...], catalogue: Catalogue) -> str | None:
 
 
 def _id(cell: Any) -> Any:
-    """An id as it is, or out of a column that gaps have turned into floats."""
+    """Return an id; missing values turn the ids of a column into floats, which become integers again."""
     return int(cell) if isinstance(cell, float) and cell.is_integer() else cell

@@ -1,4 +1,4 @@
-"""What is traded: products, contracts and delivery periods, as pure values, and how their names are read."""
+"""Products, contracts and delivery periods as pure values, and the reading of their names."""
 
 from __future__ import annotations
 

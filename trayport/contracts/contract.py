@@ -70,7 +70,7 @@ def _id_validator(name: str) -> Callable[[Any, Any, Any], None]:
 
     def check(_: Any, __: Any, value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ContractError(f"{name} {value!r} is not an id, which is an integer from 1 up")
+            raise ContractError(f"{name} {value!r} is not an id, which is a whole number from 1 up")
 
     return check
 
@@ -392,7 +392,7 @@ class Front:
     @count.validator
     def _check_count(self, _: Any, count: Any) -> None:
         if type(count) is not int or count < 1:
-            raise ContractError(f"Front count {count!r} is not an integer from 1 up")
+            raise ContractError(f"Front count {count!r} is not a whole number from 1 up")
 
     @property
     def label(self) -> str:

@@ -61,7 +61,7 @@ class SequenceItem:
 
     @property
     def is_rolling(self) -> bool:
-        """True for rolling periods (DA, BOM), whose delivery dates change daily."""
+        """True for rolling periods (DA, BOM): their delivery dates change daily."""
         return self.period is None or self.period.start is None
 
     @cached_property
@@ -168,7 +168,7 @@ class Readings:
     """Every way to read a name: ``text`` is the name without its qualifier, which is the id of a sequence.
 
     ``dated`` has periods of a spelling that we know, shortest product first. ``two_contracts`` is the kind of a name
-    whose halves have products of their own, as in ``TTF Apr-24/EUA Dec-24``.
+    with a product in each half, as in ``TTF Apr-24/EUA Dec-24``.
     """
 
     name: str
@@ -264,9 +264,9 @@ def _period(text: str, at: datetime.date | None = None) -> Period | None:
 def choose(readings: Readings, candidates: Sequence[Candidate]) -> Contract:
     """Return the contract that a name means, with its canonical name and its delivery.
 
-    ``candidates`` are the readings whose product was found, the preferred one first. Raises ``UnknownContract`` with
-    the nearest items, ``AmbiguousContract`` with an exact name for each meaning, and ``ContractError`` for a name
-    without a period, without a product, or whose two periods make no contract.
+    ``candidates`` are the readings with a product that exists, the preferred one first. Raises ``UnknownContract``
+    with the nearest items, ``AmbiguousContract`` with an exact name for each meaning, and ``ContractError`` for a name
+    without a period, without a product, or with two periods that make no contract.
     """
     if not candidates:
         if readings.is_period:

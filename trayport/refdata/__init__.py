@@ -1,4 +1,4 @@
-"""The Reference Data API and its memory: what the names and ids of contracts mean."""
+"""Reference data: names to ids and back, from memory, a cache on disk, or the API."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ class Cache:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what identifies a file while it exists; None if there is none."""
+    """Return device and inode of a file, which no other file has while this one is open; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:
@@ -194,8 +194,8 @@ class _Refused(Exception):
 def _text_disk() -> type:
     """Return a diskcache ``Disk`` for text alone.
 
-    diskcache 5.6.3 unpickles the values that it reads, with ``JSONDisk`` too (CVE-2025-69872): whoever can write into
-    the folder could run code here. This class neither pickles nor unpickles keys or values.
+    diskcache 5.6.3 unpickles the values that it reads, with ``JSONDisk`` too (CVE-2025-69872), so that any program that
+    can write into the folder could run code here. This class neither pickles nor unpickles keys or values.
     """
     from diskcache import Disk
     from diskcache.core import MODE_RAW, MODE_TEXT
@@ -233,7 +233,7 @@ def _file_inside(filename: Any) -> str:
     """Return the name of a value's file as diskcache makes them, two folders deep; refuse any other."""
     name = _text(filename)
     if not re.fullmatch(r"[0-9a-f]{2}[\\/][0-9a-f]{2}[\\/][0-9a-f]{28}\.val", name):
-        raise _Refused("a value lies outside of it")
+        raise _Refused("a value is outside of its folder")
     return name
 
 

@@ -106,7 +106,7 @@ class Products:
         target = self._aliases[wanted]
         found = self._by_name(target, kind) or self._by_prefix(target, kind)
         if found is None:
-            raise ContractError(f"the alias {wanted!r} stands for {target!r}, and there is no such product")
+            raise ContractError(f"the alias {wanted!r} is for {target!r}, and there is no such product")
         return found
 
     def find(self, text: str) -> Product | None:
@@ -120,7 +120,7 @@ class Products:
         """Return the readings of a name whose product exists, with the product, the preferred one first.
 
         An exact name in any reading precedes a prefix in another, and the longer of two exact names comes first. If
-        no product stands before a period of a known spelling, the readings with the vendor's names of periods count.
+        none is followed by periods of a known spelling, the readings with the vendor's names of periods are used.
         """
         for find, ordered in ((self.find_exact, readings.dated[::-1]), (self.find, readings.dated)):
             found, ambiguous = [], None

@@ -46,7 +46,7 @@ class Store:
     _memory: dict[str, _Document] = field(factory=dict, init=False, repr=False)
     _locks: dict[str, threading.Lock] = field(factory=dict, init=False, repr=False)
     _valid_from: float = field(default=float("-inf"), init=False)
-    """Documents that were stored before this time are stale, whatever their age."""
+    """Documents that were stored before this time are stale at any age."""
 
     def get(
         self,
@@ -86,7 +86,7 @@ class Store:
         self._valid_from = float("-inf")
 
     def cached(self, suffix: str, parse: Callable[[Any], T]) -> Iterator[T]:
-        """Yield every document whose name ends with ``suffix``, from memory and disk, whatever its age."""
+        """Yield every document whose name ends with ``suffix``, from memory and disk, stale or not."""
         known = {name: document.value for name, document in list(self._memory.items()) if name.endswith(suffix)}
         yield from known.values()
         for key in self.cache.names():
