@@ -1,4 +1,4 @@
-"""A client's life: lazy, closed, shared, pickled, forked."""
+"""Clients: opened late, closed, shared by threads, pickled, forked and configured."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from trayport.api import DEFAULT
 from trayport.sandbox import Sandbox
 
 
-def test_a_client_opens_nothing_until_it_is_asked() -> None:
+def test_a_client_opens_nothing_before_its_first_query() -> None:
     client = Client(config=Config(analytics_url="https://nowhere.invalid"))
 
     assert "Client(...)" == repr(client)
     client.close()
 
 
-def test_the_key_of_the_argument_wins_over_that_of_the_settings() -> None:
+def test_the_key_of_the_argument_replaces_that_of_the_settings() -> None:
     with Client(KEY, config=Config("other")) as client:
         assert KEY == client.config.require_key().reveal()
 
 
-def test_a_key_that_cannot_be_is_refused_at_once() -> None:
+def test_a_malformed_key_is_refused_at_once() -> None:
     with pytest.raises(ConfigError, match="api_key"):
         Client("two words")
 
 
-def test_settings_are_loaded_when_they_are_first_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_loaded_at_the_first_query(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client()
     monkeypatch.setenv("TRAYPORT_TZ", "Europe/Paris")
 
@@ -64,7 +64,7 @@ def test_the_key_is_in_no_file(make_client: MakeClient, tmp_path: Path) -> None:
     assert [] == [path for path in files if key in path.read_bytes()]
 
 
-def test_a_closed_client_refuses_questions_and_closing_twice_is_fine(make_client: MakeClient) -> None:
+def test_a_closed_client_refuses_queries_and_may_be_closed_again(make_client: MakeClient) -> None:
     client = make_client()
     client.markets()
     client.close()
@@ -114,22 +114,22 @@ def test_hooks_see_every_request(make_client: MakeClient) -> None:
     assert ["trades"] * 3 == [event.endpoint for event in events if event.endpoint == "trades"]
 
 
-def test_a_client_pickles_as_its_settings_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_pickles_with_its_settings_and_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(KEY, config=Config(tz="Europe/Paris", per_second=2))
     client.config.require_key()
-    sent = pickle.dumps(client)
+    pickled = pickle.dumps(client)
     monkeypatch.setenv("TRAYPORT_API_KEY", "another")
-    arrived = pickle.loads(sent)
+    unpickled = pickle.loads(pickled)
 
-    assert KEY.encode() not in sent
+    assert KEY.encode() not in pickled
     assert ("Europe/Paris", 2, "another") == (
-        arrived.config.tz,
-        arrived.config.per_second,
-        arrived.config.require_key().reveal(),
+        unpickled.config.tz,
+        unpickled.config.per_second,
+        unpickled.config.require_key().reveal(),
     )
 
 
-def test_the_default_client_pickles_as_a_reference() -> None:
+def test_the_default_client_pickles_as_a_reference_to_itself() -> None:
     assert DEFAULT is pickle.loads(pickle.dumps(DEFAULT)) is copy.deepcopy(DEFAULT)
     assert tp.trades == pickle.loads(pickle.dumps(tp.trades))
 
@@ -146,7 +146,7 @@ def test_the_flat_functions_work_in_other_processes(
         "def ask(day): return len(tp.trades('TTF Apr-24', f'2024-02-{day}', f'2024-02-{day}T12:00'))\n"
         "if __name__ == '__main__':\n"
         "    here = [ask(day) for day in ('05', '06', '07')]\n"
-        f"    with multiprocessing.get_context({method!r}).Pool(2) as pool:\n"
+        f"    with multiprocessing.get_context({method!r}).Pool(1) as pool:\n"
         "        print(here == pool.map(ask, ('05', '06', '07')), sum(here) > 0)\n"
     )
 
@@ -154,11 +154,11 @@ def test_the_flat_functions_work_in_other_processes(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
-def test_a_forked_child_goes_on_with_sockets_of_its_own(make_client: MakeClient) -> None:
+def test_a_forked_child_opens_sockets_of_its_own(make_client: MakeClient) -> None:
     client = make_client()
     here = len(client.trades("TTF Apr-24", "2024-02-05", "2024-02-06"))
-    held = threading.Thread(target=hold, args=(client,), daemon=True)
-    held.start()  # the lock that the child inherits is taken, and nobody there will give it back
+    holder = threading.Thread(target=hold_lock, args=(client,), daemon=True)
+    holder.start()  # the child inherits a lock that no thread of its own will release
     time.sleep(0.1)
     read, write = os.pipe()
     child = os.fork()
@@ -166,39 +166,39 @@ def test_a_forked_child_goes_on_with_sockets_of_its_own(make_client: MakeClient)
         os.write(write, str(len(client.trades("TTF Apr-24", "2024-02-05", "2024-02-06"))).encode())
         os._exit(0)
     os.close(write)
-    with os.fdopen(read) as answer:
-        assert str(here) == answer.read()
+    with os.fdopen(read) as output:
+        assert str(here) == output.read()
     os.waitpid(child, 0)
-    held.join()
+    holder.join()
 
 
-def hold(client: Client) -> None:
+def hold_lock(client: Client) -> None:
     with client._lock:
         time.sleep(1.0)
 
 
 class TestConfigure:
-    """The default client."""
+    """``configure``, which sets up the default client."""
 
     @pytest.fixture(autouse=True)
-    def _lent(self) -> object:
+    def _restore_configuration(self) -> object:
         with DEFAULT.temporarily_configured():
             yield
 
-    def test_what_is_given_is_added_to_what_was_given_before(self) -> None:
+    def test_settings_add_to_earlier_ones(self) -> None:
         tp.configure(api_key=KEY, tz="Europe/Paris")
         tp.configure(per_second=2)
         config = DEFAULT.config
 
         assert ("Europe/Paris", 2, KEY) == (config.tz, config.per_second, config.require_key().reveal())
 
-    def test_a_whole_config_replaces_everything(self) -> None:
+    def test_a_config_replaces_all_settings(self) -> None:
         tp.configure(api_key=KEY, tz="Europe/Paris")
         tp.configure(config=Config("other"))
 
         assert ("UTC", "other") == (DEFAULT.config.tz, DEFAULT.config.require_key().reveal())
 
-    def test_what_is_given_later_is_added_to_a_whole_config_too(self) -> None:
+    def test_later_settings_add_to_a_config_too(self) -> None:
         tp.configure(config=Config("other", tz="Europe/Paris"))
         tp.configure(per_second=2)
 
@@ -208,44 +208,44 @@ class TestConfigure:
             DEFAULT.config.require_key().reveal(),
         )
 
-    def test_a_question_goes_on_as_it_began(self, sandbox: Sandbox, cache_dir: Path) -> None:
+    def test_a_query_keeps_the_settings_that_it_began_with(self, sandbox: Sandbox, cache_dir: Path) -> None:
         settings = {"limiter": "off", "cache_dir": cache_dir, "workers": 1, "progress": False}
         tp.configure(config=Config().replace(**sandbox.settings, **settings))
         whole = tp.trades("TTF Apr-24", "2023-11-01", "2024-03-01")
-        pieces = tp.stream.trades("TTF Apr-24", "2023-11-01", "2024-03-01")
-        first = next(pieces)
+        frames = tp.stream.trades("TTF Apr-24", "2023-11-01", "2024-03-01")
+        first = next(frames)
         with Sandbox(limits=False, seed=2) as other:
             tp.configure(**other.settings, tz="Europe/Paris")
-            rest = list(pieces)
+            rest = list(frames)
 
             assert [] == other.asked
         pd.testing.assert_frame_equal(whole, pd.concat([first, *rest]))
 
-    def test_a_question_waits_a_second_at_most_while_a_history_loads(self, make_client: MakeClient) -> None:
-        waited: dict[str, list[float]] = {}
-        with Sandbox(limits=False) as own:  # another port, so a limit that no other test uses
+    def test_a_query_waits_at_most_a_second_during_a_bulk_load(self, make_client: MakeClient) -> None:
+        waits: dict[str, list[float]] = {}
+        with Sandbox(limits=False) as own:  # on another port, so that no other test uses its rate limit
             make_client(own).resolve("TTF Apr-24")
             client = make_client(
                 own,
                 limiter="memory",
                 progress=False,
-                hooks=[lambda e: waited.setdefault(e.endpoint, []).append(e.waited)],
+                hooks=[lambda event: waits.setdefault(event.endpoint, []).append(event.waited)],
             )
             client.resolve("TTF Apr-24")
             history = ("TTF Apr-24", "2022-10-01", "2024-02-01")
             with ThreadPoolExecutor(1) as pool:
                 load = pool.submit(client.trades, *history)
-                while len(waited.get("trades", ())) < 4:
+                while len(waits.get("trades", ())) < 4:
                     time.sleep(0.01)
                 client.last_trade("TTF Apr-24", at="2024-02-01")
-                under_way = len(waited["trades"])
+                in_flight = len(waits["trades"])
                 load.result()
 
-        assert waited["last_trade"][0] < 1.0
-        assert under_way < len(client.plan.trades(*history))
+        assert waits["last_trade"][0] < 1.0
+        assert in_flight < len(client.plan.trades(*history))
 
-    def test_a_sandbox_for_the_flat_functions_is_one_threads_alone(self) -> None:
-        def borrow() -> None:
+    def test_one_thread_at_a_time_may_configure_temporarily(self) -> None:
+        def enter() -> None:
             with (
                 pytest.raises(ConfigError, match="another thread uses the flat functions"),
                 DEFAULT.temporarily_configured(),
@@ -253,9 +253,9 @@ class TestConfigure:
                 raise AssertionError
 
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(borrow).result()
+            pool.submit(enter).result()
 
-    def test_a_wrong_setting_leaves_all_as_it_was(self) -> None:
+    def test_a_wrong_setting_changes_nothing(self) -> None:
         tp.configure(tz="Europe/Paris")
         with pytest.raises(ConfigError, match="per_second"):
             tp.configure(per_second=99)
@@ -265,7 +265,7 @@ class TestConfigure:
         assert "Europe/Paris" == DEFAULT.config.tz
 
     @pytest.mark.parametrize("hooks", [print, [print, None], "print"])
-    def test_hooks_that_cannot_be_called_are_refused_and_all_stays_as_it_was(self, hooks: Any) -> None:
+    def test_hooks_that_are_no_functions_are_refused_and_change_nothing(self, hooks: Any) -> None:
         before = DEFAULT.hooks, DEFAULT._config
         with pytest.raises(ConfigError, match="must be a list of functions, such as"):
             tp.configure(tz="Europe/Amsterdam", hooks=hooks)
@@ -274,7 +274,7 @@ class TestConfigure:
 
         assert before == (DEFAULT.hooks, DEFAULT._config)
 
-    def test_hooks_stay_until_others_are_given(self) -> None:
+    def test_hooks_are_kept_until_others_are_configured(self) -> None:
         events: list[RequestEvent] = []
         tp.configure(hooks=[events.append])
         tp.configure(tz="UTC")
@@ -288,9 +288,9 @@ class TestRunningAPlan:
     """``Plan.run``."""
 
     QUERY: ClassVar[dict[str, Any]] = {
-        "contract": ["TTF Apr-24", "EUA Dec-24"],
-        "start": "2024-01-01",
-        "end": "2024-02-05",
+        "contract": ["TTF Apr-24", "NBP Sum-24"],
+        "start": "2024-01-25",
+        "end": "2024-02-28",
     }
 
     def test_it_returns_the_frame_of_the_query(self, client: Client) -> None:
@@ -320,19 +320,19 @@ class TestRunningAPlan:
             Plan(plan.query, plan.pieces).run()
 
 
-def test_pieces_are_not_verified_one_by_one(client: Client) -> None:
+def test_a_stream_cannot_be_verified(client: Client) -> None:
     with pytest.raises(QueryError, match="verify=True compares whole windows"):
         client.stream.trades("TTF Apr-24", "2024-02-05", "2024-02-06", verify=True)
 
 
-def test_the_clock_is_the_callers(make_client: MakeClient) -> None:
+def test_a_client_uses_the_clock_of_its_caller(make_client: MakeClient) -> None:
     client = make_client(clock=lambda: pd.Timestamp("2024-02-07T10:00", tz="UTC"))
 
     assert "2024-02-07" == client.plan.trades("TTF Apr-24", "2024-02-01").pieces[0].window.end.strftime("%Y-%m-%d")
     assert "TTF Hi Cal 51.6* Mar-24" == client.resolve("TTF M+1").name
 
 
-def test_relative_periods_count_from_the_start_of_the_question(client: Client) -> None:
+def test_relative_periods_count_from_the_start_of_the_query(client: Client) -> None:
     frame = client.trades("TTF M+1", "2023-06-05", "2023-06-06")
 
     assert ["TTF Hi Cal 51.6* Jul-23"] == frame["contract"].unique().tolist()

@@ -176,7 +176,7 @@ def test_a_query_of_one_request_raises_its_own_error(relay: Relay, one_attempt: 
 
 def test_a_response_that_cannot_be_decoded_is_a_failure_of_its_piece(relay: Relay, one_attempt: Client) -> None:
     relay.rule = lambda line, count: http(200, b'{"oops":1}') if "from=2023-12-03" in line else None
-    with pytest.raises(PartialDataError, match="cannot read the answer at \\$"):
+    with pytest.raises(PartialDataError, match="cannot read the response at \\$"):
         one_attempt.trades(**QUERY)
 
 

@@ -1,4 +1,4 @@
-"""What a user can name: pinned, documented, and free of side effects."""
+"""The public names: pinned, documented, and imported without side effects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trayport.cli import main
 from trayport.client import References
 from trayport.queries import QUERIES, Queries
 
-QUESTIONS = [
+PINNED_QUERIES = [
     "trades",
     "private_trades",
     "ohlcv",
@@ -82,17 +82,17 @@ FILES = ["save", "to_arrow", "to_polars"]
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
-    assert sorted(QUESTIONS + REFERENCE + ERRORS + OBJECTS + REST + FILES) == sorted(tp.__all__)
+    assert sorted(PINNED_QUERIES + REFERENCE + ERRORS + OBJECTS + REST + FILES) == sorted(tp.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(tp.__all__))
-def test_every_public_name_exists_and_says_what_it_is(name: str) -> None:
+def test_every_public_name_exists_and_has_a_docstring(name: str) -> None:
     value = getattr(tp, name)
 
     assert name == "__version__" or bool(inspect.getdoc(value))
 
 
-def test_nothing_else_is_offered_by_dir() -> None:
+def test_dir_lists_the_public_names_only() -> None:
     assert sorted(tp.__all__) == dir(tp)
 
 
@@ -113,7 +113,7 @@ def test_every_public_attribute_of_a_client_is_a_query_or_a_reference_call_or_li
 
 
 def test_every_query_is_a_flat_function_in_plan_in_stream_and_a_command() -> None:
-    assert QUESTIONS == list(QUERIES)
+    assert PINNED_QUERIES == list(QUERIES)
     for name in QUERIES:
         assert name in api.__all__
         assert name in public(tp.plan) & public(tp.stream)
@@ -130,38 +130,38 @@ def test_every_flat_function_is_a_method_of_the_default_client() -> None:
         assert getattr(DEFAULT, name) == getattr(api, name) == getattr(tp, name)
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("name", PINNED_QUERIES)
 @pytest.mark.parametrize("face", [tp.plan, tp.stream], ids=["plan", "stream"])
-def test_each_face_asks_the_same_questions_in_the_same_words(face: object, name: str) -> None:
+def test_plan_and_stream_have_the_same_queries_with_the_same_signatures(face: object, name: str) -> None:
     assert inspect.signature(getattr(tp, name)) == inspect.signature(getattr(face, name))
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_options_can_only_be_named(name: str) -> None:
+@pytest.mark.parametrize("name", PINNED_QUERIES)
+def test_options_are_keyword_only(name: str) -> None:
     parameters = inspect.signature(getattr(tp, name)).parameters
     positional = [each.name for each in parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
 
     subject = [] if name in ("private_trades", "activity") else ["contract"]
     times = [] if name in ("last_trade", "snapshots") else ["start", "end"]
-    width = ["interval"] if name in ("ohlcv", "top_of_book", "order_book") else []
-    assert [*subject, *times, *width] == positional
+    interval = ["interval"] if name in ("ohlcv", "top_of_book", "order_book") else []
+    assert [*subject, *times, *interval] == positional
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_a_questions_docstring_has_every_part_that_a_user_looks_for(name: str) -> None:
+@pytest.mark.parametrize("name", PINNED_QUERIES)
+def test_the_docstring_of_a_query_has_all_sections(name: str) -> None:
     text = inspect.getdoc(getattr(tp, name)) or ""
 
     assert [] == [part for part in ("Parameters", "Returns", "Raises", "Examples", "DataFrame") if part not in text]
 
 
 @pytest.mark.parametrize("name", [*REFERENCE, *FILES, "configure", "doctor", "status"])
-def test_every_other_functions_docstring_says_what_it_raises_and_shows_an_example(name: str) -> None:
+def test_the_docstring_of_every_other_function_has_its_errors_and_an_example(name: str) -> None:
     text = inspect.getdoc(getattr(tp, name)) or ""
 
     assert [] == [part for part in ("Raises", ">>> import trayport as tp") if part not in text]
 
 
-LOOK = """
+PROGRAM = """
 import sys, threading, socket, os
 opened, read = [], []
 sys.addaudithook(lambda event, args: opened.append(event) if event in ("socket.__new__", "socket.connect") else None)
@@ -176,19 +176,19 @@ print(threading.active_count(), opened, [name for name in read if name.startswit
 print(sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 print([name for name in sys.modules if name.startswith("trayport.")])
 """
-LATER = {
+IMPORTED_LATER = {
     "requests", "urllib3", "pyrate_limiter", "tqdm", "brotli", "diskcache", "cattrs", "msgspec", "platformdirs",
     "filelock", "redis", "prometheus_client",
-    "pyarrow",  # no more of it than what pandas has imported already
+    "pyarrow",  # only the modules that pandas imports
 }  # fmt: skip
 
 
 def test_importing_starts_no_thread_opens_no_socket_and_reads_no_key() -> None:
-    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     activity, packages, rooms = done.stdout.splitlines()
 
     assert "1 [] []" == activity
-    assert set() == LATER & set(eval(packages))
+    assert set() == IMPORTED_LATER & set(eval(packages))
     assert {
         "trayport.sandbox",
         "trayport.transport",

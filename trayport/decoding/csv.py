@@ -14,7 +14,6 @@ from contextlib import suppress
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv as arrow_csv
 
 from ..endpoints import Column, DType
 from ..errors import DecodeError, TrayportWarning
@@ -82,6 +81,8 @@ def _titles(body: bytes, schema: Schema) -> dict[str, str]:
 
 def _texts(body: bytes, wanted: list[str], titles: dict[str, str], schema: Schema) -> pa.Table:
     """Return the wanted columns as text with gaps for empty cells."""
+    from pyarrow import csv as arrow_csv  # imported late: JSON is the default
+
     wrong: list[arrow_csv.InvalidRow] = []
 
     def skip(row: arrow_csv.InvalidRow) -> str:
