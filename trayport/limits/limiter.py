@@ -53,7 +53,7 @@ class _Waiter:
 
 @define(eq=False)
 class RateLimiter:
-    """Gives permits to every thread that shares it, each at the rates of its own client.
+    """Distributor of permits to the threads of a process, each at the rates of its own client.
 
     Single requests go before bulk requests, and requests of one kind in the order in which they came. Only the thread
     at the front of the queue sleeps for a permit and asks the store, on behalf of the process. A permit counts at the

@@ -22,6 +22,7 @@ T = TypeVar("T")
 _PATIENCE = 5.0
 """Seconds for a connection, a response, and for repeating a transaction that met another one."""
 _EXPIRE_MS = 3_600_000
+_REMEDY = "check the server, or use limiter='file' if all processes run on this machine"
 
 
 @define(eq=False)
@@ -45,11 +46,11 @@ class RedisStore:
                     return self._try(fn)
                 except redis.WatchError:  # another transaction came first
                     if self.clock() > deadline:
-                        raise StoreUnavailable("other processes change it all the time") from None
+                        raise StoreUnavailable("other processes change it all the time", _REMEDY) from None
         except redis.RedisError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from None
+            raise StoreUnavailable(f"{type(error).__name__}: {error}", _REMEDY) from None
         except ValueError as error:
-            raise StoreUnavailable(str(error)) from None
+            raise StoreUnavailable(str(error), f"delete the value {self.name!r} from Redis") from None
 
     def _try(self, fn: Callable[[RateState, int], T]) -> T:
         with self.client.pipeline() as pipe:

@@ -48,11 +48,23 @@ _WEEK = 7 * 86_400
 
 
 class StoreUnavailable(Exception):
-    """A store cannot be used; the message is the reason."""
+    """Reason why a store cannot be used.
+
+    Parameters
+    ----------
+    message : str
+        The reason.
+    remedy : str
+        The action that mends it.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class Store(Protocol):
-    """Keeps the state of one key's rate limit for all its users."""
+    """Place of the state of one key's rate limit, for all users of the key."""
 
     @property
     def kind(self) -> str:
@@ -112,12 +124,8 @@ class FallbackStore:
                 return self.store.transact(fn)
             except StoreUnavailable as error:
                 self._private, self.reason = self._cut_off(), f"{self.name} cannot be used: {error}"
-                warnings.warn(
-                    f"the rate limit that this key shares in {self.reason}. "
-                    "This process goes on with half the limit for itself",
-                    TrayportWarning,
-                    stacklevel=2,
-                )
+                problem = f"the rate limit that this key shares in {self.reason}; this process has half the limit now"
+                warnings.warn(TrayportWarning(problem, error.remedy), stacklevel=2)
         return self._private.transact(fn)
 
     def _cut_off(self) -> MemoryStore:
@@ -180,9 +188,16 @@ class FileStore:
                 text = state.to_json(now=now, wall=int(self.wall() * 1000), boot=self.boot())
                 overwrite(self.path, text.encode(), mode=0o600)
         except TimeoutError:
-            raise StoreUnavailable(f"another process has held its lock for {_LOCK_PATIENCE:g} seconds") from None
+            raise StoreUnavailable(
+                f"another process has held its lock for {_LOCK_PATIENCE:g} seconds",
+                f"end the process that holds {self.path.with_suffix('.lock')}",
+            ) from None
         except (OSError, NotImplementedError) as error:  # read-only, full, or without locks, as some network drives are
-            raise StoreUnavailable(str(getattr(error, "strerror", None) or error)) from None
+            raise StoreUnavailable(
+                str(getattr(error, "strerror", None) or error),
+                f"make {self.path.parent} writable, on a drive with file locks, or use limiter='memory' if no other "
+                "process uses the key",
+            ) from None
         self.last_seen = state, now
         return result
 
@@ -219,7 +234,7 @@ class FileStore:
             raise ValueError("it is of another version, or has permits of the future")
         has_restarted = boot != self.boot()
         if has_restarted and self.last_seen:
-            raise StoreUnavailable("another machine writes there, too: use limiter='redis://...'")
+            raise StoreUnavailable("another machine writes there, too", "use limiter='redis://...' on both machines")
         by_clock, by_wall = now - written, int(self.wall() * 1000) - wall
         passed = 0 if has_restarted else max(0, min(by_clock, by_wall))
         if by_clock - passed > _CLOCK_JUMP and by_wall > _FORGOTTEN_AFTER and not has_restarted:
