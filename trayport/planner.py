@@ -29,7 +29,7 @@ from .wire import (
     window_params,
 )
 
-__all__ = ["COUNTED", "Piece", "Plan", "plan"]
+__all__ = ["COUNT_FIELDS", "Piece", "Plan", "plan"]
 
 
 @frozen
@@ -168,7 +168,7 @@ def plan(
     parts: Iterable[Window] = windows
     if isinstance(contracts, Front):
         if isinstance(contracts.product, str):
-            raise TypeError(f"{contracts} is to be resolved before it is planned")
+            raise TypeError(f"{contracts} has to be resolved before it is planned")
         params = front_params(contracts.product, contracts.sequence, contracts.count)
         subjects = [_subject(query, params, (contracts.label,), csv, contracts.product)]
         if not endpoint.is_instant:
@@ -297,13 +297,13 @@ def _months(window: Window) -> Iterator[Window]:
     return (Window(start, end) for start, end in itertools.pairwise(edges) if start < end)
 
 
-COUNTED = (ACTIVITY.column("delete_count"),)
+COUNT_FIELDS = (ACTIVITY.column("delete_count"),)
 """The optional columns of the requests for counts: a deleted trade is counted, but no longer returned."""
 
 
 def _counts(query: Query, windows: Iterable[Window]) -> Iterator[Piece]:
     """Yield the requests for the counts that trades are compared with: of whole minutes, from the first counts on."""
-    counts = Query(ACTIVITY, (), query.window, query.tz, COUNTED, routes=query.routes)
+    counts = Query(ACTIVITY, (), query.window, query.tz, COUNT_FIELDS, routes=query.routes)
     subject = _subject(counts, (), ("counts",), csv=False)
     for window in windows:
         start, end = window.start.ceil(ACTIVITY.grain), window.end.floor(ACTIVITY.grain)

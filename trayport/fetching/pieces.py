@@ -19,7 +19,7 @@ from .._time import SECOND
 from ..decoding import ContractIds, MemoryLimits, Naming, Rows, Schema
 from ..endpoints import ACTIVITY
 from ..errors import ContractError, DecodeError
-from ..planner import COUNTED, Piece
+from ..planner import COUNT_FIELDS, Piece
 from ..queries import Query
 from ..wire import new_request_id
 
@@ -31,7 +31,7 @@ __all__ = ["PieceFetcher", "schema_of"]
 T = TypeVar("T")
 
 # The columns of the requests that count trades, for `verify=True`.
-_COUNTS = Schema(ACTIVITY, COUNTED)
+_COUNTS = Schema(ACTIVITY, COUNT_FIELDS)
 
 # guide p. 19: no further back than a year, which may be a leap year.
 _LOOK_BACK = pd.Timedelta(days=366)
