@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+from attrs import fields
 
 import trayport
 from trayport import Config, api
@@ -17,6 +18,7 @@ from trayport.testing import sandboxed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
@@ -100,7 +102,7 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_between_documents_lead_to_files_and_headings(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", document.read_text(encoding="utf-8"))
     broken = [
@@ -111,3 +113,16 @@ def test_links_between_documents_lead_to_files_and_headings(document: Path) -> N
     ]
 
     assert [] == broken
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_names_in_documents_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    variables = {f"TRAYPORT_{attribute.name.upper()}" for attribute in fields(Config)}
+    unknown = [
+        *(name for name in re.findall(r"\btp\.(\w+)", text) if not hasattr(trayport, name)),
+        *(name for name in re.findall(r"\bConfig\.(\w+)", text) if not hasattr(Config, name)),
+        *set(re.findall(r"\bTRAYPORT_[A-Z_]+\b", text)) - variables - {"TRAYPORT_API_KEY_FILE", "TRAYPORT_PROFILE"},
+    ]
+
+    assert [] == unknown
