@@ -71,7 +71,7 @@ class Desk:
             return self.trouble(request)
         query = "&".join(f"{name}={value}" for name, value in request.params)
         headers = {"x-api-key": self.sandbox.key}
-        answer = self.sandbox.answer(HttpRequest("GET", f"{REFERENCE}{request.path}?{query}", headers))
+        answer = self.sandbox.respond(HttpRequest("GET", f"{REFERENCE}{request.path}?{query}", headers))
         if answer.status != 200:
             raise NotFound(request.endpoint.name, answer.status)
         assert isinstance(answer.body, bytes)

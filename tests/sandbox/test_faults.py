@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from support.listener import BODY, RawConnection, error_response, run_listener, url
 
-from trayport.sandbox.fault_injection import Fault, Script, read_faults, struck
+from trayport.sandbox.fault_injection import Fault, Script, inject, read_faults
 from trayport.sandbox.listener import HttpRequest, HttpResponse, Listener
 
 PLAIN = "Accept-Encoding: identity"
 
 
-class Struck:
-    """A server whose answers are all struck by the fault that a test lays down."""
+class FaultyServer:
+    """A server whose answers are all affected by the fault that a test lays down."""
 
     def __init__(self) -> None:
         self.fault = Fault(delay=0.001)
@@ -36,7 +36,7 @@ class Struck:
         self.listener: Listener
 
     def __call__(self, heard: HttpRequest) -> HttpResponse:
-        return struck(self.fault, self.honest, error_response)
+        return inject(self.fault, self.honest, error_response)
 
     def honest(self) -> HttpResponse:
         self.asked += 1
@@ -49,15 +49,15 @@ class Struck:
 
 
 @pytest.fixture
-def server() -> Iterator[Struck]:
-    struck = Struck()
-    with run_listener(struck) as struck.listener:
-        struck.url = url(struck.listener)
-        yield struck
+def server() -> Iterator[FaultyServer]:
+    affected = FaultyServer()
+    with run_listener(affected) as affected.listener:
+        affected.url = url(affected.listener)
+        yield affected
 
 
 @pytest.fixture(params=[False, True], ids=["whole", "in-pieces"])
-def either(request: pytest.FixtureRequest, server: Struck) -> Struck:
+def either(request: pytest.FixtureRequest, server: FaultyServer) -> FaultyServer:
     """A server whose honest answers are whole, or made in pieces."""
     server.in_pieces = request.param
     return server
@@ -67,7 +67,7 @@ def either(request: pytest.FixtureRequest, server: Struck) -> Struck:
 
 
 @pytest.mark.parametrize("status", [400, 429, 503, 599])
-def test_a_status_is_answered_in_the_apis_words_and_nothing_is_asked(server: Struck, status: int) -> None:
+def test_a_status_is_answered_in_the_apis_words_and_nothing_is_asked(server: FaultyServer, status: int) -> None:
     server.fault = Fault(status=status)
     answer = server.get()
 
@@ -76,7 +76,7 @@ def test_a_status_is_answered_in_the_apis_words_and_nothing_is_asked(server: Str
     assert 0 == server.asked
 
 
-def test_a_good_status_alone_has_no_body(server: Struck) -> None:
+def test_a_good_status_alone_has_no_body(server: FaultyServer) -> None:
     server.fault = Fault(status=202)
     assert (202, b"") == (server.get().status_code, server.get().content)
 
@@ -84,7 +84,7 @@ def test_a_good_status_alone_has_no_body(server: Struck) -> None:
     assert (204, b"") == (server.get().status_code, server.get().content)
 
 
-def test_headers_are_added_and_stand_for_those_of_the_same_name(either: Struck) -> None:
+def test_headers_are_added_and_stand_for_those_of_the_same_name(either: FaultyServer) -> None:
     either.fault = Fault(headers={"retry-after": "30", "Content-Type": "text/plain"})
     answer = either.get()
 
@@ -95,14 +95,14 @@ def test_headers_are_added_and_stand_for_those_of_the_same_name(either: Struck) 
     assert either.in_pieces == ("Transfer-Encoding" in answer.headers)
 
 
-def test_headers_go_with_a_status(server: Struck) -> None:
+def test_headers_go_with_a_status(server: FaultyServer) -> None:
     server.fault = Fault(status=429, headers={"Retry-After": "30"})
 
     assert (429, "30") == (server.get().status_code, server.get().headers["Retry-After"])
 
 
 @pytest.mark.parametrize("status", [None, 500])
-def test_a_body_stands_for_the_honest_one(server: Struck, status: int | None) -> None:
+def test_a_body_stands_for_the_honest_one(server: FaultyServer, status: int | None) -> None:
     server.fault = Fault(body='[{"price":1e', status=status)
     answer = server.get()
 
@@ -112,7 +112,7 @@ def test_a_body_stands_for_the_honest_one(server: Struck, status: int | None) ->
 
 
 @pytest.mark.parametrize("status", [None, 502])
-def test_a_gateways_page_stands_for_the_honest_body(server: Struck, status: int | None) -> None:
+def test_a_gateways_page_stands_for_the_honest_body(server: FaultyServer, status: int | None) -> None:
     server.fault = Fault(html=True, status=status)
     answer = server.get()
 
@@ -122,7 +122,7 @@ def test_a_gateways_page_stands_for_the_honest_body(server: Struck, status: int 
     assert 0 == server.asked
 
 
-def test_a_redirect_leads_away(server: Struck) -> None:
+def test_a_redirect_leads_away(server: FaultyServer) -> None:
     server.fault = Fault(redirect="/login?next=1")
     answer = server.get(allow_redirects=False)
 
@@ -131,7 +131,7 @@ def test_a_redirect_leads_away(server: Struck) -> None:
         server.get()
 
 
-def test_a_delay_is_waited_for_before_the_first_byte(server: Struck) -> None:
+def test_a_delay_is_waited_for_before_the_first_byte(server: FaultyServer) -> None:
     server.fault = Fault(delay=0.3)
     began = time.monotonic()
     with RawConnection(server.listener) as line:
@@ -143,7 +143,7 @@ def test_a_delay_is_waited_for_before_the_first_byte(server: Struck) -> None:
         server.get(timeout=(10, 0.1))
 
 
-def test_a_stall_comes_in_the_middle_of_the_body(either: Struck) -> None:
+def test_a_stall_comes_in_the_middle_of_the_body(either: FaultyServer) -> None:
     either.fault = Fault(stall=60)
     with RawConnection(either.listener) as line:
         line.say("GET / HTTP/1.1", PLAIN)
@@ -156,7 +156,7 @@ def test_a_stall_comes_in_the_middle_of_the_body(either: Struck) -> None:
     assert BODY == either.get().content
 
 
-def test_a_stall_is_a_timeout_in_reading_the_body(server: Struck) -> None:
+def test_a_stall_is_a_timeout_in_reading_the_body(server: FaultyServer) -> None:
     server.fault = Fault(stall=60)
     answer = server.get(timeout=1, stream=True)
 
@@ -164,7 +164,7 @@ def test_a_stall_is_a_timeout_in_reading_the_body(server: Struck) -> None:
         answer.content.decode()
 
 
-def test_a_reset_is_a_reset_and_nothing_is_asked(server: Struck) -> None:
+def test_a_reset_is_a_reset_and_nothing_is_asked(server: FaultyServer) -> None:
     server.fault = Fault(reset=True)
     with RawConnection(server.listener) as line:
         line.say()
@@ -176,7 +176,7 @@ def test_a_reset_is_a_reset_and_nothing_is_asked(server: Struck) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 0.25, 0.999])
-def test_a_cut_body_ends_before_its_length(either: Struck, cut: float) -> None:
+def test_a_cut_body_ends_before_its_length(either: FaultyServer, cut: float) -> None:
     either.fault = Fault(cut=cut)
     with RawConnection(either.listener) as line:
         line.say("GET / HTTP/1.1", PLAIN)
@@ -187,7 +187,7 @@ def test_a_cut_body_ends_before_its_length(either: Struck, cut: float) -> None:
         either.get()
 
 
-def test_a_cut_after_all_of_the_body_ends_the_connection_unannounced(server: Struck) -> None:
+def test_a_cut_after_all_of_the_body_ends_the_connection_unannounced(server: FaultyServer) -> None:
     server.fault = Fault(cut=1)
     with RawConnection(server.listener) as line:
         _, fields, body = line.ask("GET / HTTP/1.1", PLAIN)
@@ -198,7 +198,7 @@ def test_a_cut_after_all_of_the_body_ends_the_connection_unannounced(server: Str
 
 @pytest.mark.parametrize("accepted", [None, "br", "gzip", "deflate", "identity", "gzip, br;q=0.5"])
 @pytest.mark.parametrize("body", [b"", b"[]", b"[1,2,3]", BODY], ids=len)
-def test_a_corrupt_body_cannot_be_unpacked(either: Struck, accepted: str | None, body: bytes) -> None:
+def test_a_corrupt_body_cannot_be_unpacked(either: FaultyServer, accepted: str | None, body: bytes) -> None:
     either.fault, either.body = Fault(corrupt=True), body
     for _ in range(2):  # whole on the line, the connection goes on
         with pytest.raises(ContentDecodingError):
@@ -223,7 +223,7 @@ def test_whatever_body_is_spoilt_the_rest_of_the_line_is_in_order(encoding: str,
         assert packed == line.ask("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")[2]
 
 
-SPOILING = Struck()
+SPOILING = FaultyServer()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -233,7 +233,7 @@ def _spoiling() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("length", [7, -7])
-def test_a_length_is_wrong_by_so_many_bytes(either: Struck, length: int) -> None:
+def test_a_length_is_wrong_by_so_many_bytes(either: FaultyServer, length: int) -> None:
     either.fault = Fault(length=length)
     with RawConnection(either.listener) as line:
         line.say("GET / HTTP/1.1", PLAIN)
@@ -246,7 +246,7 @@ def test_a_length_is_wrong_by_so_many_bytes(either: Struck, length: int) -> None
         assert BODY[:length] == either.get(headers={"Accept-Encoding": "identity"}).content
 
 
-def test_a_length_is_never_below_nothing(server: Struck) -> None:
+def test_a_length_is_never_below_nothing(server: FaultyServer) -> None:
     server.fault, server.body = Fault(length=-7), b"[]"
 
     with RawConnection(server.listener) as line:
@@ -255,7 +255,7 @@ def test_a_length_is_never_below_nothing(server: Struck) -> None:
         assert b"[]" == line.rest()
 
 
-def test_an_answer_whose_clock_jumps_is_sent_as_it_is(either: Struck) -> None:
+def test_an_answer_whose_clock_jumps_is_sent_as_it_is(either: FaultyServer) -> None:
     either.fault = Fault(clock=3600)
 
     assert (BODY, 1) == (either.get().content, either.asked)
@@ -263,11 +263,11 @@ def test_an_answer_whose_clock_jumps_is_sent_as_it_is(either: Struck) -> None:
 
 def test_a_struck_answer_says_so_and_the_honest_one_stays_as_it_was() -> None:
     honest, fault = HttpResponse(200, b"[]"), Fault(headers={"X-Trace": "1"}, clock=5)
-    answer = struck(fault, lambda: honest, error_response)
+    answer = inject(fault, lambda: honest, error_response)
 
     assert (fault, (("X-Trace", "1"),)) == (answer.fault, answer.headers)
     assert (None, ()) == (honest.fault, honest.headers)
-    assert 0 == struck(Fault(reset=True), lambda: honest, error_response).status
+    assert 0 == inject(Fault(reset=True), lambda: honest, error_response).status
 
 
 def test_whoever_closes_does_not_wait_for_a_fault() -> None:
@@ -275,7 +275,7 @@ def test_whoever_closes_does_not_wait_for_a_fault() -> None:
 
     def answer(heard: HttpRequest) -> HttpResponse:
         asked.set()
-        return struck(Fault(delay=3600), lambda: HttpResponse(200, b""), error_response)
+        return inject(Fault(delay=3600), lambda: HttpResponse(200, b""), error_response)
 
     with run_listener(answer) as listener, RawConnection(listener) as line:
         line.say()
@@ -288,7 +288,9 @@ def test_whoever_closes_does_not_wait_for_a_fault() -> None:
     assert [] == [thread for thread in threads if thread.is_alive()]
 
 
-def test_an_answer_that_fails_while_it_is_joined_is_no_answer(server: Struck, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_answer_that_fails_while_it_is_joined_is_no_answer(
+    server: FaultyServer, caplog: pytest.LogCaptureFixture
+) -> None:
     def failing() -> Iterator[bytes]:
         yield b"["
         raise OSError("no more")  # even one that a line might have had
@@ -304,12 +306,12 @@ def test_an_answer_that_fails_while_it_is_joined_is_no_answer(server: Struck, ca
 
 
 def strikes(script: Script, count: int, path: str = "/trades") -> list[int]:
-    """Which of so many requests are struck."""
-    return [number for number in range(count) if script.meet(path)]
+    """Which of so many requests are affected."""
+    return [number for number in range(count) if script.next_fault(path)]
 
 
 @pytest.mark.parametrize(
-    "select, struck",
+    "select, affected",
     [
         ({}, [0]),
         ({"skip": 3}, [3]),
@@ -319,8 +321,8 @@ def strikes(script: Script, count: int, path: str = "/trades") -> list[int]:
         ({"skip": 6, "times": None}, [6, 7]),
     ],
 )
-def test_some_requests_pass_and_so_many_are_struck(select: dict[str, Any], struck: list[int]) -> None:
-    assert struck == strikes(Script([Fault(status=503, **select)]), 8)
+def test_some_requests_pass_and_so_many_are_struck(select: dict[str, Any], affected: list[int]) -> None:
+    assert affected == strikes(Script([Fault(status=503, **select)]), 8)
 
 
 @pytest.mark.parametrize(
@@ -337,14 +339,14 @@ def test_a_pattern_picks_paths_by_case(pattern: str, paths: set[str]) -> None:
     script = Script([Fault(path=pattern, times=None, status=503)])
     known = ("/trades", "/trades/last", "/Trades", "/orders/book", "/orders/book/top", "")
 
-    assert paths == {path for path in known if script.meet(path)}
+    assert paths == {path for path in known if script.next_fault(path)}
 
 
 def test_only_matching_requests_count() -> None:
     script = Script([Fault(path="/trades", skip=1, status=503)])
 
     assert [False, False, False, True] == [
-        script.meet(path) is not None for path in ("/trades", "/orders/book", "/snapshots", "/trades")
+        script.next_fault(path) is not None for path in ("/trades", "/orders/book", "/snapshots", "/trades")
     ]
 
 
@@ -352,8 +354,8 @@ def test_the_first_fault_strikes_and_the_next_keeps_its_times() -> None:
     faults = [Fault(status=503, times=2), Fault(reset=True), Fault(path="/trades", skip=2, times=None, status=500)]
     script = Script(faults)
 
-    assert [0, 0, 1, 2, 2] == [faults.index(script.meet("/trades") or faults[0]) for _ in range(5)]
-    assert script.meet("/orders/book") is None
+    assert [0, 0, 1, 2, 2] == [faults.index(script.next_fault("/trades") or faults[0]) for _ in range(5)]
+    assert script.next_fault("/orders/book") is None
 
 
 # Written down once: whoever has this script strikes these requests, on every machine and for ever.
@@ -375,16 +377,16 @@ def test_a_probability_is_the_share_that_is_struck(probability: float) -> None:
 
 def test_a_rare_fault_strikes_no_more_often_than_its_times() -> None:
     script = Script([Fault(status=503, times=3, skip=10, probability=0.5)])
-    struck = strikes(script, 1000)
+    affected = strikes(script, 1000)
 
-    assert 3 == len(struck)
-    assert 10 <= struck[0] < struck[-1] < 100
+    assert 3 == len(affected)
+    assert 10 <= affected[0] < affected[-1] < 100
 
 
 def test_rare_faults_of_one_seed_do_not_hide_each_other() -> None:
     rare = Fault(status=503, times=None, probability=0.2)
     script = Script([rare, Fault(status=500, times=None, probability=0.2)])
-    met = [script.meet("/trades") for _ in range(1000)]
+    met = [script.next_fault("/trades") for _ in range(1000)]
 
     assert 100 < sum(fault is not None and fault.status == 500 for fault in met) < 250
 
@@ -410,7 +412,7 @@ def test_faults_strike_in_their_order_as_often_as_they_may(selects: list[dict[st
                 expected = fault
                 break
 
-        assert expected is script.meet(path)
+        assert expected is script.next_fault(path)
 
 
 @pytest.mark.usefixtures("_hasty")
@@ -418,7 +420,7 @@ def test_threads_at_once_strike_as_often_as_one_by_one() -> None:
     script, found = Script([Fault(status=503, skip=50, times=100, probability=0.99)]), []
 
     def meet() -> None:
-        found.extend(script.meet("/trades") for _ in range(500))
+        found.extend(script.next_fault("/trades") for _ in range(500))
 
     threads = [threading.Thread(target=meet) for _ in range(4)]
     for thread in threads:
@@ -456,7 +458,7 @@ def test_threads_at_once_strike_as_often_as_one_by_one() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_with_the_rule(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=r"such as|True or False|stands for ever") as refused:
+    with pytest.raises(ValueError, match=r"such as|True or False|means all requests") as refused:
         Fault(**{"status": 503, name: value})
 
     assert str(refused.value).startswith(f"{name}={value!r} is not ")
@@ -465,7 +467,7 @@ def test_a_wrong_value_is_refused_with_the_rule(name: str, value: object) -> Non
 @pytest.mark.parametrize("name", ["skip", "times", "seed", "probability", "path"])
 def test_a_fault_that_does_nothing_is_refused(name: str) -> None:
     usual: dict[str, Any] = {"skip": 1, "times": 2, "seed": 3, "probability": 0.5, "path": "/trades"}
-    with pytest.raises(ValueError, match="does nothing; give it one of status, headers, body,"):
+    with pytest.raises(ValueError, match="has no effect; give it one of status, headers, body,"):
         Fault(**{name: usual[name]}, delay=0, headers={}, html=False)
 
 
@@ -490,7 +492,7 @@ def test_what_does_not_go_together_is_refused(effects: dict[str, Any], others: s
         try:
             Fault(**effects, **{name: values[name]})
         except ValueError as error:
-            refused += [name] * ("does not go with" in str(error))
+            refused += [name] * ("exclude each other" in str(error))
 
     assert sorted(others.split()) == sorted(refused)
 
@@ -547,17 +549,17 @@ GOOD = "[[fault]]\nstatus = 503\n"
 @pytest.mark.parametrize(
     "text, complaint",
     [
-        (GOOD + "[[fault]]\nstauts = 503", ", fault 2: there is no 'stauts'; did you mean 'status'?"),
-        (GOOD + "colour = 1", ", fault 1: there is no 'colour'; choose from path, skip, times,"),
+        (GOOD + "[[fault]]\nstauts = 503", ", fault 2: a fault has no field 'stauts'; did you mean 'status'?"),
+        (GOOD + "colour = 1", ", fault 1: a fault has no field 'colour'; choose from path, skip, times,"),
         (GOOD * 2 + "[[fault]]\ncut = 2", ", fault 3: cut=2 is not a share of the body from 0 to 1, such as 0.5"),
-        ("[[fault]]", ", fault 1: the fault does nothing; give it one of status,"),
-        (GOOD + "reset = true", ", fault 1: reset does not go with status: there is no answer then; make two"),
+        ("[[fault]]", ", fault 1: the fault has no effect; give it one of status,"),
+        (GOOD + "reset = true", ", fault 1: reset and status exclude each other: there is no response then; write two"),
         (GOOD + "times = -inf", ", fault 1: times=-inf is not a whole number from 1; None, or inf in a file,"),
         (GOOD + "skip = 2024-01-01", ", fault 1: skip=datetime.date(2024, 1, 1) is not a whole number"),
-        ("[[faults]]\nstatus = 503", " holds something else than tables that begin with [[fault]]"),
-        ("[fault]\nstatus = 503", " holds something else than tables that begin with [[fault]]"),
-        ("fault = [1]", " holds something else than tables that begin with [[fault]]"),
-        ("status = 503\n" + GOOD, " holds something else than tables that begin with [[fault]]"),
+        ("[[faults]]\nstatus = 503", " may contain only tables that begin with [[fault]]"),
+        ("[fault]\nstatus = 503", " may contain only tables that begin with [[fault]]"),
+        ("fault = [1]", " may contain only tables that begin with [[fault]]"),
+        ("status = 503\n" + GOOD, " may contain only tables that begin with [[fault]]"),
         ("[[fault]\nstatus", " is no TOML in UTF-8: "),
         ('[[fault]]\nbody = "\xe4"', " is no TOML in UTF-8: "),
     ],

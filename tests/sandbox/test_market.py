@@ -381,7 +381,7 @@ def test_of_many_who_delete_a_trade_one_does(revised: Sandbox) -> None:
 def test_what_never_traded_cannot_be_revised(
     revised: Sandbox, venue: str, trade: str, changes: dict[str, float]
 ) -> None:
-    with pytest.raises(ValueError, match="no trade .* take both from an answer"):
+    with pytest.raises(ValueError, match="no trade .* take both from a response"):
         revised.revise(venue, trade, **changes)
 
 

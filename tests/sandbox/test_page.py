@@ -16,8 +16,8 @@ import requests
 
 from trayport.sandbox import Asked, Fault, Rights, Sandbox, Switches, fault_injection, model
 from trayport.sandbox.keys import KEYS
-from trayport.sandbox.page import REFERENCE_PATHS, describe_rights, page
-from trayport.sandbox.rules import PATHS
+from trayport.sandbox.page import describe_rights, page
+from trayport.sandbox.paths import PATHS, REFERENCE_PATHS
 from trayport.testing import sandboxed
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")

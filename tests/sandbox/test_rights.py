@@ -164,7 +164,7 @@ def test_each_key_has_limits_of_its_own() -> None:
         (lambda: Rights(routes="Hose"), "must name one or more of House, Desk"),
         (lambda: Rights(routes=("Hose",)), "must name one or more of House, Desk"),
         (lambda: Rights(routes=()), "must name one or more of House, Desk"),
-        (lambda: Rights(outside={"EUAA"}), "outside names 'EUAA', which is no product's name"),
+        (lambda: Rights(outside={"EUAA"}), "outside contains 'EUAA', which is no product's name"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make: Any, complaint: str) -> None:
@@ -184,14 +184,19 @@ def test_what_makes_no_sense_is_refused(make: Any, complaint: str) -> None:
         ("/api/nonsense", None, {}, ["the path /api/nonsense is not there"]),
         ("/nonsense", None, {}, ["the path /nonsense is not there"]),
         ("/api/trades", TRADES, {"x-api-key": "nonsense"}, ["X-API-KEY: missing, or no key of this server"]),
-        ("/api/trades/private", DAY, {"x-api-key": "sandbox-basic"}, ["the key has no right to private trades"]),
+        ("/api/trades/private", DAY, {"x-api-key": "sandbox-basic"}, ["the key is not entitled to private trades"]),
         (
             "/api/trades",
             {**TRADES, "until": "2024-02-08"},
             {},
-            ["until: reaches into today, which the key may not see"],
+            ["until: reaches into the current day, to which the key is not entitled"],
         ),
-        ("/api/snapshots", {**TTF, "at": "2024-02-08"}, {}, ["at: reaches into today, which the key may not see"]),
+        (
+            "/api/snapshots",
+            {**TTF, "at": "2024-02-08"},
+            {},
+            ["at: reaches into the current day, to which the key is not entitled"],
+        ),
         ("/api/trades", TRADES, {}, []),
     ],
 )
@@ -247,7 +252,7 @@ def test_a_long_history_of_large_requests_is_forgotten_before_it_fills_the_memor
     with Sandbox(limits=False) as sandbox:
         answer = HttpRequest("GET", "/reference/markets?" + urlencode(heavy), {"x-api-key": sandbox.key})
         for _ in range(1000):
-            sandbox.answer(answer)
+            sandbox.respond(answer)
 
         assert 1000 == sandbox.answered
         assert len(sandbox.asked) < 800

@@ -9,7 +9,7 @@ from support.api import DOCUMENT, fields
 from trayport import endpoints
 from trayport.endpoints import Endpoint
 from trayport.sandbox.parameters import NS
-from trayport.sandbox.rules import PATHS, Path
+from trayport.sandbox.paths import PATHS, Path
 
 CLIENTS = {
     each.path: each for each in vars(endpoints).values() if isinstance(each, Endpoint) and each.api == "analytics"
@@ -72,9 +72,9 @@ def test_the_limits_are_the_same(path: str) -> None:
     assert rules.points == (client.points and client.points + 1)
     # Of the last trade the guide says seconds (p. 18), the vendor's notebook whole minutes, as the client does.
     grain = client.grain if path != "/trades/last" else pd.Timedelta(seconds=1)
-    assert rules.grain == grain // pd.Timedelta(nanoseconds=1)
+    assert rules.resolution == grain // pd.Timedelta(nanoseconds=1)
 
 
 def test_a_path_knows_its_parameters_in_any_case() -> None:
     assert {"from", "until", "optionalfields"} == Path(("from", "until"), ("route",)).names
-    assert {"at"} == Path(("at",), grain=NS).names
+    assert {"at"} == Path(("at",), resolution=NS).names

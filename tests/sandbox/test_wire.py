@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.listener import RawConnection, run_listener, url
 
-from trayport.sandbox.listener import HttpRequest, HttpResponse, Listener, gathered
+from trayport.sandbox.compression import gather
+from trayport.sandbox.listener import HttpRequest, HttpResponse, Listener
 
 LONG = b"".join(b"%d," % number for number in range(100_000))
 UNPACK: dict[str, Callable[[bytes], bytes]] = {
@@ -185,15 +186,11 @@ def test_an_error_in_answering_is_logged_and_ends_only_its_connection(caplog: py
 
 
 @pytest.mark.parametrize("encoding", UNPACK)
-def test_an_answer_is_packed_once_however_often_it_is_sent(ear: Ear, line: RawConnection, encoding: str) -> None:
+def test_a_response_may_be_sent_several_times(ear: Ear, line: RawConnection, encoding: str) -> None:
     ear.answer = HttpResponse(200, LONG)
-    assert len(LONG) == ear.answer.size
     bodies = [line.ask("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")[2] for _ in range(2)]
 
     assert [LONG, LONG] == [UNPACK[encoding](body) for body in bodies]
-    known = None if encoding == "identity" else encoding
-    assert ear.answer.packed(known) is ear.answer.packed(known)
-    assert len(LONG) + len(bodies[0]) * (known is not None) == ear.answer.size
 
 
 def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Listener) -> None:
@@ -251,7 +248,7 @@ def test_a_long_answer_is_brotli_unasked_and_requests_reads_it(
 def test_gathered_pieces_are_the_same_bytes_the_first_at_once_and_no_other_too_small(
     pieces: list[bytes], size: int
 ) -> None:
-    found = list(gathered(pieces, size))
+    found = list(gather(pieces, size))
 
     assert b"".join(pieces) == b"".join(found)
     assert next(filter(None, pieces), None) == next(iter(found), None)

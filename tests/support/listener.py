@@ -18,7 +18,7 @@ BODY = b"[" + b",".join(b'{"tradeId":"%d"}' % number for number in range(2000)) 
 
 def error_response(status: int) -> HttpResponse:
     """What the API says with a status."""
-    return error_responses.worded(status, Switches())
+    return error_responses.with_status(status, Switches())
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def run_listener(answer: Callable[[HttpRequest], HttpResponse]) -> Iterator[List
     finally:
         listener.shutdown()
         thread.join()
-        listener.hang_up()
+        listener.close_connections()
         listener.server_close()
 
 

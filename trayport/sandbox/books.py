@@ -1,4 +1,4 @@
-"""Answers about orders: ``/orders/book/top`` and ``/orders/book``."""
+"""Responses about orders: ``/orders/book/top`` and ``/orders/book``."""
 
 from __future__ import annotations
 
@@ -15,148 +15,149 @@ from .keys import ROUTES, Route
 from .orders import FIRM, PUBLIC, WITHHELD, Hours, Side, VenueBook
 from .parameters import Parameters
 from .payload import Payload, PayloadColumn, PayloadTable, decimal, nested, numbers
-from .rules import BooksRequest, Shown
+from .rules import BooksRequest, RowOptions
 from .subjects import Subject
 from .tape import route_columns
 from .view import View
 
-# So many orders of a side at once: a deep book of a market holds dozens at each moment.
-_BLOCK = 16_384
+# Maximum number of orders of a side that are made together: a deep book has dozens at each of many times.
+_MAX_ORDERS = 16_384
 
-_Seen: TypeAlias = list[tuple[VenueBook, Route]]
-"""Desks, each with the route that its orders are shown by."""
+_RoutedBooks: TypeAlias = list[tuple[VenueBook, Route]]
+"""Venue books, each with the route of its orders."""
 
 
 def tops(parameters: Parameters, view: View) -> Payload:
-    """``/orders/book/top``.
+    """Return the rows of ``/orders/book/top``.
 
-    How a row names its routes is not documented. Here it is one route a row, ``route`` and ``routeId`` as with
-    trades: the best of all asked routes, or with deduplicateRoutes=false a row for each.
+    The guide does not say how rows name their routes. Here a row has one route, ``route`` and ``routeId`` as in
+    trades: by default the row with the best orders of all requested routes, and with deduplicateRoutes=false one row
+    for each route.
     """
-    ask = rules.tops(parameters, view.caller)
-    stamps = _stamps(ask, view)
-    together = ask.shown.deduplicate or len(ask.shown.wanted) == 1
-    asked = [ask.shown.wanted] if together else [(route,) for route in ask.shown.wanted]
+    request = rules.tops(parameters, view.caller)
+    times = _times(request, view)
+    routes = request.options.selected_routes
+    route_groups = [routes] if request.options.deduplicate or len(routes) == 1 else [(route,) for route in routes]
 
     def make(block: slice) -> PayloadTable:
-        parts = [_tops(ask, view, stamps[block], routes) for routes in asked]
-        times = np.concatenate([times for times, _ in parts])
-        order = np.argsort(times, kind="stable").tolist()
-        columns = [PayloadColumn("timestamp", times[order].tolist(), "time")]
-        for alike in zip(*(columns for _, columns in parts), strict=True):
-            cells = [cell for column in alike for cell in column.cells]
-            columns.append(PayloadColumn(alike[0].name, [cells[row] for row in order], alike[0].kind))
+        parts = [_tops(request, view, times[block], group) for group in route_groups]
+        row_times = np.concatenate([part_times for part_times, _ in parts])
+        order = np.argsort(row_times, kind="stable").tolist()
+        columns = [PayloadColumn("timestamp", row_times[order].tolist(), "time")]
+        for same_name in zip(*(columns for _, columns in parts), strict=True):
+            cells = [cell for column in same_name for cell in column.cells]
+            columns.append(PayloadColumn(same_name[0].name, [cells[row] for row in order], same_name[0].kind))
         return PayloadTable(tuple(columns))
 
-    return Payload.blocks(len(stamps), make)
+    return Payload.blocks(len(times), make)
 
 
 def _tops(
-    ask: BooksRequest, view: View, stamps: Integers, routes: tuple[Route, ...]
+    request: BooksRequest, view: View, times: Integers, routes: tuple[Route, ...]
 ) -> tuple[Integers, list[PayloadColumn]]:
-    """The times and the other columns of the rows that show the best of some routes."""
-    seen = _seen(view, ask.subject, evolve(ask.shown, routes=routes, deduplicate=True))
-    found = best(view, [desk for desk, _ in seen], stamps)
-    rows = slice(None) if ask.include_empty else found.there.any(axis=0)
-    found = Best(found.there[:, rows], found.price[:, rows], found.quantity[:, rows], found.desk[:, rows])
+    """Return the times and the other columns of the rows with the best orders of some routes."""
+    shown = _routed_books(view, request.subject, evolve(request.options, routes=routes, deduplicate=True))
+    found = best(view, [book for book, _ in shown], times)
+    rows = slice(None) if request.include_empty else found.exists.any(axis=0)
+    found = Best(found.exists[:, rows], found.price[:, rows], found.quantity[:, rows], found.book[:, rows])
     columns = found.columns()
-    if "venueCode" in ask.shown.fields:
-        for name, there, places in zip(("bid", "ask"), found.there.tolist(), found.desk.tolist(), strict=True):
-            cells = [seen[place][0].venue if hit else None for hit, place in zip(there, places, strict=True)]
+    if "venueCode" in request.options.fields:
+        for name, exists, books in zip(("bid", "ask"), found.exists.tolist(), found.book.tolist(), strict=True):
+            cells = [shown[book][0].venue if has_order else None for has_order, book in zip(exists, books, strict=True)]
             columns.append(PayloadColumn(f"{name}VenueCode", cells, "text"))
-    number = np.full(found.there.shape[1], routes[0][0], dtype=np.int64)
-    return stamps[rows], columns + route_columns(number, ask.shown)
+    route_ids = np.full(found.exists.shape[1], routes[0][0], dtype=np.int64)
+    return times[rows], columns + route_columns(route_ids, request.options)
 
 
 @frozen
 class Best:
-    """The best bid (in the first row) and the best ask (in the second) at each moment."""
+    """The best bid (row 0) and the best ask (row 1) at each time (columns)."""
 
-    there: Bools
+    exists: Bools
     price: Integers
     quantity: Integers
-    desk: Integers
+    book: Integers
+    """Index of the order's venue book."""
 
     def columns(self) -> list[PayloadColumn]:
-        """Price and quantity of both sides; null where there is none."""
-        found = []
-        for row, name in enumerate(("bid", "ask")):
-            there = self.there[row].tolist()
-            for what, values in (("Price", self.price[row]), ("Quantity", self.quantity[row])):
-                cells = [cell if hit else "null" for hit, cell in zip(there, numbers(values), strict=True)]
-                found.append(PayloadColumn(name + what, cells))
-        return found
+        """Return the columns with price and quantity of both sides; a missing order is null."""
+        columns = []
+        for row, side in enumerate(("bid", "ask")):
+            exists = self.exists[row].tolist()
+            for name, values in (("Price", self.price[row]), ("Quantity", self.quantity[row])):
+                cells = [cell if has_order else "null" for has_order, cell in zip(exists, numbers(values), strict=True)]
+                columns.append(PayloadColumn(side + name, cells))
+        return columns
 
 
-def best(view: View, desks: list[VenueBook], stamps: Integers) -> Best:
-    """The best orders of some desks at each moment (ns since 1970)."""
-    nothing = np.zeros((2, len(stamps)), dtype=np.int64)
-    found = Best(nothing > 0, nothing, nothing.copy(), nothing.copy())
-    hours, is_open = Hours.of(stamps // NS_PER_MS)
-    for row, side in enumerate(orders.sides(view.market, desks, hours, 1)):
-        for name in ("there", "price", "quantity", "desk") if side.there.size else ():
+def best(view: View, venue_books: list[VenueBook], times: Integers) -> Best:
+    """Return the best orders of some venue books at each time, in nanoseconds since 1970."""
+    zeros = np.zeros((2, len(times)), dtype=np.int64)
+    found = Best(zeros > 0, zeros, zeros.copy(), zeros.copy())
+    hours, is_open = Hours.of(times // NS_PER_MS)
+    for row, side in enumerate(orders.sides(view.market, venue_books, hours, 1)):
+        for name in ("exists", "price", "quantity", "book") if side.exists.size else ():
             getattr(found, name)[row, is_open] = getattr(side, name)[:, 0]
     return found
 
 
 def books(parameters: Parameters, view: View) -> Payload:
-    """``/orders/book``."""
-    ask = rules.books(parameters, view.caller)
-    stamps = _stamps(ask, view)
-    seen = _seen(view, ask.subject, ask.shown)
-    leaves = ("price", "quantity", *_tail_fields(ask.shown))
-    if ask.include_private:
+    """Return the rows of ``/orders/book``."""
+    request = rules.books(parameters, view.caller)
+    times = _times(request, view)
+    shown = _routed_books(view, request.subject, request.options)
+    leaves = ("price", "quantity", *_tail_fields(request.options))
+    if request.include_private:
         leaves += tuple(f"privateFields.{name}" for name in _private_fields("Firm"))
 
     def make(block: slice) -> PayloadTable:
-        hours, is_open = Hours.of(stamps[block] // NS_PER_MS)
-        texts = dict(_texts(ask, view, seen, hours, np.flatnonzero(is_open).tolist()))
-        rows = list(range(len(is_open))) if ask.include_empty else sorted(texts)
-        sides = [[f"[{texts.get(row, ('', ''))[side]}]" for row in rows] for side in (0, 1)]
-        times = PayloadColumn("timestamp", stamps[block][rows].tolist(), "time")
-        found = [
-            PayloadColumn(name, cells, "orders", leaves) for name, cells in zip(("bids", "asks"), sides, strict=True)
-        ]
-        return PayloadTable((times, *found))
+        hours, is_open = Hours.of(times[block] // NS_PER_MS)
+        texts = dict(_books(request, view, shown, hours, np.flatnonzero(is_open).tolist()))
+        rows = list(range(len(is_open))) if request.include_empty else sorted(texts)
+        columns = [PayloadColumn("timestamp", times[block][rows].tolist(), "time")]
+        for side, name in enumerate(("bids", "asks")):
+            cells = [f"[{texts.get(row, ('', ''))[side]}]" for row in rows]
+            columns.append(PayloadColumn(name, cells, "orders", leaves))
+        return PayloadTable(tuple(columns))
 
-    return Payload.blocks(len(stamps), make, max(64, _BLOCK // max(1, min(ask.depth, 12 * len(seen)))))
+    orders_at_a_time = max(1, min(request.depth, 12 * len(shown)))
+    return Payload.blocks(len(times), make, max(64, _MAX_ORDERS // orders_at_a_time))
 
 
-def _texts(
-    ask: BooksRequest, view: View, seen: _Seen, hours: Hours, rows: list[int]
+def _books(
+    request: BooksRequest, view: View, shown: _RoutedBooks, hours: Hours, rows: list[int]
 ) -> Iterator[tuple[int, tuple[str, str]]]:
-    """The orders of both sides at each moment at which there are any, by the moment's row."""
-    tails = [_order_tail(desk, route, ask.shown) for desk, route in seen]
-    desks = [desk for desk, _ in seen]
-    found = orders.sides(view.market, desks, hours, ask.depth, ask.include_private)
-    near = [side if ask.max_spread is None else side.within(ask.max_spread) for side in found]
+    """Yield the row and the orders of both sides, for each time with any order."""
+    tails = [_order_tail(book, route, request.options) for book, route in shown]
+    found = orders.sides(view.market, [book for book, _ in shown], hours, request.depth, request.include_private)
+    near = [side if request.max_spread is None else side.near_best(request.max_spread) for side in found]
     for row, bids, asks in zip(rows, *(_orders(side, tails) for side in near), strict=True):
         if bids or asks:
             yield row, (bids, asks)
 
 
 def _orders(side: Side, tails: list[str]) -> list[str]:
-    """The orders of a side in JSON, one text for each moment."""
-    columns = (side.price, side.quantity, side.desk, side.status)
-    price, quantity, desk, status = (column[side.there].tolist() for column in columns)
+    """Return the orders of a side in JSON, one text for each time."""
+    columns = (side.price, side.quantity, side.book, side.status)
+    price, quantity, book, status = (column[side.exists].tolist() for column in columns)
     texts = [
-        f'{{"price":{decimal(price)},"quantity":{decimal(quantity)}{tails[desk]}{_PRIVATE[status]}}}'
-        for price, quantity, desk, status in zip(price, quantity, desk, status, strict=True)
+        f'{{"price":{decimal(price)},"quantity":{decimal(quantity)}{tails[book]}{_PRIVATE[status]}}}'
+        for price, quantity, book, status in zip(price, quantity, book, status, strict=True)
     ]
-    ends = np.cumsum(side.there.sum(axis=1)).tolist()
+    ends = np.cumsum(side.exists.sum(axis=1)).tolist()
     return [",".join(texts[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _tail_fields(shown: Shown) -> list[str]:
-    """What an order says beside its price and quantity."""
-    names = ["venueCode"] if "venueCode" in shown.fields else []
-    return names + [column.name for column in route_columns(np.array([ROUTES[0][0]]), shown)]
+def _tail_fields(options: RowOptions) -> list[str]:
+    """Return the fields of an order after its price and quantity."""
+    names = ["venueCode"] if "venueCode" in options.fields else []
+    return names + [column.name for column in route_columns(np.array([ROUTES[0][0]]), options)]
 
 
-def _order_tail(desk: VenueBook, route: Route, shown: Shown) -> str:
-    columns = route_columns(np.array([route[0]]), shown)
-    said = {"venueCode": nested(desk.venue)} | {column.name: column.json()[0] for column in columns}
-    return "".join(f',"{name}":{said[name]}' for name in _tail_fields(shown))
+def _order_tail(book: VenueBook, route: Route, options: RowOptions) -> str:
+    columns = route_columns(np.array([route[0]]), options)
+    values = {"venueCode": nested(book.venue)} | {column.name: column.json()[0] for column in columns}
+    return "".join(f',"{name}":{values[name]}' for name in _tail_fields(options))
 
 
 def _private_fields(status: str) -> dict[str, Any]:
@@ -178,19 +179,19 @@ _PRIVATE = {PUBLIC: ""} | {
 }
 
 
-def _seen(view: View, subject: Subject, shown: Shown) -> _Seen:
-    """The desks that are on the routes asked for, once for each route, or once at all."""
-    seen: _Seen = []
-    for desk in orders.books_of(view.market, subject.contracts()):
-        routes = [route for route in shown.wanted if desk.is_on(route)]
-        seen += [(desk, route) for route in (routes[:1] if shown.deduplicate else routes)]
-    return seen
+def _routed_books(view: View, subject: Subject, options: RowOptions) -> _RoutedBooks:
+    """Return the venue books on the selected routes: once each, or without deduplication once for each route."""
+    shown: _RoutedBooks = []
+    for book in orders.books_of(view.market, subject.contracts()):
+        routes = [route for route in options.selected_routes if book.is_on(route)]
+        shown += [(book, route) for route in (routes[:1] if options.deduplicate else routes)]
+    return shown
 
 
-def _stamps(ask: BooksRequest, view: View) -> Integers:
-    """The moments that a question asks for, as far as the key may see them; ``Sandbox`` says how they are read."""
+def _times(request: BooksRequest, view: View) -> Integers:
+    """Return the times of a request up to the end of the available data; ``Switches.books`` defines their position."""
     switches = view.switches
-    first = ask.start + (0 if switches.books == "start" else ask.step)
-    with_until = switches.books == "end" or switches.until == "inclusive"
-    stop = min(ask.until + with_until, view.caller.known + 1)
-    return np.arange(first, stop, ask.step, dtype=np.int64)
+    first = request.start + (0 if switches.books == "start" else request.step)
+    includes_until = switches.books == "end" or switches.until == "inclusive"
+    stop = min(request.until + includes_until, view.caller.known + 1)
+    return np.arange(first, stop, request.step, dtype=np.int64)

@@ -1,4 +1,7 @@
-"""When the simulated markets trade: weekdays, holidays, and the hours of a Central European day."""
+"""Trading days and hours of the simulated markets.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,18 @@ HOUR_MS = 3_600_000
 NS_PER_MS = 1_000_000
 NS_PER_SECOND = 1_000_000_000
 NS_PER_DAY = DAY_MS * NS_PER_MS
-# From 08:00 to 18:30 in Amsterdam: the guide shows a trade at 16:02 UTC in summer (p. 18).
+# Trading hours are 08:00 to 18:30 in Amsterdam; the guide has a trade at 16:02 UTC in summer (guide p. 18).
 _OPENING = datetime.time(8, tzinfo=ZoneInfo("Europe/Amsterdam"))
 SESSION_NS = 630 * 60_000 * NS_PER_MS
 
 
 def day_number(date: datetime.date) -> int:
-    """Days since 1970."""
+    """Return the number of days since 1970."""
     return (date - EPOCH).days
 
 
 def date_of(number: int) -> datetime.date:
-    """The date so many days after 1970."""
+    """Return the date with a number of days since 1970."""
     return EPOCH + datetime.timedelta(days=number)
 
 
@@ -54,7 +57,7 @@ def _session_start(day: int) -> int:
 
 
 def back(date: datetime.date, business_days: int) -> datetime.date:
-    """The weekday so many weekdays before ``date``."""
+    """Return the weekday that is a number of weekdays before a date."""
     while business_days:
         date -= datetime.timedelta(days=1)
         business_days -= date.weekday() < 5

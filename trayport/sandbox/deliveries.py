@@ -1,4 +1,4 @@
-"""What of a product can be traded: its periods, alone or two of them joined, and how much each is traded."""
+"""Deliveries: single periods, spreads and ranges of a sequence, with their liquidity."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .universe import SEQUENCES, Item, Sequence
 
 Kind: TypeAlias = Literal["single", "spread", "range"]
 
-# Two periods are joined only if the second comes at most so many places after the first: what lies further apart, or
-# the other way round, never trades. So everything that trades can be counted up.
-_WIDEST = 3
+# The second period of a spread or range is at most three places after the first; no other pair is ever traded, so the
+# number of tradable contracts stays small.
+_MAX_DISTANCE = 3
 
 
 @frozen(cache_hash=True)
@@ -32,28 +32,28 @@ class Delivery:
 
     @property
     def key(self) -> int:
-        """64 bits that stand for it."""
+        """64 bits that identify the delivery."""
         return hashing.key(self.sequence.id, self.kind, *self.ids)
 
     @cached_property
     def ids(self) -> tuple[int, ...]:
-        """The ids of its items."""
+        """Ids of the items."""
         return tuple(item.id for item in self.items)
 
     def liquidity(self, days: Integers) -> Integers:
-        """Thousandths of a trade on each day, of all the instruments of the most liquid family together."""
-        if self.kind != "single" and not 1 <= _places(self.sequence, *self.ids) <= _WIDEST:
+        """Return the average trades on each day in thousandths, for the most liquid family with all its instruments."""
+        if self.kind != "single" and not 1 <= _distance(self.sequence, *self.ids) <= _MAX_DISTANCE:
             return np.zeros(len(days), dtype=np.int64)
         rarer: Integers = np.minimum.reduce([_liquidity(self.sequence, item, days) for item in self.items])
         return rarer // _RARITY[self.kind]
 
 
 def spreads_of(delivery: Delivery) -> list[tuple[Delivery, int]]:
-    """The spreads that are traded of which a single period is the first or the second leg, and which it is."""
+    """Return the spreads that have a single period as a leg, each with 1 if it is the first leg, 2 if the second."""
     sequence, (item,) = delivery.sequence, delivery.items
     step = universe.numbering(sequence).step
     found = []
-    for places in range(1, _WIDEST + 1):
+    for places in range(1, _MAX_DISTANCE + 1):
         for other, leg in ((item.id + places * step, 1), (item.id - places * step, 2)):
             partner = universe.item(sequence, other)
             if partner is not None:
@@ -62,16 +62,16 @@ def spreads_of(delivery: Delivery) -> list[tuple[Delivery, int]]:
     return found
 
 
-# How much rarer than its rarer period a joined delivery is traded.
+# Divisor of the liquidity, relative to the less liquid item.
 _RARITY: dict[Kind, int] = {"single": 1, "spread": 8, "range": 30}
 
 
-def _places(sequence: Sequence, first: int, second: int) -> int:
-    """How many places the second item comes after the first."""
+def _distance(sequence: Sequence, first: int, second: int) -> int:
+    """Return the number of places from the first item to the second."""
     return (second - first) // universe.numbering(sequence).step
 
 
-# base thousandths of trades a day at the front, days of distance that make a rank, how fast they thin out
+# Trades a day at the front in thousandths, days of distance for one rank, decay by rank.
 _LIQUIDITY: dict[str, tuple[int, int, int]] = {
     "day": (60_000, 1, 1),
     "weekend": (40_000, 7, 1),
@@ -97,7 +97,7 @@ def _liquidity(sequence: Sequence, item: Item, days: Integers) -> Integers:
 
 @frozen
 class DayListing:
-    """All that can be traded of a commodity on a day, as columns."""
+    """Deliveries of a commodity that are tradable on a day, as columns."""
 
     deliveries: tuple[Delivery, ...]
     keys: Hashes
@@ -106,10 +106,10 @@ class DayListing:
 
 @lru_cache(maxsize=96)
 def on(group: str, day: int) -> DayListing:
-    """What can be traded of a commodity on a day."""
+    """Return the deliveries of a commodity that are tradable on a day."""
     date, days = calendar.date_of(day), np.array([day], dtype=np.int64)
     sequences = [sequence for sequence in SEQUENCES.values() if sequence.group == group]
-    found = [delivery for sequence in sequences for delivery in _joined(sequence, _tradable(sequence, date))]
+    found = [delivery for sequence in sequences for delivery in _combinations(sequence, _tradable(sequence, date))]
     return DayListing(
         tuple(found),
         np.array([delivery.key for delivery in found], dtype=np.uint64),
@@ -118,7 +118,7 @@ def on(group: str, day: int) -> DayListing:
 
 
 def _tradable(sequence: Sequence, date: datetime.date) -> list[Item]:
-    """The items that trade on a day; first and last day of trading rise with the number."""
+    """Return the items that trade on a day; first and last day of trading rise with the id."""
     if sequence.tenor == "prompt":
         return [item for item in (universe.item(sequence, number) for number in universe.PROMPT) if item]
     ids = universe.numbering(sequence)
@@ -136,9 +136,9 @@ def _tradable(sequence: Sequence, date: datetime.date) -> list[Item]:
     return found
 
 
-def _joined(sequence: Sequence, items: list[Item]) -> Iterator[Delivery]:
+def _combinations(sequence: Sequence, items: list[Item]) -> Iterator[Delivery]:
     for place, item in enumerate(items):
         yield Delivery(sequence, (item,), "single")
-        for other in items[place + 1 : place + 1 + _WIDEST]:
+        for other in items[place + 1 : place + 1 + _MAX_DISTANCE]:
             yield Delivery(sequence, (item, other), "spread")
             yield Delivery(sequence, (item, other), "range")

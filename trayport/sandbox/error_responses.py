@@ -1,4 +1,4 @@
-"""What a refused request is answered with, in each shape that it may have."""
+"""Responses to refused requests, and the bodies that other systems in front of the API may send instead."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from .switches import Refusals, Switches
 from .throttle import Throttled
 
 
-def answer(refused: Refused, switches: Switches, now: datetime.datetime) -> HttpResponse:
-    """The answer to a request that breaks a rule."""
+def response_to(refused: Refused, switches: Switches, now: datetime.datetime) -> HttpResponse:
+    """Return the response to a refused request."""
     if isinstance(refused, Throttled):
         status = 403 if refused.forbidden else switches.throttling
-        return evolve(worded(status, switches, refused), headers=_retry_after(refused.wait, switches, now))
+        headers = _retry_after(refused.wait, switches, now)
+        return evolve(with_status(status, switches, refused), headers=headers)
     headers = (("Allow", "GET"),) if refused.status == 405 else ()
-    return evolve(worded(refused.status, switches, refused), headers=headers)
+    return evolve(with_status(refused.status, switches, refused), headers=headers)
 
 
-def worded(status: int, switches: Switches, refused: Refused | None = None) -> HttpResponse:
-    """An answer of this status in the words of the API, or of what may stand before it."""
-    title = refused.title if refused and refused.status == status else phrase(status)
-    # The shape of a 400 is known, and the others are nobody's choice.
+def with_status(status: int, switches: Switches, refused: Refused | None = None) -> HttpResponse:
+    """Return a response of a status, in the shape that the switch ``refusals`` selects."""
+    title = refused.title if refused and refused.status == status else reason_phrase(status)
+    # The body of a 400 is known; of the other statuses only these are documented without a body.
     if switches.refusals != "problem" and status in (401, 403, 404, 429):
         return _SHAPES[switches.refusals](status, title)
     if refused is None:
@@ -50,14 +51,14 @@ def _retry_after(wait: float, switches: Switches, now: datetime.datetime) -> tup
     return ()
 
 
-def phrase(status: int) -> str:
-    """What a status is called; nothing if it has no name."""
+def reason_phrase(status: int) -> str:
+    """Return the reason phrase of a status; an empty text if it has none."""
     return HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
 
 
-def page(status: int) -> str:
-    """What a gateway shows instead of an answer."""
-    title = html.escape(f"{status} {phrase(status)}".strip())
+def gateway_page(status: int) -> str:
+    """Return the HTML page that a gateway sends with a status."""
+    title = html.escape(f"{status} {reason_phrase(status)}".strip())
     return (
         f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
         "<hr><center>gateway</center>\r\n</body>\r\n</html>\r\n"
@@ -67,5 +68,5 @@ def page(status: int) -> str:
 _SHAPES: dict[Refusals, Callable[[int, str], HttpResponse]] = {
     "message": lambda status, title: HttpResponse(status, document({"message": title})),
     "text": lambda status, title: HttpResponse(status, f"{title}\n".encode(), "text/plain"),
-    "html": lambda status, _: HttpResponse(status, page(status).encode(), "text/html"),
+    "html": lambda status, _: HttpResponse(status, gateway_page(status).encode(), "text/html"),
 }

@@ -1,7 +1,6 @@
-"""Numbers that look like chance and are none: integer hashes, the same on every platform and for ever.
+"""Pseudo-random numbers from integer hashes: the same on every platform and with every version of numpy.
 
-No generator and no floating point is involved, since the streams of the one and the last bits of the other may
-change with a library's version.
+Random generators and floating point are not used, since their results may change with a library's version.
 """
 
 from __future__ import annotations
@@ -18,56 +17,61 @@ Bools = npt.NDArray[np.bool_]
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
+# Number of times for which noise is computed together, so that all arrays fit into the processor's cache.
+_BLOCK = 2048
 
 
 def key(*parts: object) -> int:
-    """64 bits that stand for ``parts``, told apart from any other parts."""
+    """Return 64 bits that identify some values in their order."""
     text = "\x1f".join(str(part) for part in parts).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
 def combine(keys: Hashes, others: Hashes) -> Hashes:
-    """One key out of two, for each pair; the order of the two matters."""
+    """Return one key for each pair of keys; their order matters."""
     return _mix(keys ^ _mix(others + _GAMMA))
 
 
 def hash64(key: int | Hashes, numbers: Integers) -> Hashes:
-    """64 bits for each of ``numbers`` (the finaliser of SplitMix64), independent of the others asked for."""
+    """Return 64 bits for each number (the finaliser of SplitMix64), which depend on the key and on that number only."""
     state = (numbers.astype(np.uint64) + np.uint64(1)) * _GAMMA + np.asarray(key, dtype=np.uint64)
     return _mix(state)
 
 
 def rehash(hashes: Hashes, salt: int) -> Hashes:
-    """Fresh bits from ``hashes``, another set for each ``salt``."""
+    """Return new bits for each hash, which differ for each salt."""
     return _mix(hashes + np.array(salt, dtype=np.uint64) * _GAMMA)
 
 
 def uniform_below(hashes: Hashes, bound: int | Integers) -> Integers:
-    """``hashes`` as whole numbers from 0 up to ``bound``, itself left out."""
+    """Return whole numbers in [0, bound) from hashes."""
     return ((hashes >> np.uint64(16)) % np.asarray(bound, dtype=np.uint64)).astype(np.int64)
 
 
 def one_in(hashes: Hashes, salt: int, rarity: int) -> Bools:
-    """True for one in ``rarity`` of ``hashes``, other ones for each ``salt``."""
+    """Return True for one in ``rarity`` of the hashes; another salt selects others."""
     found: Bools = uniform_below(rehash(hashes, salt), rarity) == 0
     return found
 
 
-# So many moments at once that what is worked out for them stays in the processor's cache.
-_BLOCK = 2048
+def noise(key: int, times: Integers, octaves: tuple[tuple[int, int], ...]) -> Integers:
+    """Return value noise: the sum of piecewise linear functions through hashed points, one for each octave.
 
-
-def noise(key: int, moments: Integers, octaves: tuple[tuple[int, int], ...]) -> Integers:
-    """A wandering line: for each (period, amplitude), straight lines between hashed points.
-
-    ``moments`` and periods are in milliseconds; the sum of the amplitudes bounds the result.
+    Parameters
+    ----------
+    key : int
+        Another key gives another function.
+    times : array of int64
+        Milliseconds.
+    octaves : tuple of (int, int)
+        Period in milliseconds and amplitude of each octave; the sum of the amplitudes bounds the result.
     """
     periods, amplitudes = np.array(octaves, dtype=np.int64).T[:, :, None]
     keys = np.array([(key + number) & 0xFFFFFFFFFFFFFFFF for number in range(len(octaves))], dtype=np.uint64)[:, None]
-    total = np.empty(len(moments), dtype=np.int64)
-    for first in range(0, len(moments), _BLOCK):
+    total = np.empty(len(times), dtype=np.int64)
+    for first in range(0, len(times), _BLOCK):
         block = slice(first, first + _BLOCK)
-        step, rest = np.divmod(moments[None, block], periods)
+        step, rest = np.divmod(times[None, block], periods)
         share = (rest << 16) // periods
         height = _height(keys, step) * (65536 - share) + _height(keys, step + 1) * share
         total[block] = ((amplitudes * height) >> 31).sum(axis=0)
@@ -75,7 +79,7 @@ def noise(key: int, moments: Integers, octaves: tuple[tuple[int, int], ...]) -> 
 
 
 def _height(keys: Hashes, step: Integers) -> Integers:
-    """A hashed height from -32768 to 32767."""
+    """Return a hashed height from -32768 to 32767 for each point."""
     return (hash64(keys, step) >> np.uint64(48)).astype(np.int64) - 32768
 
 

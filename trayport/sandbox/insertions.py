@@ -1,4 +1,4 @@
-"""What was ever inserted: how many trades each contract saw on a day, when, and where."""
+"""Insertions: number of trades of each contract on a day, with their times and venues."""
 
 from __future__ import annotations
 
@@ -7,37 +7,41 @@ from attrs import evolve, fields_dict, frozen
 
 from . import calendar, hashing, lifecycle, venue_books
 from .hashing import Bools, Hashes, Integers
-from .venue_books import ASK, BID
+from .venue_books import ASK, BID, FIRST_BROKER
 
 
 @frozen
 class Inserted:
-    """What was ever inserted, by contract and day; later deleted trades are among it.
+    """Inserted trades as columns, by contract and day, deleted ones included.
 
-    ``place`` is the contract's, and ``source`` the same unless a trade is the leg of a broken spread: then it is the
-    spread's, and all but ``place`` and ``leg`` is its trade's.
+    A trade that is a leg of a broken spread has the columns of the spread's trade, except ``place`` and ``leg``.
     """
 
     place: Integers
+    """Index of the trade's contract."""
     source: Integers
+    """Index of the contract that was traded: of the spread if the trade is a leg, else ``place``."""
     leg: Integers
+    """0, or for a leg of a broken spread 1 or 2."""
     serial: Integers
+    """Number of the trade within its contract and day; unique at a venue."""
     time: Integers
+    """Nanoseconds since 1970."""
     venue_number: Integers
     code: Hashes
     chance: Hashes
     thousandths: Integers
-    """How busy the contract is."""
+    """Average number of trades of the contract on that day, in thousandths."""
 
     def __len__(self) -> int:
         return len(self.time)
 
     def take(self, rows: Bools | Integers) -> Inserted:
-        """Some of the rows."""
+        """Return some of the rows."""
         return evolve(self, **{name: getattr(self, name)[rows] for name in fields_dict(Inserted)})
 
     def followed_by(self, other: Inserted) -> Inserted:
-        """These rows, and then others."""
+        """Return these rows and the rows of ``other``."""
         return Inserted(
             **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in fields_dict(Inserted)}
         )
@@ -45,27 +49,29 @@ class Inserted:
 
 @frozen
 class Cells:
-    """Days of contracts, as columns: the contract's place, the day, how busy it is, its venue (-1 for the brokers),
-    and its code."""
+    """Pairs of contract and day as columns."""
 
     place: Integers
+    """Index of the contract."""
     day: Integers
     thousandths: Integers
+    """Average number of trades, in thousandths."""
     home: Integers
+    """Index of the venue; -1 if brokers trade the contract."""
     code: Hashes
 
 
 def counts_of(thousandths: Integers, codes: Hashes, days: Integers, volume: int) -> Integers:
-    """Trades in each cell: busiest at the front, none outside of trading days."""
+    """Return the number of trades of each pair of contract and day; 0 on days without trading."""
     chance = hashing.hash64(codes ^ np.uint64(0xA5A5), days)
-    busy = 512 + hashing.uniform_below(chance, 1024)
+    factor = 512 + hashing.uniform_below(chance, 1024)
     dither = hashing.uniform_below(hashing.rehash(chance, 1), 1000)
-    counts: Integers = (thousandths * busy // 1024 * volume + dither) // 1000
+    counts: Integers = (thousandths * factor // 1024 * volume + dither) // 1000
     return counts * calendar.is_open(days) * (thousandths > 0)
 
 
 def insert(cells: Cells, volume: int) -> Inserted:
-    """The trades of each cell; only those that find an order to take."""
+    """Return the trades of each pair of contract and day; a trade that finds no order is left out."""
     counts = counts_of(cells.thousandths, cells.code, cells.day, volume)
     cell = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
     rank = np.arange(len(cell), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -74,45 +80,48 @@ def insert(cells: Cells, volume: int) -> Inserted:
     time, venue, chance = _times(cell, day, rank, chance, cells.home[cell])
     serial = _serials(rank, venue)
     found = Inserted(place, place, np.zeros_like(place), serial, time, venue, code, chance, cells.thousandths[cell])
-    _, sides = taken(found)
+    _, sides = taken_sides(found)
     return found.take(venue_books.is_there(sides, found.thousandths))
 
 
-def taken(rows: Inserted) -> tuple[Integers, Hashes]:
-    """The side that each trade takes its order from: its sign, and its 64 bits."""
+def taken_sides(rows: Inserted) -> tuple[Integers, Hashes]:
+    """Return the sign and the 64 bits of the side whose best order each trade takes."""
     signs = np.where(lifecycle.is_buy(rows.chance), ASK, BID)
-    keys = venue_books.keys(rows.code, rows.venue_number)
-    return signs, venue_books.sides(keys, venue_books.periods(keys, rows.venue_number), signs, before(rows))
+    keys = venue_books.book_keys(rows.code, rows.venue_number)
+    lifetimes = venue_books.lifetimes(keys, rows.venue_number)
+    return signs, venue_books.sides(keys, lifetimes, signs, second_before(rows))
 
 
-def before(rows: Inserted) -> Integers:
-    """The whole second before each trade, in milliseconds since 1970."""
+def second_before(rows: Inserted) -> Integers:
+    """Return the last whole second before each trade, in milliseconds since 1970."""
     return (rows.time - 1) // calendar.NS_PER_SECOND * 1000
 
 
 def _times(
     cell: Integers, day: Integers, rank: Integers, chance: Hashes, home: Integers
 ) -> tuple[Integers, Integers, Hashes]:
-    """Each trade's moment in order, to the precision of its venue, the venue, and the trade's bits."""
+    """Return the time of each trade in the resolution of its venue, the venue, and the bits of the trade.
+
+    The rows of each cell are in order of time.
+    """
     part = hashing.uniform_below(hashing.rehash(chance, 2), 100)
-    # The first second passes before there is an order to take.
+    # In the first second of a session there is no earlier order to take.
     session = calendar.SESSION_NS - calendar.NS_PER_SECOND
-    within = (hashing.rehash(chance, 3) % np.uint64(session)).astype(np.int64)
-    # Most of a day's trades come in its first and its last quarter.
+    offset = (hashing.rehash(chance, 3) % np.uint64(session)).astype(np.int64)
+    # 35 % of the trades come in the first quarter of the session, 30 % in the last.
     quarter = session // 4
-    within = np.where(part < 35, within % quarter, np.where(part < 65, 3 * quarter + within % quarter, within))
-    exact = calendar.session_start(day) * calendar.NS_PER_MS + calendar.NS_PER_SECOND + within
+    offset = np.where(part < 35, offset % quarter, np.where(part < 65, 3 * quarter + offset % quarter, offset))
+    exact = calendar.session_start(day) * calendar.NS_PER_MS + calendar.NS_PER_SECOND + offset
     exact = exact[np.lexsort((exact, cell))]
-    # Now and then one order takes several others at once: then all of them are at one venue and on one side.
-    alone = (hashing.uniform_below(hashing.rehash(chance, 4), 16) > 0) | (rank == 0)
-    leader = np.maximum.accumulate(np.where(alone, np.arange(len(exact)), 0))
+    # One trade in 16 is made by the order that made the trade before it: same time, venue and side.
+    is_alone = (hashing.uniform_below(hashing.rehash(chance, 4), 16) > 0) | (rank == 0)
+    leader = np.maximum.accumulate(np.where(is_alone, np.arange(len(exact)), 0))
     exact = exact[leader]
     venue = venue_books.venue_numbers(home, day, chance)[leader]
-    whole_second = (venue >= venue_books.FIRST_BROKER) & (hashing.uniform_below(hashing.rehash(chance, 6), 10) == 0)[
-        leader
-    ]
-    grain = np.where(whole_second, calendar.NS_PER_SECOND, venue_books.GRAINS[venue])
-    time = exact // grain * grain
+    # Brokers report one trade in 10 with whole seconds only.
+    is_whole = (venue >= FIRST_BROKER) & (hashing.uniform_below(hashing.rehash(chance, 6), 10) == 0)[leader]
+    resolution = np.where(is_whole, calendar.NS_PER_SECOND, venue_books.RESOLUTIONS[venue])
+    time = exact // resolution * resolution
     one = np.uint64(1)
     chance = (chance & ~one) | (chance[leader] & one)
     order = np.lexsort((time, cell))
@@ -120,7 +129,7 @@ def _times(
 
 
 def _serials(rank: Integers, venue: Integers) -> Integers:
-    """Numbers of a day's trades that are unique at each venue; now and then two venues give the same one."""
-    last = np.append(-1, venue[:-1])[: len(venue)]
-    found: Integers = rank - ((rank % 2 == 1) & (venue >= venue_books.FIRST_BROKER) & (venue != last))
-    return found
+    """Return numbers of a day's trades that are unique at each venue; two venues may give the same number."""
+    previous = np.append(-1, venue[:-1])[: len(venue)]
+    serials: Integers = rank - ((rank % 2 == 1) & (venue >= FIRST_BROKER) & (venue != previous))
+    return serials

@@ -1,4 +1,7 @@
-"""What a key may see, and who asks at which moment."""
+"""Keys, their entitlements, and the caller of a request.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -17,60 +20,61 @@ from .universe import Product
 Route: TypeAlias = tuple[int, str]
 
 ROUTES: tuple[Route, ...] = ((652, "House"), (904, "Desk"))
-"""The routes that there are, by rising id: a key's first is the one that is shown unless others are asked for."""
+"""All routes by rising id. Without the parameter ``routes``, rows of a key's first route are returned."""
 
 
-def _texts(names: Iterable[str]) -> tuple[str, ...]:
+def _as_tuple(names: Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _set(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(_texts(names))
+def _as_set(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(_as_tuple(names))
 
 
-def _is_bool(_: object, attribute: attrs.Attribute[bool], value: object) -> None:
+def _check_bool(_: object, attribute: attrs.Attribute[bool], value: object) -> None:
     if not isinstance(value, bool):
         raise ValueError(f"{attribute.name}={value!r} must be True or False")
 
 
-def _known_routes(_: object, __: object, names: tuple[str, ...]) -> None:
+def _check_routes(_: object, __: object, names: tuple[str, ...]) -> None:
     known = [name for _, name in ROUTES]
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise ValueError(f"routes={names!r} must name one or more of {', '.join(known)}")
 
 
-def _known_products(_: object, __: object, names: frozenset[str]) -> None:
+def _check_products(_: object, __: object, names: frozenset[str]) -> None:
     known = {product.name for product in universe.products().values()}
     unknown = sorted(names - known)
     if unknown:
-        raise ValueError(f"outside names {unknown[0]!r}, which is no product's name")
+        raise ValueError(f"outside contains {unknown[0]!r}, which is no product's name")
 
 
 @frozen(kw_only=True)
 class Rights:
-    """What a key may see.
+    """Entitlements of a key.
 
-    What a missing right is answered with is assumed, but for two answers that users met: 401 for today, and 404 for a
-    market.
+    The responses to requests without an entitlement are assumed. Users have reported two: 401 for the current day,
+    and 404 for a market.
     """
 
-    intraday: bool = attrs.field(default=False, validator=_is_bool)
-    """The current UTC day? Without, what reaches into it is answered with 401."""
-    private: bool = attrs.field(default=True, validator=_is_bool)
-    """Its owner's own trades and orders? Without, ``/trades/private`` is 403, and nothing else is private."""
-    books: bool = attrs.field(default=True, validator=_is_bool)
-    """Order books? Without, they are 403, and a snapshot has no best orders."""
+    intraday: bool = attrs.field(default=False, validator=_check_bool)
+    """True if the key is entitled to the current UTC day; without it, such requests are answered with 401."""
+    private: bool = attrs.field(default=True, validator=_check_bool)
+    """True if the key is entitled to its owner's trades and orders; without it, ``/trades/private`` is 403, and no
+    other response contains private data."""
+    books: bool = attrs.field(default=True, validator=_check_bool)
+    """True if the key is entitled to order books; without it, they are 403, and snapshots have no best orders."""
     routes: tuple[str, ...] = attrs.field(
-        default=tuple(name for _, name in ROUTES), converter=_texts, validator=_known_routes
+        default=tuple(name for _, name in ROUTES), converter=_as_tuple, validator=_check_routes
     )
-    """The routes that its company trades by."""
-    outside: frozenset[str] = attrs.field(default=frozenset[str](), converter=_set, validator=_known_products)
-    """Names of products that its company does not receive: a market is answered with 404, an instrument with no rows;
-    with a market its instruments are outside, too."""
+    """Names of the routes that the company trades on."""
+    outside: frozenset[str] = attrs.field(default=frozenset[str](), converter=_as_set, validator=_check_products)
+    """Names of products that the key is not entitled to: a market is answered with 404, an instrument with no rows.
+    The instruments of such a market are not entitled either."""
 
     def sees(self, product: Product) -> bool:
-        """Is a product within the entitlement?"""
+        """Return True if the key is entitled to a product."""
         return product.name not in self.outside and product.market not in self.outside
 
 
@@ -82,39 +86,39 @@ KEYS: Mapping[str, Rights] = MappingProxyType(
         "sandbox-basic": Rights(private=False, books=False, routes=("House",), outside=frozenset({"EUA", "NBP"})),
     }
 )
-"""The keys that a sandbox knows unless told otherwise."""
+"""The default keys of a sandbox."""
 
 
 @frozen
 class Caller:
-    """Who asks, and when: the rights of the key, and the present moment in nanoseconds since 1970."""
+    """The caller of a request: the current time in nanoseconds since 1970, and the entitlements of the key."""
 
     now: int
     rights: Rights
     late: int
-    """So many hours after midnight the day before is there."""
+    """Hours after midnight UTC at which the previous day becomes available."""
 
     @property
     def today(self) -> datetime.date:
-        """The present day in UTC."""
+        """Current day in UTC."""
         return date_at(self.now)
 
     @property
     def horizon(self) -> int:
-        """The end of what the key may ask for."""
+        """End of the range that the key may request, in nanoseconds since 1970."""
         return self.now if self.rights.intraday else midnight(self.today)
 
     @property
     def known(self) -> int:
-        """The end of what there is to see: later than it, rows are missing."""
+        """End of the available data; later rows are missing from every response."""
         return self.now if self.rights.intraday else midnight(date_at(self.now - self.late * HOUR))
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """The key's routes, by rising id."""
+        """Routes of the key by rising id."""
         return tuple(route for route in ROUTES if route[1] in self.rights.routes)
 
     def check(self, name: str, end: int) -> None:
-        """401 to what reaches into today without the right to it."""
+        """Raise Refused with 401 if a range reaches into the current day without the entitlement."""
         if end > midnight(self.today) and not self.rights.intraday:
-            raise unauthorized(f"{name}: reaches into today, which the key may not see")
+            raise unauthorized(f"{name}: reaches into the current day, to which the key is not entitled")

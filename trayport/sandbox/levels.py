@@ -1,4 +1,4 @@
-"""What a delivery is worth at each moment: the commodity's level, the season, the long run, and what it does alone."""
+"""Value of a delivery at each time, from the commodity's level, the season, the long-run price and own noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .deliveries import Delivery
 from .hashing import Integers
 from .universe import Item, Sequence
 
-# Roughly what the front of each commodity cost, in thousandths of its price unit, with the crisis of 2021 and 2022.
+# Approximate prices of the front of each commodity, in thousandths of its unit, with the crisis of 2021 and 2022.
 _ANCHORS: dict[str, tuple[tuple[str, int], ...]] = {
     "gas": (
         ("2010-01-01", 13_000), ("2012-06-01", 25_000), ("2014-07-01", 17_000), ("2016-03-01", 12_000),
@@ -41,11 +41,11 @@ _ANCHORS: dict[str, tuple[tuple[str, int], ...]] = {
     ),
 }  # fmt: skip
 
-# What a far delivery costs, whatever the front does; the nearer the delivery, the less it weighs.
+# Price of a far delivery in thousandths. Its weight is one half at a distance of 730 days and falls to 0 at the front.
 _LONG_RUN = {"gas": 24_000, "power": 70_000, "emissions": 80_000}
 _HALF_WEIGHT_DAYS = 730
 
-# Price of a delivery month against the year's mean, in 1024ths, from January.
+# Price of each delivery month relative to the mean of the year, in 1024ths, from January.
 _SEASON = {
     "gas": (1110, 1100, 1045, 985, 960, 955, 965, 970, 985, 1010, 1055, 1090),
     "power": (1110, 1085, 1010, 950, 915, 940, 975, 970, 1005, 1040, 1100, 1080),
@@ -53,9 +53,9 @@ _SEASON = {
 }
 
 _DAY = calendar.DAY_MS
-# (period in ms, amplitude in 65536ths): halving the period takes the amplitude down by the square root of two, which
-# is how a random walk looks at every scale.
-_WANDER = tuple(
+# Octaves of noise: period in ms, amplitude in 65536ths. With half the period the amplitude is smaller by the square
+# root of two, as in a random walk.
+_LEVEL_NOISE = tuple(
     (period, amplitude)
     for period, amplitude in (
         (64 * _DAY, 7800), (32 * _DAY, 5500), (16 * _DAY, 3900), (8 * _DAY, 2760), (4 * _DAY, 1950), (2 * _DAY, 1380),
@@ -63,22 +63,22 @@ _WANDER = tuple(
         (_DAY // 64, 122), (_DAY // 512, 60),
     )
 )  # fmt: skip
-# The same for what a family or a contract does alone.
-_OWN = tuple(
+# The same for the noise of one family and item.
+_OWN_NOISE = tuple(
     (period, amplitude) for period, amplitude in ((16 * _DAY, 600), (4 * _DAY, 300), (_DAY, 150), (_DAY // 8, 60))
 )
 
 
 @frozen
 class Family:
-    """How a product's prices and sizes look: a share of the commodity's level, the sizes, the liquidity."""
+    """Price level, order size and liquidity of a family of products."""
 
     ratio: int
-    """Thousandths of the commodity's level."""
-    most: int
-    """The largest order, in lots."""
+    """Price in thousandths of the commodity's level."""
+    max_lots: int
+    """Size of the largest order in lots."""
     liquidity: int
-    """Thousandths of the most liquid family's trades."""
+    """Number of trades in thousandths of the most liquid family's."""
 
 
 FAMILIES: dict[str, Family] = {
@@ -96,44 +96,44 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def worth(key: tuple[int, int], family: str, delivery: Delivery, moments: Integers) -> Integers:
-    """What a delivery of a family's products is worth at each moment (ms since 1970), in thousandths.
+def worth(key: tuple[int, int], family: str, delivery: Delivery, times: Integers) -> Integers:
+    """Return the value of a delivery of a family's products at each time (ms since 1970), in thousandths.
 
-    ``key`` is the model's seed and version. A spread is worth its first item less its second, a range what the two
-    are worth on average.
+    ``key`` is the model's seed and version. The value of a spread is the first item's less the second's, the value of
+    a range is the mean of both.
     """
-    level = _level(key, delivery.sequence.group, moments)
-    first, *others = (_value(key, family, delivery.sequence, item, moments, level) for item in delivery.items)
+    level = _level(key, delivery.sequence.group, times)
+    first, *others = (_value(key, family, delivery.sequence, item, times, level) for item in delivery.items)
     if delivery.kind == "spread":
         return first - others[0]
     return (first + others[0]) // 2 if delivery.kind == "range" else first
 
 
-def _level(key: tuple[int, int], group: str, moments: Integers) -> Integers:
+def _level(key: tuple[int, int], group: str, times: Integers) -> Integers:
     """Return the level of a commodity at each moment, in thousandths."""
-    level = _anchored(group, moments)
-    level += (level * hashing.noise(hashing.key(*key, "level", group), moments, _WANDER)) >> 16
+    level = _anchored(group, times)
+    level += (level * hashing.noise(hashing.key(*key, "level", group), times, _LEVEL_NOISE)) >> 16
     return level
 
 
 def _value(
-    key: tuple[int, int], family: str, sequence: Sequence, item: Item, moments: Integers, level: Integers
+    key: tuple[int, int], family: str, sequence: Sequence, item: Item, times: Integers, level: Integers
 ) -> Integers:
     group = sequence.group
-    near, far = _weights(group, item, moments // _DAY)
+    near, far = _weights(group, item, times // _DAY)
     value = (level * near + _LONG_RUN[group] * far) >> 22
     value = value * FAMILIES[family].ratio // 1000
     own_key = hashing.key(*key, "own", family, sequence.id, item.id)
-    alone: Integers = value + (value * hashing.noise(own_key, moments, _OWN) >> 16)
-    return alone
+    with_noise: Integers = value + (value * hashing.noise(own_key, times, _OWN_NOISE) >> 16)
+    return with_noise
 
 
-def _anchored(group: str, moments: Integers) -> Integers:
-    """Straight lines between the anchors, in thousandths."""
-    times, levels = _anchors(group)
-    place = np.clip(np.searchsorted(times, moments, side="right") - 1, 0, len(times) - 2)
-    since, span = moments - times[place], times[place + 1] - times[place]
-    # In minutes, so that the product stays within 64 bits.
+def _anchored(group: str, times: Integers) -> Integers:
+    """Return the linear interpolation between the anchors, in thousandths."""
+    anchors, levels = _anchors(group)
+    place = np.clip(np.searchsorted(anchors, times, side="right") - 1, 0, len(anchors) - 2)
+    since, span = times - anchors[place], anchors[place + 1] - anchors[place]
+    # In minutes, so that the product fits into 64 bits.
     level: Integers = levels[place] + (levels[place + 1] - levels[place]) * (since // 60_000) // (span // 60_000)
     return level
 
@@ -145,18 +145,21 @@ def _anchors(group: str) -> tuple[Integers, Integers]:
 
 
 def _weights(group: str, item: Item, days: Integers) -> tuple[Integers, Integers]:
-    """How much of today's level and of the long run is in an item, in 4194304ths: its months', averaged."""
+    """Return the weights of the current level and of the long-run price in an item's value, in 4194304ths.
+
+    They are the means over the months of the item.
+    """
     if group == "emissions" and item.start is not None:
-        # What can be stored costs what it costs today, and the interest until delivery: about three per cent a year.
+        # A storable commodity costs its current price plus interest until delivery, about 3 % a year.
         ahead = np.maximum(calendar.day_number(item.start) - days, 0)
         near = 4_194_304 + 4_194_304 * 3 * ahead // 36_500
         return near, np.zeros_like(near)
     season = np.array(_SEASON[group], dtype=np.int64)
     if item.start is None or item.end is None or (item.end - item.start).days < 28:
-        # Days, weeks and rolling items deliver at once: the season is that of the day they trade on.
+        # Days, weeks and rolling items are delivered soon, so their season is that of the trading day.
         month, day = _month_and_day(days)
-        here, there = season[month - 1], season[month % 12]
-        near = (here * np.maximum(30 - day, 0) + there * np.minimum(day, 30)) * 4096 // 30
+        current, following = season[month - 1], season[month % 12]
+        near = (current * np.maximum(30 - day, 0) + following * np.minimum(day, 30)) * 4096 // 30
         return near, np.zeros_like(near)
     near, far = np.zeros_like(days), np.zeros_like(days)
     months = _months(item.start, item.end)
@@ -169,14 +172,14 @@ def _weights(group: str, item: Item, days: Integers) -> tuple[Integers, Integers
 
 
 def _months(start: datetime.date, end: datetime.date) -> list[tuple[int, int]]:
-    """The months from ``start`` to ``end``: day number of the first, and number of the month."""
+    """Return the months in [start, end): day number of the first day, and number of the month."""
     firsts = ((count // 12, count % 12 + 1) for count in itertools.count(start.year * 12 + start.month - 1))
     dates: Iterable[datetime.date] = (datetime.date(year, month, 1) for year, month in firsts)
     return [(calendar.day_number(date), date.month) for date in itertools.takewhile(lambda date: date < end, dates)]
 
 
 def _month_and_day(days: Integers) -> tuple[Integers, Integers]:
-    """The month of each day from 1, and the days that have passed of it."""
+    """Return the month of each day from 1, and its day of the month from 0."""
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
     return months.astype(np.int64) % 12 + 1, (dates - months.astype("datetime64[D]")).astype(np.int64)

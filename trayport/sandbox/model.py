@@ -1,8 +1,8 @@
-"""The simulated market: what traded of a contract on a day, as a function of the seed and nothing else.
+"""The simulated market: trades of each contract on each day, as a function of the seed.
 
-A day of a contract depends on the seed, the model's version, the commodity, the product, the delivery and the day; on
-nothing that was asked before, and on no state. Prices are whole numbers of thousandths and land on the venue's
-ticks; all arithmetic is on integers.
+A day of a contract depends on the seed, the model's version, the commodity, the product, the delivery and the day, and
+on no earlier request or other state. Prices are multiples of the venue's tick in thousandths; all arithmetic is on
+integers.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from . import calendar, deliveries, hashing, levels, lifecycle, universe, venue_
 from .calendar import NS_PER_DAY
 from .deliveries import Delivery
 from .hashing import Bools, Hashes, Integers
-from .insertions import Cells, Inserted, before, counts_of, insert, taken
+from .insertions import Cells, Inserted, counts_of, insert, second_before, taken_sides
 from .levels import FAMILIES
 from .universe import GROUPS, Product
 from .venue_books import VENUES
 
 VERSION = 3
-"""Counted up by every change that alters a single trade."""
+"""Raised by every change that alters a trade."""
 
-# Days before this one saw no trade: the API's own data begin about here.
+# First day with trades; the API's own data begin at about this time.
 FIRST_DAY = calendar.day_number(datetime.date(2010, 1, 1))
 
 
 class SimulatedContract(NamedTuple):
-    """A delivery of an instrument."""
+    """A contract of the model: an instrument with a delivery."""
 
     product: Product
     delivery: Delivery
@@ -40,22 +40,22 @@ class SimulatedContract(NamedTuple):
 
 @frozen
 class Trades:
-    """Trades as columns of equal length, each of one of the ``contracts``; in order of time, unless said otherwise.
+    """Trades as columns of equal length, in order of time.
 
-    ``price`` and ``quantity`` are in thousandths; ``chance`` holds 64 bits of each trade, from which its fate and its
-    flags are drawn; ``code``, ``serial`` and ``leg`` tell it from the other trades of its day and venue.
+    ``price`` and ``quantity`` are in thousandths. ``chance`` has 64 bits for each trade, which define its lifecycle and
+    its flags. ``code``, ``serial`` and ``leg`` identify a trade among all trades of its day and venue.
     """
 
     contracts: tuple[SimulatedContract, ...]
     place: Integers
-    """Which of the contracts a trade is of."""
+    """Index of the trade's contract among ``contracts``."""
     time: Integers
     price: Integers
     quantity: Integers
     venue_number: Integers
     serial: Integers
     leg: Integers
-    """0, or which leg of a broken spread."""
+    """0, or for a leg of a broken spread 1 or 2."""
     code: Hashes
     chance: Hashes
 
@@ -64,12 +64,12 @@ class Trades:
 
     @property
     def venue(self) -> tuple[str, ...]:
-        """The code of each trade's venue."""
+        """Code of each trade's venue."""
         return tuple(VENUES[number] for number in self.venue_number.tolist())
 
     @property
     def id(self) -> tuple[str, ...]:
-        """Each trade's id in its venue's own style; unique at a venue, and only there."""
+        """Id of each trade in the style of its venue; unique at that venue only."""
         days = self.time // NS_PER_DAY
         dates = {number: calendar.date_of(number) for number in np.unique(days).tolist()}
         starts = {place: self.contracts[place].delivery.items[0].start for place in np.unique(self.place).tolist()}
@@ -89,58 +89,58 @@ class Trades:
 
     @property
     def is_buy(self) -> Bools:
-        """Which trades an aggressor bought; who buys a spread buys its first leg and sells its second."""
+        """True for each trade whose aggressor bought; the buyer of a spread buys its first leg and sells its second."""
         found: Bools = lifecycle.is_buy(self.chance) ^ (self.leg == 2)
         return found
 
     @property
     def own(self) -> Bools:
-        """Which trades are the key owner's."""
+        """True for each own trade of the key's owner."""
         return lifecycle.is_own(self.chance)
 
     @property
     def on_second_route(self) -> Bools:
-        """Which trades are on both routes; the others are on the first one alone."""
+        """True for each trade that is on both routes; the others are on the first only."""
         return lifecycle.is_on_second_route(self.chance)
 
     @property
     def is_spread(self) -> Bools:
-        """Which trades are of spreads."""
+        """True for each trade of a spread."""
         found: Bools = are_spreads(self.contracts)[self.place]
         return found
 
     def last_updated(self, now: int) -> Integers:
-        """When each trade was last changed, as far as is known at a moment; or made, if it never was."""
+        """Return the time at which each trade was last amended, as known at ``now``, or made."""
         updated = lifecycle.is_amended(self.chance) & (self.leg == 0)
         later = self.time + lifecycle.delay(self.chance, lifecycle.AMENDMENT)
         seen: Integers = np.where(updated & (later <= now), later, self.time)
         return seen
 
     def take(self, rows: slice | Integers | Bools) -> Trades:
-        """Some of the trades."""
+        """Return some of the trades."""
         return evolve(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     def between(self, start: int, end: int) -> Trades:
-        """The trades at ``start`` or later, and before ``end``, in nanoseconds."""
+        """Return the trades in [start, end), in nanoseconds since 1970."""
         first, last = (int(place) for place in np.searchsorted(self.time, [start, end]))
         return self.take(slice(first, last))
 
     def known(self, now: int) -> Trades:
-        """The trades as they show at a moment: some are deleted or changed after a while, and of a broken spread the
-        legs are left."""
-        gone = lifecycle.is_deleted(self.chance) | (self.is_spread & lifecycle.is_broken(self.chance))
-        past = self.time + lifecycle.delay(self.chance, lifecycle.DELETION) <= now
-        shown = self.take(np.where(self.leg == 0, ~(gone & past), past) & (self.time < now))
+        """Return the trades in their state at ``now``, without deleted trades and with the legs of broken spreads."""
+        is_removed = lifecycle.is_deleted(self.chance) | (self.is_spread & lifecycle.is_broken(self.chance))
+        is_past = self.time + lifecycle.delay(self.chance, lifecycle.DELETION) <= now
+        shown = self.take(np.where(self.leg == 0, ~(is_removed & is_past), is_past) & (self.time < now))
         later = shown.time + lifecycle.delay(shown.chance, lifecycle.AMENDMENT)
-        slips = lifecycle.is_amended(shown.chance) & (shown.leg == 0) & (later > now)
-        return evolve(shown, quantity=np.where(slips, shown.quantity * lifecycle.SLIP, shown.quantity))
+        is_wrong = lifecycle.is_amended(shown.chance) & (shown.leg == 0) & (later > now)
+        factor = np.where(is_wrong, lifecycle.WRONG_QUANTITY_FACTOR, 1)
+        return evolve(shown, quantity=shown.quantity * factor)
 
 
 _COLUMNS = tuple(name for name in fields_dict(Trades) if name != "contracts")
 
 
 def joined(parts: Iterable[Trades]) -> Trades:
-    """The trades of all parts in order of time; what came at the same time stays in the order of the parts."""
+    """Return the trades of all parts in order of time; trades of the same time keep the order of the parts."""
     listed = [part for part in parts if len(part)]
     if len(listed) < 2:
         return listed[0] if listed else NO_TRADES
@@ -152,12 +152,12 @@ def joined(parts: Iterable[Trades]) -> Trades:
 
 
 def short(code: Hashes) -> Hashes:
-    """What of a code stands in an id."""
+    """Return the part of each code that is in a trade id."""
     return code & np.uint64(0xFFFFFFFFFF)
 
 
 def are_spreads(contracts: Sequence[SimulatedContract]) -> Bools:
-    """Which contracts are spreads."""
+    """Return True for each contract that is a spread."""
     return np.array([contract.delivery.kind == "spread" for contract in contracts] or [False], dtype=np.bool_)
 
 
@@ -168,7 +168,7 @@ NO_TRADES = Trades((), *(_NOTHING,) * 7, _NO_BITS, _NO_BITS)
 
 @frozen
 class Day:
-    """Everything that was inserted on a day."""
+    """All trades that were inserted on a day."""
 
     contracts: tuple[SimulatedContract, ...]
     inserted: Inserted
@@ -176,62 +176,59 @@ class Day:
 
 @frozen
 class SimulatedMarket:
-    """The model with one seed; ``volume`` times as much is traded as usual."""
+    """The model with one seed; ``volume`` multiplies the number of trades."""
 
     seed: int
     volume: int = 1
 
     def trades(self, contracts: Iterable[SimulatedContract], first: int, last: int) -> Trades:
-        """Whatever was inserted of some contracts from the day ``first`` up to ``last``, itself left out.
-
-        They are in order of time, then of the contracts.
-        """
-        asked = tuple(contracts)
-        singles = {delivery for _, delivery in asked if delivery.kind == "single"}
+        """Return all inserted trades of some contracts on the days [first, last), by time and then by contract."""
+        requested = tuple(contracts)
+        singles = {delivery for _, delivery in requested if delivery.kind == "single"}
         spreads = {delivery: deliveries.spreads_of(delivery) for delivery in singles}
         sources = [
             (place, SimulatedContract(product, spread), leg)
-            for place, (product, delivery) in enumerate(asked)
+            for place, (product, delivery) in enumerate(requested)
             for spread, leg in (spreads.get(delivery, ()) if product.share else ())
         ]
-        all_ = (*asked, *(contract for _, contract, _ in sources))
+        all_ = (*requested, *(contract for _, contract, _ in sources))
         days = np.arange(max(first, FIRST_DAY), last, dtype=np.int64)
         inserted = insert(self._cells(all_, days), self.volume)
-        legs = np.array([0] * len(asked) + [leg for _, _, leg in sources], dtype=np.int64)
-        places = np.array([*range(len(asked)), *(place for place, _, _ in sources)], dtype=np.int64)
+        legs = np.array([0] * len(requested) + [leg for _, _, leg in sources], dtype=np.int64)
+        places = np.array([*range(len(requested)), *(place for place, _, _ in sources)], dtype=np.int64)
         rows = (legs[inserted.source] == 0) | (
             lifecycle.is_broken(inserted.chance) & ~lifecycle.is_deleted(inserted.chance)
         )
         kept = inserted.take(rows)
         kept = evolve(kept, place=places[kept.source], leg=legs[kept.source])
-        return evolve(self.priced(all_, kept), contracts=asked)
+        return evolve(self.priced(all_, kept), contracts=requested)
 
     def day(self, number: int) -> Day:
-        """Everything that was inserted on a day."""
-        # What is many times as much is not kept.
+        """Return all trades that were inserted on a day."""
+        # With a larger volume a day would take too much memory in the cache.
         return _day(self, number) if self.volume == 1 else _day.__wrapped__(self, number)
 
     def worth(self, family: str, delivery: Delivery, moments: Integers) -> Integers:
-        """What a delivery is worth at each moment (ms since 1970), in thousandths."""
+        """Return the value of a delivery at each time (ms since 1970), in thousandths."""
         return levels.worth((self.seed, VERSION), family, delivery, moments)
 
     def thousandths(self, product: Product, delivery: Delivery, days: Integers) -> Integers:
-        """How many thousandths of a trade an instrument's delivery sees on an average day; 0 if it is not listed."""
+        """Return the average number of trades of a contract on each day in thousandths; 0 if it is not listed."""
         return _share(product, delivery.liquidity(days))
 
     def busy(self, contracts: Iterable[SimulatedContract], number: int) -> int:
-        """How many trades some contracts see on a day, about."""
+        """Return the approximate number of trades of some contracts on a day."""
         cells = self._cells(tuple(contracts), np.array([number], dtype=np.int64))
         return int(cells.thousandths.sum()) * self.volume // 1000
 
     def codes(self, contracts: Sequence[SimulatedContract]) -> Hashes:
-        """64 bits that stand for each contract with this seed."""
+        """Return 64 bits that identify each contract with this seed."""
         products = _product_keys(self.seed, tuple(contract.product for contract in contracts))
         keys = {delivery: delivery.key for delivery in {contract.delivery for contract in contracts}}
         return hashing.combine(products, np.array([keys[contract.delivery] for contract in contracts], dtype=np.uint64))
 
     def priced(self, contracts: tuple[SimulatedContract, ...], inserted: Inserted) -> Trades:
-        """Inserted trades with their prices, in order of time, then of their contracts."""
+        """Return inserted trades with their prices, by time and then by contract."""
         if not len(inserted):
             return NO_TRADES
         price = np.zeros(len(inserted), dtype=np.int64)
@@ -245,7 +242,7 @@ class SimulatedMarket:
         ends = np.cumsum(np.bincount(group))[:-1]
         for (family, delivery), rows in zip(groups, np.split(order, ends), strict=True):
             some = inserted.take(rows)
-            price[rows], quantity[rows] = self._dealt(family, delivery, some)
+            price[rows], quantity[rows] = self._price_and_quantity(family, delivery, some)
             legs = np.flatnonzero(some.leg)
             if len(legs):
                 price[rows[legs]] = self._leg_price(family, delivery, some.take(legs), price[rows[legs]])
@@ -255,21 +252,21 @@ class SimulatedMarket:
         )  # fmt: skip
         return trades.take(np.lexsort((inserted.leg > 0, inserted.place, inserted.time)))
 
-    def _dealt(self, family: str, delivery: Delivery, rows: Inserted) -> tuple[Integers, Integers]:
-        """At what each trade of a contract was made: the best order of the second before, or a part of it."""
-        signs, sides = taken(rows)
-        terms, away = venue_books.terms(family), venue_books.distances(sides, rows.thousandths)
-        worth = self.worth(family, delivery, before(rows))
-        price = venue_books.prices(worth, terms.ticks[rows.venue_number], signs, away)
-        lots = venue_books.sizes(venue_books.first(sides), FAMILIES[family].most)
+    def _price_and_quantity(self, family: str, delivery: Delivery, rows: Inserted) -> tuple[Integers, Integers]:
+        """Return price and quantity of each trade: those of the best order of the second before, or of a part of it."""
+        signs, sides = taken_sides(rows)
+        terms, distance = venue_books.terms(family), venue_books.distances(sides, rows.thousandths)
+        worth = self.worth(family, delivery, second_before(rows))
+        price = venue_books.prices(worth, terms.ticks[rows.venue_number], signs, distance)
+        lots = venue_books.sizes(venue_books.best_order(sides), FAMILIES[family].max_lots)
         lots = 1 + hashing.uniform_below(hashing.rehash(rows.chance, 5), lots)
         return price, lots * terms.lots[rows.venue_number]
 
     def _leg_price(self, family: str, spread: Delivery, rows: Inserted, price: Integers) -> Integers:
-        """What a leg costs: the second what it is worth, and the first as much more as the spread cost."""
+        """Return the price of each leg: the value of the second, and for the first also the price of the spread."""
         second = Delivery(spread.sequence, spread.items[1:], "single")
         ticks = venue_books.terms(family).ticks[rows.venue_number]
-        worth = self.worth(family, second, before(rows)) // ticks * ticks
+        worth = self.worth(family, second, second_before(rows)) // ticks * ticks
         return np.where(rows.leg == 1, worth + price, worth)
 
     def _cells(self, contracts: Sequence[SimulatedContract], days: Integers) -> Cells:
@@ -278,19 +275,19 @@ class SimulatedMarket:
         listed = {delivery: delivery.liquidity(days) for delivery in {contract.delivery for contract in contracts}}
         busy = np.stack([_share(product, listed[delivery]) for product, delivery in contracts])
         place, day = np.nonzero(busy)
-        homes = np.array([venue_books.home(contract.product) for contract in contracts], dtype=np.int64)
+        homes = np.array([venue_books.home_venue(contract.product) for contract in contracts], dtype=np.int64)
         return Cells(place, days[day], busy[place, day], homes[place], self.codes(contracts)[place])
 
 
 def _share(product: Product, liquidity: Integers) -> Integers:
-    """What an instrument has of the trades of a delivery."""
+    """Return an instrument's share of the trades of a delivery."""
     return liquidity * product.share // 1000 * FAMILIES[product.family].liquidity // 1000
 
 
 # --- a day of everything -----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=8)  # one day is about a megabyte
+@lru_cache(maxsize=8)  # a day takes about 1 MB
 def _day(market: SimulatedMarket, number: int) -> Day:
     listed = [_day_of_group(market, group, number) for group in sorted(set(GROUPS.values()))]
     contracts = tuple(contract for found, _ in listed for contract in found)
@@ -305,8 +302,8 @@ def _day(market: SimulatedMarket, number: int) -> Day:
 def _day_of_group(
     market: SimulatedMarket, group: str, number: int
 ) -> tuple[list[SimulatedContract], tuple[Hashes, Integers, Integers]]:
-    """A commodity's contracts that may see trades on a day, with each one's code, how busy it is, and its venue."""
-    products, shares, liquidities = _traders(group)
+    """Return the contracts of a commodity that are traded on a day, with their codes, average trades and venues."""
+    products, shares, liquidities = _traded_instruments(group)
     if number < FIRST_DAY:
         return [], (_NO_BITS, _NOTHING, _NOTHING)
     listing = deliveries.on(group, number)
@@ -317,12 +314,12 @@ def _day_of_group(
     seen = np.flatnonzero(counts_of(busy, codes, np.full(len(codes), number, dtype=np.int64), market.volume))
     pairs = zip(rows[seen].tolist(), columns[seen].tolist(), strict=True)
     contracts = [SimulatedContract(products[row], listing.deliveries[column]) for row, column in pairs]
-    homes = np.array([venue_books.home(product) for product in products], dtype=np.int64)
+    homes = np.array([venue_books.home_venue(product) for product in products], dtype=np.int64)
     return contracts, (codes[seen], busy[seen], homes[rows[seen]])
 
 
 def _with_legs(contracts: tuple[SimulatedContract, ...], inserted: Inserted) -> Day:
-    """A day with the legs of the spreads that were broken."""
+    """Return a day with the legs of the broken spreads."""
     spreads = are_spreads(contracts)[inserted.source]
     broken = inserted.take(spreads & lifecycle.is_broken(inserted.chance) & ~lifecycle.is_deleted(inserted.chance))
     places = {_identity(contract): place for place, contract in enumerate(contracts)}
@@ -346,8 +343,8 @@ def _identity(contract: SimulatedContract) -> tuple[int, int, str, tuple[int, ..
 
 
 @lru_cache(maxsize=8)
-def _traders(group: str) -> tuple[tuple[Product, ...], Integers, Integers]:
-    """A commodity's instruments that ever trade, their shares, and their families' liquidity."""
+def _traded_instruments(group: str) -> tuple[tuple[Product, ...], Integers, Integers]:
+    """Return the traded instruments of a commodity, their shares, and the liquidity of their families."""
     found = [
         product
         for product in universe.products().values()

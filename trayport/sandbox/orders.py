@@ -1,7 +1,7 @@
-"""The simulated order books: what stands at each venue at a moment, as a function of the seed and nothing else.
+"""Simulated order books: the orders of each venue at a time, as a function of the seed.
 
-No order has a history, but the same moment always shows the same book, and its best orders are those that ``model``
-makes trades at.
+No order has a history, but the same time always has the same book, and its best orders are those at which ``model``
+makes trades. Page numbers refer to the API guide, see docs/sources.md.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from .universe import Product
 from .venue_books import ASK, BID, FIRST_BROKER
 
 PUBLIC, FIRM, WITHHELD = 0, 1, 2
-"""Whose an order is, and how an own one stands."""
+"""Status of an order: another company's, or the key owner's own, firm or withheld."""
 
 # guide p. 32
 _PRIVATE_FROM = calendar.day_number(datetime.date(2021, 2, 1))
-# Of so many orders, one is the key owner's own; of so many of those on a feed of their own, one is held back.
+# One order in 40 is the key owner's own; one in 4 of those at a venue with a private feed is withheld.
 _OWN = 40
-_HELD = 4
-# The second route does not see one desk in so many.
-_UNSEEN = 3
+_WITHHELD = 4
+# One venue book in 3 is not on the second route.
+_NOT_ON_SECOND_ROUTE = 3
 _NEVER = 1 << 40
 _SESSION_MS = calendar.SESSION_NS // calendar.NS_PER_MS
 
 
 @frozen
 class VenueBook:
-    """The book of one contract of one instrument at one venue."""
+    """Order book of one contract of one instrument at one venue."""
 
     product: Product
     delivery: Delivery
@@ -47,16 +47,16 @@ class VenueBook:
 
     @property
     def number(self) -> int:
-        """The venue's number."""
+        """Index of the venue."""
         return venue_books.VENUES.index(self.venue)
 
     def is_on(self, route: Route) -> bool:
-        """Is it on a route? All are on the first."""
-        return route == ROUTES[0] or self.key % _UNSEEN > 0
+        """Return True if the book is on a route; all are on the first."""
+        return route == ROUTES[0] or self.key % _NOT_ON_SECOND_ROUTE > 0
 
     @property
     def days(self) -> tuple[int, int]:
-        """The first day that orders are kept from, and the first from which there are none any more."""
+        """First day with orders, and the first day after the last one."""
         since = VENUES[self.venue].orders_from
         first = _NEVER if since is None else calendar.day_number(datetime.date.fromisoformat(since))
         if self.venue == "EEX7":
@@ -64,160 +64,162 @@ class VenueBook:
         return first, venue_books.T7_FROM if self.venue == "EEX" else _NEVER
 
     @property
-    def most(self) -> int:
-        """The orders on a side, at the most."""
+    def max_orders(self) -> int:
+        """Maximum number of orders on a side."""
         return 4 if self.number >= FIRST_BROKER else 12
 
-    def sides(self, sign: int, moments: Integers) -> Hashes:
-        """64 bits for one side at each moment."""
+    def sides(self, sign: int, times: Integers) -> Hashes:
+        """Return the 64 bits of one side at each time, in milliseconds since 1970."""
         keys = np.array([self.key], dtype=np.uint64)
-        periods = venue_books.periods(keys, np.array([self.number]))
-        return venue_books.sides(keys, periods, np.array([sign]), moments)
+        lifetimes = venue_books.lifetimes(keys, np.array([self.number]))
+        return venue_books.sides(keys, lifetimes, np.array([sign]), times)
 
 
 def books_of(market: SimulatedMarket, contracts: Iterable[SimulatedContract]) -> list[VenueBook]:
-    """Every desk at which some contracts, which are of one delivery, are traded."""
+    """Return the venue books of some contracts, which have one delivery."""
     traded = [contract for contract in contracts if contract.product.share]
-    places = [(contract, venue) for contract in traded for venue in venue_books.venues_of(contract.product)]
-    if not places:
+    listings = [(contract, venue) for contract in traded for venue in venue_books.venues_of(contract.product)]
+    if not listings:
         return []
-    codes = market.codes([contract for contract, _ in places])
-    keys = venue_books.keys(codes, np.array([venue_books.VENUES.index(venue) for _, venue in places]))
-    return [VenueBook(*contract, venue, key) for (contract, venue), key in zip(places, keys.tolist(), strict=True)]
+    codes = market.codes([contract for contract, _ in listings])
+    keys = venue_books.book_keys(codes, np.array([venue_books.VENUES.index(venue) for _, venue in listings]))
+    return [VenueBook(*contract, venue, key) for (contract, venue), key in zip(listings, keys.tolist(), strict=True)]
 
 
 @frozen
 class Side:
-    """One side of the books at some moments: a row a moment, a column an order, best first; ``there`` says which
-    orders there are."""
+    """One side of the books: a row for each time, a column for each order, best first."""
 
-    there: Bools
+    exists: Bools
+    """False in columns after the last order of a row."""
     price: Integers
     quantity: Integers
-    desk: Integers
-    """The place of each order's desk among those asked for."""
+    book: Integers
+    """Index of the order's venue book."""
     status: Integers
 
-    def within(self, spread: tuple[int, int]) -> Side:
-        """Only what lies within so many per cent (numerator, denominator) of the best price."""
-        numerator, denominator = spread
+    def near_best(self, percent: tuple[int, int]) -> Side:
+        """Return the side without the orders whose distance from the best price is larger than a percentage.
+
+        ``percent`` is a fraction, as numerator and denominator.
+        """
+        numerator, denominator = percent
         best = self.price[:, :1]
-        near = abs(self.price - best) * 100 * denominator <= numerator * abs(best)
-        return Side(self.there & near, self.price, self.quantity, self.desk, self.status)
+        is_near = abs(self.price - best) * 100 * denominator <= numerator * abs(best)
+        return Side(self.exists & is_near, self.price, self.quantity, self.book, self.status)
 
 
 @frozen
 class Hours:
-    """Moments of trading, in milliseconds since 1970, each with its day's place among the days."""
+    """Times within trading hours in milliseconds since 1970, with the index of each time's day among ``days``."""
 
-    moments: Integers
+    times: Integers
     days: Integers
     day: Integers
 
     @classmethod
-    def of(cls, moments: Integers) -> tuple[Hours, Bools]:
-        """Those of the moments that lie in trading hours, and which they are."""
-        days, day = np.unique(moments // calendar.DAY_MS, return_inverse=True)
-        within = moments - calendar.session_start(days)[day]
-        is_open = calendar.is_open(days)[day] & (within >= 0) & (within < _SESSION_MS)
-        return cls(moments[is_open], days, day[is_open]), is_open
+    def of(cls, times: Integers) -> tuple[Hours, Bools]:
+        """Return the times that are in trading hours, and True for each of them among ``times``."""
+        days, day = np.unique(times // calendar.DAY_MS, return_inverse=True)
+        since_start = times - calendar.session_start(days)[day]
+        is_open = calendar.is_open(days)[day] & (since_start >= 0) & (since_start < _SESSION_MS)
+        return cls(times[is_open], days, day[is_open]), is_open
 
 
 def sides(
-    market: SimulatedMarket, at: list[VenueBook], hours: Hours, depth: int, private: bool = False
+    market: SimulatedMarket, books: list[VenueBook], hours: Hours, depth: int, include_private: bool = False
 ) -> tuple[Side, Side]:
-    """Bids and asks, at most ``depth`` orders deep; with one's own ones marked, or doubled where they come twice."""
-    families = {desk.product.family: desk.delivery for desk in at}
-    worth = {family: market.worth(family, delivery, hours.moments) for family, delivery in families.items()}
-    products = {desk.product: desk.delivery for desk in at}
+    """Return bids and asks with at most ``depth`` orders.
+
+    With ``include_private``, own orders have their status. At a venue with a private feed they come twice, once public
+    and once private.
+    """
+    families = {book.product.family: book.delivery for book in books}
+    worth = {family: market.worth(family, delivery, hours.times) for family, delivery in families.items()}
+    products = {book.product: book.delivery for book in books}
     listed = {
         product: market.thousandths(product, delivery, hours.days)[hours.day] for product, delivery in products.items()
     }
     found = []
     for sign in (BID, ASK):
-        parts = [
-            part
-            for place, desk in enumerate(at)
-            for part in _orders(
-                desk, sign, place, hours, worth[desk.product.family], listed[desk.product], depth, private
-            )
-        ]
-        found.append(_best(parts, len(hours.moments), depth))
+        parts: list[_Orders] = []
+        for index, book in enumerate(books):
+            product = book.product
+            parts += _orders(book, sign, index, hours, worth[product.family], listed[product], depth, include_private)
+        found.append(_best(parts, len(hours.times), depth))
     return found[0], found[1]
 
 
 @frozen
 class _Orders:
-    """Some orders of one desk at each moment, from the best on; ``rank`` sorts them among others, lower is better."""
+    """Orders of one venue book at each time, best first; orders of several books are sorted by ``rank``."""
 
-    there: Bools
+    exists: Bools
     price: Integers
     quantity: Integers
-    desk: Integers
+    book: Integers
     status: Integers
     rank: Integers
 
 
 def _orders(
-    desk: VenueBook,
+    book: VenueBook,
     sign: int,
-    place: int,
+    index: int,
     hours: Hours,
     worth: Integers,
     thousandths: Integers,
     depth: int,
-    private: bool,
+    include_private: bool,
 ) -> Iterator[_Orders]:
-    family, terms, venue = FAMILIES[desk.product.family], venue_books.terms(desk.product.family), VENUES[desk.venue]
-    tick, lot = int(terms.ticks[desk.number]), int(terms.lots[desk.number])
-    base = desk.sides(sign, hours.moments)
-    level = np.arange(min(depth, desk.most), dtype=np.int64)[None, :]
+    family, terms, venue = FAMILIES[book.product.family], venue_books.terms(book.product.family), VENUES[book.venue]
+    tick, lot = int(terms.ticks[book.number]), int(terms.lots[book.number])
+    base = book.sides(sign, hours.times)
+    level = np.arange(min(depth, book.max_orders), dtype=np.int64)[None, :]
     bits = hashing.hash64(base[:, None], level)
-    # Where prices are summed by level, each price comes once; single orders may share one.
+    # Venues that report levels have each price once; at the others several orders may have the same price.
     steps = hashing.uniform_below(bits, 3) + (venue.levels == "levels")
     steps[:, 0] = venue_books.distances(base, thousandths)
     price = venue_books.prices(worth[:, None], tick, sign, np.cumsum(steps, axis=1))
-    quantity = lot * venue_books.sizes(bits, family.most)
-    there = _count(desk, base, hours, thousandths)[:, None] > level
-    # The better price first, then the older order; of one desk, what lies deeper is never older.
+    quantity = lot * venue_books.sizes(bits, family.max_lots)
+    exists = _count(book, base, hours, thousandths)[:, None] > level
+    # The better price comes first, then the older order; within a book an order at a deeper level is never older.
     rank = (sign * price << 26) + ((base >> np.uint64(44)).astype(np.int64)[:, None] << 6) + level
-    places = np.full_like(price, place)
-    status = _status(bits, hours) if private else np.zeros_like(price)
+    books = np.full_like(price, index)
+    status = _status(bits, hours) if include_private else np.zeros_like(price)
     if not venue.separate_private_feed:
-        yield _Orders(there, price, quantity, places, np.minimum(status, FIRM), rank)
+        yield _Orders(exists, price, quantity, books, np.minimum(status, FIRM), rank)
         return
-    yield _Orders(there, price, quantity, places, np.zeros_like(status), rank)
-    if private:  # One's own orders once more, by name; of a level that sums up several, they are a part.
-        yield _Orders(there & (status > PUBLIC), price, np.minimum(quantity, lot), places, status, rank)
+    yield _Orders(exists, price, quantity, books, np.zeros_like(status), rank)
+    if include_private:
+        # An own order is a part of the public level, so its quantity is at most one lot.
+        yield _Orders(exists & (status > PUBLIC), price, np.minimum(quantity, lot), books, status, rank)
 
 
-def _count(desk: VenueBook, base: Hashes, hours: Hours, thousandths: Integers) -> Integers:
-    """How many orders a side has: none where nothing is listed, and often none where little is traded."""
-    first, end = desk.days
+def _count(book: VenueBook, base: Hashes, hours: Hours, thousandths: Integers) -> Integers:
+    """Return the number of orders of a side at each time: 0 outside the listing, few for illiquid contracts."""
+    first, end = book.days
     days = hours.days[hours.day]
-    kept = (days >= first) & (days < end) & venue_books.is_there(base, thousandths)
-    count = (
-        1
-        + (desk.most - 1) * np.minimum(thousandths, 40_000) // 40_000
-        - hashing.uniform_below(hashing.rehash(base, 63), 3)
-    )
-    return np.where(kept, np.maximum(count, 1), 0)
+    exists = (days >= first) & (days < end) & venue_books.is_there(base, thousandths)
+    missing = hashing.uniform_below(hashing.rehash(base, 63), 3)
+    count = 1 + (book.max_orders - 1) * np.minimum(thousandths, 40_000) // 40_000 - missing
+    return np.where(exists, np.maximum(count, 1), 0)
 
 
 def _status(bits: Hashes, hours: Hours) -> Integers:
-    kept = (hours.days >= _PRIVATE_FROM)[hours.day]
-    own = hashing.one_in(bits, 9, _OWN) & kept[:, None]
-    held = hashing.one_in(bits, 10, _HELD)
-    return np.where(own, np.where(held, WITHHELD, FIRM), PUBLIC)
+    has_private = (hours.days >= _PRIVATE_FROM)[hours.day]
+    own = hashing.one_in(bits, 9, _OWN) & has_private[:, None]
+    withheld = hashing.one_in(bits, 10, _WITHHELD)
+    return np.where(own, np.where(withheld, WITHHELD, FIRM), PUBLIC)
 
 
 def _best(parts: list[_Orders], count: int, depth: int) -> Side:
-    """The best orders of all desks."""
+    """Return the best orders of several venue books at ``count`` times."""
     if not parts:
-        nothing = np.zeros((count, 0), dtype=np.int64)
-        return Side(nothing > 0, nothing, nothing, nothing, nothing)
-    names = ("there", "price", "quantity", "desk", "status", "rank")
+        zeros = np.zeros((count, 0), dtype=np.int64)
+        return Side(zeros > 0, zeros, zeros, zeros, zeros)
+    names = ("exists", "price", "quantity", "book", "status", "rank")
     columns = {name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in names}
-    rank = np.where(columns["there"], columns.pop("rank"), np.iinfo(np.int64).max)
+    rank = np.where(columns["exists"], columns.pop("rank"), np.iinfo(np.int64).max)
     order = np.argsort(rank, axis=1, kind="stable")[:, :depth]
     return Side(**{name: np.take_along_axis(column, order, axis=1) for name, column in columns.items()})

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from . import model, rules
+from . import model
 from .keys import ROUTES, Rights
+from .paths import PATHS, REFERENCE_PATHS, Path
 from .record import Asked
-from .rules import PATHS, Path
 from .switches import Switches
 
 if TYPE_CHECKING:
@@ -23,18 +23,6 @@ _LAST = 25
 _MOST_RULES = 12
 # So many characters of a value, of a request, and of the sentence about a rule.
 _VALUE, _REQUEST, _RULE = 48, 320, 200
-
-REFERENCE_PATHS: dict[str, Path] = {
-    "/instruments": Path(),
-    "/instruments/{id}": Path(),
-    "/instruments/{id}/sequences": Path(),
-    "/markets": Path(),
-    "/markets/{id}": Path(),
-    "/markets/{id}/sequences": Path(),
-    "/sequences/{id}/sequenceItems": rules.ITEMS,
-    "/sequences/{id}/sequenceItems/{itemId}": Path(),
-}
-"""The paths of the Reference Data API."""
 
 
 def page(sandbox: Sandbox) -> str:

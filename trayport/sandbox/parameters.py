@@ -1,4 +1,7 @@
-"""The parameters of a request, read as the API reads them, and what a request gets that breaks its rules."""
+"""The parameters of a request, read as the API reads them, and refusals of requests that break its rules.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,18 @@ DAY = 24 * HOUR
 
 
 class Refused(Exception):
-    """A request that gets something else than 200: the status, a title, and the rule that it broke.
+    """A request that is not answered with 200.
 
-    ``errors`` are those of a 400, by parameter; of the other statuses nobody knows the body (``Switches.refusals``).
+    Parameters
+    ----------
+    status : int
+        The status of the response.
+    title : str
+        The title of the problem details.
+    rule : str
+        The rule that the request broke.
+    errors : Mapping of str to iterable of str, optional
+        The messages of a 400 by parameter. The bodies of other statuses are not known, see ``Switches.refusals``.
     """
 
     def __init__(self, status: int, title: str, rule: str, errors: Mapping[str, Iterable[str]] | None = None) -> None:
@@ -27,52 +39,59 @@ class Refused(Exception):
 
 
 def bad_request(errors: Mapping[str, Iterable[str]]) -> Refused:
-    """400. The message of the range limit was seen by a user; the other texts are our own."""
+    """Return a refusal with 400. Only the message of the range limit is known from users; the other texts are ours."""
     rule = "; ".join(f"{name}: {message}" for name, messages in errors.items() for message in messages)
     return Refused(400, "One or more validation errors occurred.", rule, errors)
 
 
 def unauthorized(rule: str) -> Refused:
-    """401, for a key that is not known, and for today's data without the right to them."""
+    """Return a refusal with 401: unknown keys, and the current day's data without the entitlement."""
     return Refused(401, "Unauthorized", rule)
 
 
 def forbidden(rule: str) -> Refused:
-    """403, for what the key has no right to."""
+    """Return a refusal with 403: data without the entitlement."""
     return Refused(403, "Forbidden", rule)
 
 
-def not_found(what: str) -> Refused:
-    """404, for ids and paths."""
-    return Refused(404, "Not Found", f"{what} is not there")
+def not_found(name: str) -> Refused:
+    """Return a refusal with 404: unknown ids and paths."""
+    return Refused(404, "Not Found", f"{name} is not there")
 
 
 class Parameters:
-    """The parameters of a request: names in any case, values repeated or with commas, unknown ones ignored."""
+    """The parameters of a request: names in any case, values repeated or separated by commas, unknown names ignored.
+
+    Parameters
+    ----------
+    pairs : iterable of (str, str)
+        Names and values as they came.
+    """
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self.pairs = tuple(pairs)
         self._values: dict[str, list[str]] = {}
-        for name, value in pairs:
+        for name, value in self.pairs:
             self._values.setdefault(name.lower(), []).extend(value.split(","))
 
     @property
     def names(self) -> frozenset[str]:
-        """What was sent, in small letters."""
+        """Names of the parameters in lower case."""
         return frozenset(self._values)
 
     def all(self, name: str) -> list[str]:
-        """Every value of a parameter."""
+        """Return all values of a parameter."""
         return [value.strip() for value in self._values.get(name.lower(), ()) if value.strip()]
 
     def one(self, name: str) -> str | None:
-        """The value of a parameter that takes only one."""
+        """Return the value of a parameter that takes one value; None if it is missing."""
         values = self.all(name)
         if len(values) > 1:
             raise bad_request({name: ["Only one value is allowed."]})
         return values[0] if values else None
 
     def numbers(self, name: str) -> list[int]:
-        """The values of a parameter of whole numbers."""
+        """Return the values of a parameter of whole numbers."""
         values = self.all(name)
         for value in values:
             if not value.isascii() or not value.isdigit() or len(value) > 18:
@@ -80,17 +99,17 @@ class Parameters:
         return [int(value) for value in values]
 
     def number(self, name: str) -> int | None:
-        """The value of a parameter that takes one whole number."""
+        """Return the value of a parameter that takes one whole number; None if it is missing."""
         return None if self.one(name) is None else self.numbers(name)[0]
 
     def required(self, *names: str) -> None:
-        """``Refused`` unless each of the parameters is there."""
+        """Raise Refused unless all of the parameters are given."""
         missing = [name for name in names if not self.all(name)]
         if missing:
             raise bad_request({name: [f"The {name} field is required."] for name in missing})
 
     def flag(self, name: str, default: bool) -> bool:
-        """The value of a parameter that takes true or false."""
+        """Return the value of a parameter that takes true or false."""
         value = self.one(name)
         if value is None:
             return default
@@ -99,7 +118,7 @@ class Parameters:
         return value.lower() == "true"
 
 
-# ISO 8601 without fractions of a second; what is left out is the start of its unit (guide p. 6).
+# ISO 8601 without fractions of a second; a missing part means the start of its unit (guide p. 6).
 _TIME = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
     r"(?:T(?P<hour>\d\d)(?::(?P<minute>\d\d)(?::(?P<second>\d\d))?)?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?)?)?)?",
@@ -112,7 +131,7 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def moment(name: str, text: str) -> int:
-    """A time in nanoseconds since 1970."""
+    """Return the time of a parameter, in nanoseconds since 1970."""
     match = _TIME.fullmatch(text)
     parts = match.groupdict() if match else {}
     try:
@@ -137,10 +156,10 @@ def _offset(zone: str | None) -> int:
 
 
 def date_at(nanoseconds: int) -> datetime.date:
-    """The date of a moment."""
+    """Return the UTC date of a time in nanoseconds since 1970."""
     return (_EPOCH + datetime.timedelta(seconds=nanoseconds // NS)).date()
 
 
 def midnight(date: datetime.date) -> int:
-    """The moment at which a date begins."""
+    """Return the time at which a date begins, in nanoseconds since 1970."""
     return (date - _EPOCH.date()).days * DAY

@@ -1,4 +1,4 @@
-"""What a sandbox was asked, and the rules that were broken."""
+"""Record of the requests that a sandbox received, and of the rules that they broke."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ import threading
 
 from attrs import frozen
 
-# A server that runs for days must not grow with what it was asked: so many bytes of it, about.
-_HEAVIEST = 40_000_000
+# Approximate memory of the record in bytes, about 60,000 requests: a server may run for days.
+_MAX_WEIGHT = 40_000_000
 
 
 @frozen
 class Asked:
-    """One request as the server saw it: its path below the API's prefix, its parameters, and its answer's status."""
+    """A request as the server saw it: path below the API's prefix, parameters, and the status of the response."""
 
     api: str
+    """``"/api"`` for the Analytics API, ``"/reference"`` for the Reference Data API."""
     path: str
     params: tuple[tuple[str, str], ...]
     status: int
     ignored: frozenset[str] = frozenset()
-    """Parameters that the server did not look at."""
+    """Parameters that the path does not have; the server ignored them."""
     broken: tuple[str, ...] = ()
-    """The rules of the API that it broke, an ignored parameter among them."""
+    """Rules of the API that the request broke; an ignored parameter is one."""
     fault: bool = False
-    """Was it answered with a fault of the script's?"""
+    """True if a fault was injected into the response."""
 
     @property
     def weight(self) -> int:
-        """How many bytes it takes to remember it, about."""
-        return 600 + len(self.path) + weight(self.params) + sum(map(len, self.broken))
-
-
-def weight(params: tuple[tuple[str, str], ...]) -> int:
-    """How many bytes parameters take, about: what several requests say alike is held once."""
-    return sum(100 + len(value) for _, value in params)
+        """Approximate memory of the request in bytes. Names of parameters are interned, so they count nothing."""
+        params = sum(100 + len(value) for _, value in self.params)
+        return 600 + len(self.path) + params + sum(map(len, self.broken))
 
 
 @frozen
@@ -48,28 +45,28 @@ class Violation:
 
 
 class Record:
-    """What was asked, in the order of the answers; of a very long history, the younger half."""
+    """Requests in the order of the responses; when they take too much memory, the older half is dropped."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.count = 0
-        """How many they were in all."""
+        """Number of all requests, dropped ones included."""
         self._weight = 0
         self._lock = threading.Lock()
 
     def add(self, asked: Asked) -> None:
-        """One request more."""
+        """Add a request."""
         with self._lock:
             self.asked.append(asked)
             self.count += 1
             self._weight += asked.weight
-            if self._weight > _HEAVIEST:
+            if self._weight > _MAX_WEIGHT:
                 del self.asked[: (len(self.asked) + 1) // 2]
                 self._weight = sum(each.weight for each in self.asked)
 
     @property
     def violations(self) -> list[Violation]:
-        """Every rule that was broken, in the same order."""
+        """Broken rules, in the order of the responses."""
         with self._lock:
             listed = list(self.asked)
         return [Violation(rule, asked) for asked in listed for rule in asked.broken]

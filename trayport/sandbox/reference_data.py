@@ -1,4 +1,7 @@
-"""Answers of the Reference Data API: products, sequences and items. They are JSON, whatever is accepted."""
+"""Responses of the Reference Data API: products, sequences and items, in JSON whatever the client accepts.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -16,43 +19,43 @@ from .universe import Item, Product
 
 
 @frozen
-class Reference:
-    """A question's parameters, the day on which it is asked, and how dates look that are not there."""
+class ReferenceRequest:
+    """The parameters of a request, the current day of the server, and the spelling of missing dates."""
 
     parameters: Parameters
     today: datetime.date
     dates: Dates
 
 
-def products(_: Reference, kind: str) -> bytes:
-    """``/instruments`` and ``/markets``."""
+def products(_: ReferenceRequest, kind: str) -> bytes:
+    """Return the body of ``/instruments`` and ``/markets``."""
     return _product_list(kind)
 
 
-def product(_: Reference, kind: str, number: str) -> bytes:
-    """``/instruments/{id}`` and ``/markets/{id}``."""
+def product(_: ReferenceRequest, kind: str, number: str) -> bytes:
+    """Return the body of ``/instruments/{id}`` and ``/markets/{id}``."""
     found = _product(kind, number)
     return document({**_entry(found), "tradingSpecifications": universe.specification(found)})
 
 
-def sequences(_: Reference, kind: str, number: str) -> bytes:
-    """``/instruments/{id}/sequences`` and ``/markets/{id}/sequences``."""
+def sequences(_: ReferenceRequest, kind: str, number: str) -> bytes:
+    """Return the body of ``/instruments/{id}/sequences`` and ``/markets/{id}/sequences``."""
     found = universe.sequences_of(_product(kind, number))
     return document([{"id": s.id, "name": s.name, "sequenceItems": f"/sequences/{s.id}/sequenceItems"} for s in found])
 
 
-def sequence_items(about: Reference, number: str) -> bytes:
-    """``/sequences/{id}/sequenceItems``: from the period that ends after startDate."""
-    ask = rules.sequence_items(about.parameters, about.today)
-    late = [item for item in _listed(number, about) if item.end is not None and item.end > ask.since]
-    return document([_item(item, number, about) for item in late[: ask.count]])
+def sequence_items(request: ReferenceRequest, number: str) -> bytes:
+    """Return the body of ``/sequences/{id}/sequenceItems``, from the first period that ends after startDate on."""
+    asked = rules.sequence_items(request.parameters, request.today)
+    found = [item for item in _listed(number, request) if item.end is not None and item.end > asked.since]
+    return document([_item(item, number, request) for item in found[: asked.count]])
 
 
-def sequence_item(about: Reference, number: str, item_id: str) -> bytes:
-    """``/sequences/{id}/sequenceItems/{itemId}``."""
-    for item in _listed(number, about):
+def sequence_item(request: ReferenceRequest, number: str, item_id: str) -> bytes:
+    """Return the body of ``/sequences/{id}/sequenceItems/{itemId}``."""
+    for item in _listed(number, request):
         if item.id == int(item_id):
-            return document(_item(item, number, about))
+            return document(_item(item, number, request))
     raise not_found(f"item {item_id} of sequence {number}")
 
 
@@ -72,21 +75,21 @@ def _product(kind: str, number: str) -> Product:
     return product
 
 
-def _listed(number: str, about: Reference) -> tuple[Item, ...]:
+def _listed(number: str, request: ReferenceRequest) -> tuple[Item, ...]:
     if int(number) not in universe.SEQUENCES:
         raise not_found(f"sequence {number}")
-    return universe.items(int(number), about.today)
+    return universe.items(int(number), request.today)
 
 
-def _item(item: Item, number: str, about: Reference) -> dict[str, Any]:
-    """An item with its dates; of trading there are none where it rolls, and for emissions (guide p. 29)."""
-    traded = universe.SEQUENCES[int(number)].tenor not in ("prompt", "expiry")
+def _item(item: Item, number: str, request: ReferenceRequest) -> dict[str, Any]:
+    """Return an item with its dates; rolling items and emissions have no dates of trading (guide p. 29)."""
+    has_trading_dates = universe.SEQUENCES[int(number)].tenor not in ("prompt", "expiry")
     known = {
         "periodStart": item.start,
         "periodEnd": item.end,
-        "tradingStart": item.first if traded else None,
-        "tradingEnd": item.last if traded else None,
+        "tradingStart": item.first if has_trading_dates else None,
+        "tradingEnd": item.last if has_trading_dates else None,
     }
     written = {name: None if date is None else f"{date}T00:00:00Z" for name, date in known.items()}
-    shown = {name: date for name, date in written.items() if date is not None or about.dates == "null"}
+    shown = {name: date for name, date in written.items() if date is not None or request.dates == "null"}
     return {"id": item.id, "name": item.name, **shown}

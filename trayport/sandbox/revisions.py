@@ -1,4 +1,4 @@
-"""History that changes after the fact: trades that somebody deletes or amends while the server runs."""
+"""Revisions: trades that a user of the sandbox deletes or amends while the server runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .venue_books import FIRST_BROKER, T7, VENUES
 
 @frozen
 class Revision:
-    """What became of one trade at a moment: a new price or quantity in thousandths, or, with neither, its end."""
+    """A revision of one trade: a new price or quantity in thousandths, or a deletion if both are None."""
 
     venue_number: int
     day: int
@@ -28,25 +28,31 @@ class Revision:
     serial: int
     leg: int
     at: int
+    """Time of the revision, in nanoseconds since 1970."""
     price: int | None = None
     quantity: int | None = None
 
     @property
     def is_deletion(self) -> bool:
-        """Is the trade gone?"""
+        """True if the trade is deleted."""
         return self.price is None and self.quantity is None
 
-    def of(self, rows: Trades | Inserted) -> Bools:
-        """Which rows are that trade."""
-        found: Bools = self._named(rows) & (rows.leg == self.leg)
+    def matches(self, rows: Trades | Inserted) -> Bools:
+        """Return True for each row that is the revised trade."""
+        found: Bools = self._same_trade(rows) & (rows.leg == self.leg)
         return found
 
-    def left_of(self, rows: Trades | Inserted) -> Bools:
-        """Which rows are the legs that the trade, a spread, would have left."""
-        found: Bools = self._named(rows) & (rows.leg > 0) & (self.leg == 0)
+    def is_leg_of(self, rows: Trades | Inserted) -> Bools:
+        """Return True for each row that is a leg of the revised trade, if that is a spread."""
+        found: Bools = self._same_trade(rows) & (rows.leg > 0) & (self.leg == 0)
         return found
 
-    def _named(self, rows: Trades | Inserted) -> Bools:
+    def prevents(self, rows: Trades | Inserted) -> Bools:
+        """Return True for each leg that was never inserted, because its spread was deleted before it could break."""
+        later: Bools = rows.time + delay(rows.chance, DELETION) > self.at
+        return self.is_leg_of(rows) & later
+
+    def _same_trade(self, rows: Trades | Inserted) -> Bools:
         found: Bools = (
             (short(rows.code) == np.uint64(self.code))
             & (rows.serial == self.serial)
@@ -58,24 +64,24 @@ class Revision:
 
 @frozen
 class Revisions:
-    """All that was revised, in order."""
+    """All revisions of a sandbox, in order."""
 
     listed: tuple[Revision, ...] = ()
 
     def followed_by(self, revision: Revision) -> Revisions:
-        """These, and one more."""
+        """Return these revisions and one more."""
         return Revisions((*self.listed, revision))
 
     def until(self, now: int) -> Revisions:
-        """Those that have come about by a moment."""
+        """Return the revisions that were made by ``now``."""
         return Revisions(tuple(revision for revision in self.listed if revision.at <= now))
 
     def applied(self, trades: Trades) -> Trades:
-        """Trades as they are after it; what was deleted before it would have broken leaves no legs."""
+        """Return trades after these revisions."""
         for revision in self.listed:
-            rows = revision.of(trades)
+            rows = revision.matches(trades)
             if revision.is_deletion:
-                trades = trades.take(~(rows | self._never(revision, trades)))
+                trades = trades.take(~(rows | revision.prevents(trades)))
                 continue
             price = trades.price if revision.price is None else np.where(rows, revision.price, trades.price)
             quantity = (
@@ -85,42 +91,36 @@ class Revisions:
         return trades
 
     def last_updated(self, trades: Trades, updated: Integers) -> Integers:
-        """When each trade was last changed, these changes among them."""
+        """Return the time at which each trade was last amended, given its time without these revisions."""
         for revision in self.listed:
-            updated = np.where(revision.of(trades), np.maximum(updated, revision.at), updated)
+            updated = np.where(revision.matches(trades), np.maximum(updated, revision.at), updated)
         return updated
 
     def inserted(self, rows: Inserted) -> Bools:
-        """Which rows were inserted at all, in spite of it."""
+        """Return True for each row that was inserted in spite of these revisions."""
         kept = np.ones(len(rows), dtype=bool)
         for revision in self.listed:
             if revision.is_deletion:
-                kept &= ~self._never(revision, rows)
+                kept &= ~revision.prevents(rows)
         return kept
 
-    def ended(self, rows: Inserted) -> Integers:
-        """When each row was deleted by it; the end of time for all others."""
-        found = np.full(len(rows), np.iinfo(np.int64).max)
+    def deletion_times(self, rows: Inserted) -> Integers:
+        """Return the time at which each row was deleted by a revision; the largest integer for all others."""
+        times = np.full(len(rows), np.iinfo(np.int64).max)
         for revision in self.listed:
             if revision.is_deletion:
-                found[revision.of(rows)] = revision.at
-        return found
+                times[revision.matches(rows)] = revision.at
+        return times
 
     def counts(self, rows: Inserted) -> tuple[Integers, Integers]:
-        """How often each row was amended and deleted by it."""
-        found = np.zeros((2, len(rows)), dtype=np.int64)
+        """Return the number of amendments and of deletions of each row."""
+        counts = np.zeros((2, len(rows)), dtype=np.int64)
         for revision in self.listed:
-            found[int(revision.is_deletion)] += revision.of(rows)
-        return found[0], found[1]
-
-    @staticmethod
-    def _never(revision: Revision, rows: Trades | Inserted) -> Bools:
-        """The legs of a spread that was deleted before it could break."""
-        later: Bools = rows.time + delay(rows.chance, DELETION) > revision.at
-        return revision.left_of(rows) & later
+            counts[int(revision.is_deletion)] += revision.matches(rows)
+        return counts[0], counts[1]
 
 
-def found(
+def revision_of(
     market: SimulatedMarket,
     revisions: Revisions,
     venue_code: str,
@@ -129,31 +129,31 @@ def found(
     price: float | Decimal | None,
     quantity: float | Decimal | None,
 ) -> Revision:
-    """What is to become of the trade with this id at ``at``; ``ValueError`` if there is none to see."""
-    revision = _parsed(str(venue_code), str(trade_id), at)
+    """Return the revision of a trade at the time ``at``; raise ValueError if there is no such trade then."""
+    revision = _parse_id(str(venue_code), str(trade_id), at)
     if revision is not None and FIRST_DAY <= revision.day <= at // NS_PER_DAY:
         day = market.day(revision.day)
-        rows = day.inserted.take(revision.of(day.inserted))
+        rows = day.inserted.take(revision.matches(day.inserted))
         if len(revisions.applied(market.priced(day.contracts, rows).known(at))):
-            return evolve(revision, price=_price(price), quantity=_quantity(quantity))
-    raise ValueError(f"there is no trade {trade_id!r} at {venue_code!r}; take both from an answer of this sandbox")
+            return evolve(revision, price=_check_price(price), quantity=_check_quantity(quantity))
+    raise ValueError(f"there is no trade {trade_id!r} at {venue_code!r}; take both from a response of this sandbox")
 
 
-# Far beyond any price and any trade, and small enough for what is worked out from both.
-_MOST = 10**6
+# Larger than any price and any quantity, and small enough for the products of both in 64 bits.
+_MAX = 10**6
 
 
-def _price(price: float | Decimal | None) -> int | None:
+def _check_price(price: float | Decimal | None) -> int | None:
     found = _thousandths("price", price)
-    if found is not None and abs(found) > _MOST * 1000:
-        raise ValueError(f"price={price!r} must lie between -{_MOST:,} and {_MOST:,}")
+    if found is not None and abs(found) > _MAX * 1000:
+        raise ValueError(f"price={price!r} must lie between -{_MAX:,} and {_MAX:,}")
     return found
 
 
-def _quantity(quantity: float | Decimal | None) -> int | None:
+def _check_quantity(quantity: float | Decimal | None) -> int | None:
     found = _thousandths("quantity", quantity)
-    if found is not None and not 0 < found <= _MOST * 1000:
-        raise ValueError(f"quantity={quantity!r} must lie above 0 and be at most {_MOST:,}")
+    if found is not None and not 0 < found <= _MAX * 1000:
+        raise ValueError(f"quantity={quantity!r} must lie above 0 and be at most {_MAX:,}")
     return found
 
 
@@ -174,8 +174,8 @@ _EXCHANGE_ID = re.compile(r"(?P<day>\d{5})(?P<code>\d{13})(?P<serial>\d{5})(?P<l
 _BROKER_ID = re.compile(r"(?P<day>\d{5})(?P<code>[0-9A-F]{10})(?P<serial>\d{5})(?P<leg>[1-3])")
 
 
-def _parsed(venue_code: str, trade_id: str, at: int) -> Revision | None:
-    """The deletion of the trade with this id at ``at``; None if the venue gives no such ids."""
+def _parse_id(venue_code: str, trade_id: str, at: int) -> Revision | None:
+    """Return the deletion of a trade at the time ``at``; None if the venue has no such ids."""
     number = VENUES.index(venue_code) if venue_code in VENUES else -1
     pattern = _T7_ID if number == T7 else _BROKER_ID if number >= FIRST_BROKER else _EXCHANGE_ID
     match = pattern.fullmatch(trade_id)
@@ -189,6 +189,5 @@ def _parsed(venue_code: str, trade_id: str, at: int) -> Revision | None:
         except ValueError:
             return None
         return Revision(number, day, int(parts["code"], 16), serial - 1, leg, at)
-    return Revision(
-        number, int(parts["day"]), int(parts["code"], 16 if number >= FIRST_BROKER else 10), serial, leg, at
-    )
+    code = int(parts["code"], 16 if number >= FIRST_BROKER else 10)
+    return Revision(number, int(parts["day"]), code, serial, leg, at)

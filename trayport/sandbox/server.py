@@ -1,4 +1,7 @@
-"""The sandbox: both APIs over real HTTP on this machine, with keys, limits and encodings."""
+"""The sandbox: both APIs over HTTP on the loopback interface, with keys, rate limits and faults.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +18,20 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from .. import _redact
-from . import activity, books, candles, error_responses, reference_data, revisions, rules, snapshots, tape
-from .fault_injection import Fault, Script, struck
+from . import activity, books, candles, error_responses, paths, reference_data, revisions, snapshots, tape
+from .compression import accepted_values
+from .fault_injection import Fault, Script, inject
 from .keys import KEY, KEYS, Caller, Rights
-from .listener import HttpRequest, HttpResponse, Listener, dated, liked
-from .memory import Memory
+from .listener import HttpRequest, HttpResponse, Listener, http_date
 from .model import SimulatedMarket
 from .page import page
-from .parameters import DAY, NS, Parameters, Refused, moment, not_found, unauthorized
+from .parameters import NS, Parameters, Refused, not_found, unauthorized
 from .payload import Payload
 from .record import Asked, Record, Violation
-from .reference_data import Reference
+from .reference_data import ReferenceRequest
 from .revisions import Revisions
-from .rules import PATHS
 from .switches import Switches
-from .throttle import Limiter
+from .throttle import Throttle
 from .view import View
 
 __all__ = ["Asked", "Sandbox", "Violation"]
@@ -39,17 +41,13 @@ logger = _redact.logger(__name__)
 ANALYTICS = "/api"
 REFERENCE = "/reference"
 
-# A month's candle that begins where a range ends is over by then, and nothing happens to its trades any more.
-_SETTLED = 40 * DAY
-# There is no market before them, and no item after them.
+# The simulated market begins in 2010, and no delivery period is listed after 2089.
 _YEARS = range(2010, 2090)
 _FIRST, _LAST = (datetime.datetime(year, 1, 1, tzinfo=datetime.UTC) for year in (_YEARS.start, _YEARS.stop))
-# Bytes of answers that are kept, to be given again.
-_KEPT = 40 * 2**20
 
 
 class Sandbox:
-    """A stand-in for both APIs on a loopback port.
+    """A server for both APIs on a loopback port, with simulated data.
 
     >>> with Sandbox() as sandbox:
     ...     sandbox.analytics_url
@@ -57,29 +55,36 @@ class Sandbox:
 
     Parameters
     ----------
-    port
-        The port to listen on; any free one unless given.
-    seed
-        Another seed is another market; the same seed gives the same bytes, always and everywhere.
-    volume
-        So many times as much is traded as usual: 10 makes a day of the front gas month about nine thousand trades.
-    limits
-        Answer 429 to more than 8 requests a second or 480 a minute of one key. Without, every answer says so in a
-        header, ``X-Sandbox-Limits: off``.
-    key
-        Which of its keys ``settings`` hands out.
-    keys
-        The keys that it knows, each with its ``Rights``. Unless told otherwise: ``"sandbox-key"``, which may see all
-        but today, ``"sandbox-intraday"``, which may see all, and ``"sandbox-basic"``, which has no own trades, no
-        order books, one route, and neither EUA nor NBP.
-    now
-        The server's clock; the machine's unless given.
-    faults
-        What goes wrong, and when: see ``Fault``.
-    monotonic
-        What the limits count seconds by.
+    port : int, default 0
+        The port to listen on; 0 for any free one.
+    seed : int, default 1
+        Seed of the simulated market. The same seed gives the same bytes on every computer.
+    volume : int, default 1
+        Factor for the number of trades. 10 gives about nine thousand trades a day in the front gas month.
+    limits : bool, default True
+        If True, more than 8 requests a second or 480 a minute of one key are answered with 429. If False, every
+        response has the header ``X-Sandbox-Limits: off``.
+    key : str, default "sandbox-key"
+        The key in ``settings``.
+    keys : Mapping of str to Rights
+        All known keys with their entitlements. The default has ``"sandbox-key"``, entitled to all but the current
+        day, ``"sandbox-intraday"``, entitled to all, and ``"sandbox-basic"``, without own trades, order books, one of
+        the two routes, EUA and NBP.
+    now : datetime, optional
+        Fixed time of the server's clock, UTC if naive; the computer's clock by default.
+    faults : iterable of Fault, optional
+        Failures to inject.
+    monotonic : callable, default time.monotonic
+        Clock of the rate limits, in seconds.
     **switches
-        How it reads what the guide leaves open, such as ``until="inclusive"``: see ``Switches``.
+        Readings of points that the guide leaves open, such as ``until="inclusive"``: see ``Switches``.
+
+    Raises
+    ------
+    ValueError
+        A value that is not allowed.
+    OSError
+        The port is in use.
     """
 
     def __init__(
@@ -102,86 +107,84 @@ class Sandbox:
         self.switches = Switches.of(switches)
         self.seed, self.volume, self.limits = seed, volume, limits
         self._market = SimulatedMarket(seed, volume)
-        self._limiter = Limiter(limits, self.switches.sustained, monotonic)
+        self._throttle = Throttle(limits, self.switches.sustained, monotonic)
         self._script = Script(faults)
         self._record = Record()
-        self._memory = Memory(_KEPT)
         self._revisions = Revisions()
-        self._closed = False
-        # One thread makes all answers, since many that did would take many times the room, and be no faster.
+        self._is_closed = False
+        # One thread makes all bodies: several would need several times the memory, and the GIL would make none faster.
         self._maker = ThreadPoolExecutor(1, "trayport-sandbox-maker")
-        self._server = Listener(port, self.answer, self._usual)
+        self._server = Listener(port, self.respond, self._common_headers)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="trayport-sandbox", daemon=True
         )
         self._thread.start()
 
-    # --- for its users -------------------------------------------------------------------------------------------
+    # --- for users -----------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> datetime.datetime | None:
-        """Where its clock stands, if it was set; with None it goes on with the machine's."""
-        return self._stands
+        """Fixed time of the server's clock; None if it follows the computer's clock."""
+        return self._now
 
     @now.setter
     def now(self, moment: datetime.datetime | None) -> None:
         if moment is not None and not isinstance(moment, datetime.datetime):
-            raise ValueError(f"now={moment!r} must be a datetime, or None for the machine's clock")
+            raise ValueError(f"now={moment!r} must be a datetime, or None for the computer's clock")
         if moment is not None and moment.year not in _YEARS:
             raise ValueError(f"now={moment} must lie in the years {_YEARS.start} to {_YEARS.stop - 1}")
-        self._stands = moment
+        self._now = moment
 
     @property
     def clock(self) -> datetime.datetime:
-        """The present moment of its clock in UTC, which a clock that was set without a zone is taken to show."""
-        now = self._stands or datetime.datetime.now(datetime.UTC)
+        """Current time of the server's clock in UTC, with the jumps of faults."""
+        now = self._now or datetime.datetime.now(datetime.UTC)
         now = now.astimezone(datetime.UTC) if now.tzinfo else now.replace(tzinfo=datetime.UTC)
-        # However far the clock jumps, there it stops.
         return min(max(now + datetime.timedelta(seconds=self.jumped), _FIRST), _LAST)
 
     @property
     def jumped(self) -> float:
-        """By how many seconds its clock has jumped, by faults that say so."""
+        """Seconds by which faults have moved the server's clock."""
         return self._script.clock
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Address of the server, such as ``http://127.0.0.1:8585``."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def analytics_url(self) -> str:
-        """The base of the Analytics API."""
+        """Base URL of the Analytics API."""
         return self.url + ANALYTICS
 
     @property
     def reference_url(self) -> str:
-        """The base of the Reference Data API."""
+        """Base URL of the Reference Data API."""
         return self.url + REFERENCE
 
     @property
     def asked(self) -> list[Asked]:
-        """Every request since the start, in the order of the answers; of very many, the younger half."""
+        """Requests since the start, in the order of the responses; after about 60,000, the older half is dropped."""
         return list(self._record.asked)
 
     @property
     def answered(self) -> int:
-        """How many requests there were since the start."""
+        """Number of requests since the start."""
         return self._record.count
 
     @property
     def violations(self) -> list[Violation]:
-        """Every rule of the API that a request broke, an ignored parameter among them, in the same order."""
+        """Rules of the API that requests broke, unknown parameters included, in the order of the responses."""
         return self._record.violations
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many connections have been opened to it, and how many of them are open now."""
+        """Number of connections opened since the start, and number of connections open now."""
         return self._server.accepted, self._server.open
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a ``Config`` needs to talk to it."""
+        """Settings of a ``Config`` that connects a client to this server: the key and both base URLs."""
         return {"api_key": self.key, "analytics_url": self.analytics_url, "reference_url": self.reference_url}
 
     def revise(
@@ -192,9 +195,9 @@ class Sandbox:
         price: float | Decimal | None = None,
         quantity: float | Decimal | None = None,
     ) -> None:
-        """Change history now: amend a trade, or, with neither a price nor a quantity, delete it.
+        """Amend a trade, or delete it if neither a price nor a quantity is given.
 
-        From now on every answer knows, and ``/trades/activity`` counts it.
+        All later responses contain the change, and ``/trades/activity`` counts it.
 
         >>> import trayport as tp
         >>> from trayport.testing import sandboxed
@@ -204,10 +207,17 @@ class Sandbox:
         ...     len(before) - len(tp.trades("TTF Apr-24", "2024-02-05", "2024-02-06"))
         1
 
+        Parameters
+        ----------
+        venue_code, trade_id : str
+            The trade, as a response of this sandbox names it.
+        price, quantity : float or Decimal, optional
+            The new values, with at most three decimals.
+
         Raises
         ------
         ValueError
-            There is no such trade, or no trade can have that price or quantity.
+            There is no such trade, or the price or quantity is not allowed.
         """
         self._maker.submit(self._revise, venue_code, trade_id, price, quantity).result()
 
@@ -215,15 +225,15 @@ class Sandbox:
         self, venue_code: str, trade_id: str, price: float | Decimal | None, quantity: float | Decimal | None
     ) -> None:
         before, at = self._revisions, self._nanoseconds()
-        found = revisions.found(self._market, before, venue_code, trade_id, at, price, quantity)
-        self._revisions = before.followed_by(found)
+        revision = revisions.revision_of(self._market, before, venue_code, trade_id, at, price, quantity)
+        self._revisions = before.followed_by(revision)
 
     def close(self) -> None:
-        """Stop listening, and end the connections that are still open."""
-        self._closed = True
+        """Stop listening and close all connections."""
+        self._is_closed = True
         self._server.shutdown()
         self._thread.join()
-        self._server.hang_up()
+        self._server.close_connections()
         self._server.server_close()
         self._maker.shutdown(cancel_futures=True)
 
@@ -237,91 +247,84 @@ class Sandbox:
 
     # --- for the listener ----------------------------------------------------------------------------------------
 
-    def answer(self, heard: HttpRequest) -> HttpResponse:
-        """The answer to a request."""
-        bare, _, query = heard.target.partition("?")
-        api, route = _split(bare)
-        if api == "" and route == "/" and heard.method == "GET":
-            return self._guarded(heard, lambda: HttpResponse(200, page(self).encode(), "text/html"))
-        pairs = _pairs(query)
-        fault = self._script.meet(route)
-        parameters = Parameters(pairs)
+    def respond(self, request: HttpRequest) -> HttpResponse:
+        """Return the response to a request and record it."""
+        target, _, query = request.target.partition("?")
+        api, route = _split(target)
+        if api == "" and route == "/" and request.method == "GET":
+            return self._guarded(request, lambda: HttpResponse(200, page(self).encode(), "text/html"))
+        parameters = Parameters(_pairs(query))
+        fault = self._script.next_fault(route)
         broken: list[str] = []
 
-        def honest() -> HttpResponse:
+        def regular() -> HttpResponse:
             try:
-                return self._dispatch(heard, api, route, parameters, pairs)
+                return self._dispatch(request, api, route, parameters)
             except Refused as refused:
                 broken.append(refused.rule)
-                return error_responses.answer(refused, self.switches, self.clock)
+                return error_responses.response_to(refused, self.switches, self.clock)
 
         def guarded() -> HttpResponse:
-            return self._guarded(heard, honest)
+            return self._guarded(request, regular)
 
-        answer = guarded() if fault is None else struck(fault, guarded, self._worded)
-        ignored = rules.ignored(route, parameters) if answer.status == 200 else frozenset()
+        response = guarded() if fault is None else inject(fault, guarded, self._error_response)
+        ignored = paths.ignored(route, parameters) if response.status == 200 else frozenset()
         broken += [f"{name}: unknown parameter, ignored" for name in sorted(ignored)]
-        self._record.add(Asked(api, route, pairs, answer.status, ignored, tuple(broken), fault is not None))
-        return answer
+        self._record.add(
+            Asked(api, route, parameters.pairs, response.status, ignored, tuple(broken), fault is not None)
+        )
+        return response
 
-    def _guarded(self, heard: HttpRequest, make: Callable[[], HttpResponse]) -> HttpResponse:
-        """A fault of ours is an answer too, and is told to whoever runs the server."""
+    def _guarded(self, request: HttpRequest, make: Callable[[], HttpResponse]) -> HttpResponse:
+        """Return what ``make`` returns; an error of the sandbox itself is logged and becomes a 500."""
         try:
             return make()
         except Exception:
-            if not self._closed:
-                logger.exception("the sandbox failed at %s", heard.target)
-            return self._worded(500)
+            if not self._is_closed:
+                logger.exception("the sandbox failed at %s", request.target)
+            return self._error_response(500)
 
-    def _worded(self, status: int) -> HttpResponse:
-        return error_responses.worded(status, self.switches)
+    def _error_response(self, status: int) -> HttpResponse:
+        return error_responses.with_status(status, self.switches)
 
-    def _usual(self) -> dict[str, str]:
-        """The headers of every answer: its own clock, and whether it counts."""
-        date = {"Date": dated(int(self.clock.timestamp()))}
+    def _common_headers(self) -> dict[str, str]:
+        """Return the headers of every response: the server's own time, and whether its rate limits are off."""
+        date = {"Date": http_date(int(self.clock.timestamp()))}
         return date if self.limits else date | {"X-Sandbox-Limits": "off"}
 
-    def _dispatch(
-        self, heard: HttpRequest, api: str, route: str, parameters: Parameters, pairs: tuple[tuple[str, str], ...]
-    ) -> HttpResponse:
-        if heard.method != "GET":
-            raise Refused(405, "Method Not Allowed", f"{heard.method}: only GET is allowed")
-        api_key = heard.headers.get("x-api-key", "").strip()
+    def _dispatch(self, request: HttpRequest, api: str, route: str, parameters: Parameters) -> HttpResponse:
+        if request.method != "GET":
+            raise Refused(405, "Method Not Allowed", f"{request.method}: only GET is allowed")
+        api_key = request.headers.get("x-api-key", "").strip()
         rights = self.keys.get(api_key)
         if rights is None:
             raise unauthorized("X-API-KEY: missing, or no key of this server")
-        self._limiter.count(api_key)
+        self._throttle.count(api_key)
         caller = Caller(self._nanoseconds(), rights, self.switches.late)
-        prefers_csv = api == ANALYTICS and _prefers_csv(heard.headers.get("accept"))
-        revised = self._revisions.until(caller.now)
-        key = (api, route, pairs, prefers_csv, rights, caller.today, revised)
-        kept = self._memory.get(key)
-        if kept is not None:
-            return kept
-        answer = self._made(api, route, parameters, View(self._market, caller, self.switches, revised), prefers_csv)
-        is_settled = api == REFERENCE or _is_settled(route, parameters, caller)
-        return self._memory.keep(key, answer) if is_settled else answer
+        view = View(self._market, caller, self.switches, self._revisions.until(caller.now))
+        # guide p. 37: CSV exists for the Analytics API only
+        prefers_csv = api == ANALYTICS and _prefers_csv(request.headers.get("accept"))
+        return self._make(api, route, parameters, view, prefers_csv)
 
-    def _made(self, api: str, route: str, parameters: Parameters, view: View, prefers_csv: bool) -> HttpResponse:
+    def _make(self, api: str, route: str, parameters: Parameters, view: View, prefers_csv: bool) -> HttpResponse:
         if api == ANALYTICS and route in _ANALYTICS:
             body = self._maker.submit(self._body, route, parameters, view, prefers_csv).result()
-            # guide p. 37 has CSV for the Analytics API
             kind = "text/csv" if prefers_csv else "application/json"
-            return HttpResponse(200, body if isinstance(body, bytes) else self._in_turn(body), kind)
+            return HttpResponse(200, body if isinstance(body, bytes) else self._pieces(body), kind)
         if api == REFERENCE:
-            for pattern, act in _REFERENCE:
+            for pattern, make in _REFERENCE:
                 if match := pattern.fullmatch(route):
-                    ask = Reference(parameters, view.caller.today, self.switches.trading_dates)
-                    return HttpResponse(200, act(ask, *match.groups()))
+                    asked = ReferenceRequest(parameters, view.caller.today, self.switches.trading_dates)
+                    return HttpResponse(200, make(asked, *match.groups()))
         raise not_found(f"the path {api}{route}")
 
     def _body(self, route: str, parameters: Parameters, view: View, in_csv: bool) -> bytes | Iterator[bytes]:
-        rows = _ANALYTICS[route](parameters, view)
-        rows = rows.shuffled() if self.switches.order == "shuffled" else rows
-        return rows.csv() if in_csv else rows.json()
+        payload = _ANALYTICS[route](parameters, view)
+        payload = payload.shuffled() if self.switches.order == "shuffled" else payload
+        return payload.csv() if in_csv else payload.json()
 
-    def _in_turn(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The pieces of a long answer, each made when it is wanted."""
+    def _pieces(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the pieces of a long body; each is made by the maker's thread when it is needed."""
         while (piece := self._maker.submit(next, pieces, None).result()) is not None:
             yield piece
 
@@ -330,6 +333,7 @@ class Sandbox:
 
 
 def _check(seed: object, volume: object, key: str, keys: Mapping[str, Rights]) -> None:
+    """Raise ValueError for an argument of ``Sandbox`` that is not allowed."""
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f"seed={seed!r} must be a whole number")
     if isinstance(volume, bool) or not isinstance(volume, int) or volume < 1:
@@ -343,8 +347,8 @@ def _check(seed: object, volume: object, key: str, keys: Mapping[str, Rights]) -
 
 _ANALYTICS: dict[str, Callable[[Parameters, View], Payload]] = {
     "/trades": tape.trades,
-    "/trades/private": tape.private,
-    "/trades/last": tape.last,
+    "/trades/private": tape.private_trades,
+    "/trades/last": tape.last_trade,
     "/trades/ohlcv": candles.candles,
     "/trades/activity": activity.activity,
     "/orders/book/top": books.tops,
@@ -363,26 +367,19 @@ _REFERENCE: tuple[tuple[re.Pattern[str], Callable[..., bytes]], ...] = (
 
 
 def _pairs(query: str) -> tuple[tuple[str, str], ...]:
-    """The parameters; each name and value is held once, whoever sends it again."""
+    """Return the parameters of a query string; interned, since the record holds the same texts many times."""
     return tuple((intern(name), intern(value)) for name, value in parse_qsl(query, keep_blank_values=True))
 
 
-def _is_settled(route: str, parameters: Parameters, caller: Caller) -> bool:
-    """Does an answered question end so long ago that its answer is the same later on?"""
-    name = "until" if "until" in PATHS[route].parameters else "at"
-    end = parameters.one(name)
-    return end is not None and moment(name, end) <= caller.known - _SETTLED
-
-
 def _prefers_csv(accept: str | None) -> bool:
-    kinds = liked(accept or "")
+    kinds = accepted_values(accept or "")
     before = kinds[: kinds.index("text/csv")] if "text/csv" in kinds else kinds
     return "text/csv" in kinds and not {"application/json", "application/*", "*/*"} & set(before)
 
 
-def _split(path: str) -> tuple[str, str]:
-    """The prefix that tells the two APIs apart, and the path below it; a whole URL is taken for its path."""
-    decoded = unquote(re.sub(r"^https?://[^/]*", "", path))
+def _split(target: str) -> tuple[str, str]:
+    """Return the prefix of the API and the path below it; of an absolute URL, only the path counts."""
+    decoded = unquote(re.sub(r"^https?://[^/]*", "", target))
     for prefix in (ANALYTICS, REFERENCE):
         if decoded == prefix or decoded.startswith(prefix + "/"):
             return prefix, decoded.removeprefix(prefix)

@@ -1,4 +1,7 @@
-"""The rules of contract specifiers: which product, sequence and items a request is about (guide pp. 27-29)."""
+"""Contract specifiers: product, sequence and items of a request (guide pp. 27-29).
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from .model import SimulatedContract
 from .parameters import Parameters, bad_request, date_at, not_found
 from .universe import Product, Sequence
 
-_MOST_ITEMS = 50
+_MAX_ITEMS = 50
 _KINDS: dict[str, Kind] = {
     "singleperiod": "single",
     "spread": "spread",
@@ -25,36 +28,36 @@ _KINDS: dict[str, Kind] = {
 
 @frozen
 class Subject:
-    """What a question is about; a delivery that the numbering does not know has been left out."""
+    """Contracts of a request; deliveries with unknown item ids are left out."""
 
     product: Product
     members: tuple[Product, ...]
-    """The instruments whose trades and orders are shown."""
+    """Instruments whose trades and orders are in the response."""
     sequence: Sequence
     deliveries: tuple[Delivery, ...]
 
     def contracts(self) -> list[SimulatedContract]:
-        """Every instrument's contract that is shown: a market shows those of its members."""
+        """Return the contracts of the response: all deliveries of each instrument."""
         return [SimulatedContract(member, delivery) for member in self.members for delivery in self.deliveries]
 
 
 def members(product: Product, caller: Caller) -> tuple[Product, ...]:
-    """The instruments that a product shows to a key: a market its members, an instrument itself."""
-    all_of_it = universe.members(product.id) if product.kind == "market" else (product,)
-    return tuple(member for member in all_of_it if caller.rights.sees(member))
+    """Return the entitled instruments of a product: the members of a market, or the instrument itself."""
+    instruments = universe.members(product.id) if product.kind == "market" else (product,)
+    return tuple(member for member in instruments if caller.rights.sees(member))
 
 
 def subject(parameters: Parameters, start: int, until: int, caller: Caller) -> Subject:
-    """One contract, or several items of a sequence: listed, or as the first that trade within the range."""
-    product, sequence = _pair(parameters, caller)
+    """Return one contract or several items of a sequence, given by id or as the first that trade in the range."""
+    product, sequence = _product_and_sequence(parameters, caller)
     kind = _kind(parameters)
     deliveries = _deliveries(parameters, sequence, kind, (start, until), caller.today)
     return Subject(product, members(product, caller), sequence, deliveries)
 
 
-def one(parameters: Parameters, caller: Caller) -> Subject:
-    """A single contract."""
-    product, sequence = _pair(parameters, caller)
+def one_contract(parameters: Parameters, caller: Caller) -> Subject:
+    """Return a single contract."""
+    product, sequence = _product_and_sequence(parameters, caller)
     kind = _kind(parameters)
     parameters.required("sequenceItemId")
     if len(parameters.numbers("sequenceItemId")) > 1:
@@ -63,14 +66,13 @@ def one(parameters: Parameters, caller: Caller) -> Subject:
     return Subject(product, members(product, caller), sequence, deliveries)
 
 
-def is_pinned(parameters: Parameters) -> bool:
-    """Is a single contract asked for, where less would do? Then the whole of its specifiers is."""
-    given = [parameters.all(name) for name in ("sequenceItemId", "secondSequenceItemId", "contractType")]
-    return any(given)
+def has_contract(parameters: Parameters) -> bool:
+    """Return True if the request names a single contract; all of its specifiers are then required."""
+    return any(parameters.all(name) for name in ("sequenceItemId", "secondSequenceItemId", "contractType"))
 
 
-def part(parameters: Parameters, caller: Caller) -> tuple[Product | None, Sequence | None]:
-    """A product, a sequence, both or neither."""
+def product_and_sequence(parameters: Parameters, caller: Caller) -> tuple[Product | None, Sequence | None]:
+    """Return a product, a sequence, both or neither."""
     product = _product(parameters, caller) if parameters.all("instrumentId") + parameters.all("marketId") else None
     number = parameters.number("sequenceId")
     if number is None:
@@ -82,7 +84,7 @@ def part(parameters: Parameters, caller: Caller) -> tuple[Product | None, Sequen
     return None, universe.SEQUENCES[number]
 
 
-def _pair(parameters: Parameters, caller: Caller) -> tuple[Product, Sequence]:
+def _product_and_sequence(parameters: Parameters, caller: Caller) -> tuple[Product, Sequence]:
     product = _product(parameters, caller)
     parameters.required("sequenceId")
     return product, _sequence(product, parameters.number("sequenceId"))
@@ -115,42 +117,42 @@ def _kind(parameters: Parameters) -> Kind:
 
 
 def _deliveries(
-    parameters: Parameters, sequence: Sequence, kind: Kind, within: tuple[int, int] | None, today: datetime.date
+    parameters: Parameters, sequence: Sequence, kind: Kind, window: tuple[int, int] | None, today: datetime.date
 ) -> tuple[Delivery, ...]:
-    """The deliveries asked for; ``within`` is the range that tradingItems looks at, None where it is unknown."""
+    """Return the requested deliveries; ``window`` is the range for tradingItems, None where it is not allowed."""
     ids, second = parameters.numbers("sequenceItemId"), parameters.number("secondSequenceItemId")
-    front = None if within is None else parameters.number("tradingItems")
+    front = None if window is None else parameters.number("tradingItems")
     if (second is None) != (kind == "single"):
         rule = "Required with Spread and Range, and only with them."
         raise bad_request({"secondSequenceItemId": [rule]})
     if bool(ids) == (front is not None):
         raise bad_request({"sequenceItemId": ["Exactly one of sequenceItemId and tradingItems is required."]})
-    if within is not None and front is not None:
-        return _tradable(sequence, kind, front, within, today)
+    if window is not None and front is not None:
+        return _tradable(sequence, kind, front, window, today)
     if len(ids) > 1 and kind != "single":
         raise bad_request({"sequenceItemId": ["Several items are allowed with SinglePeriod only."]})
-    if len(set(ids)) > _MOST_ITEMS:
-        raise bad_request({"sequenceItemId": [f"At most {_MOST_ITEMS} items are allowed."]})
+    if len(set(ids)) > _MAX_ITEMS:
+        raise bad_request({"sequenceItemId": [f"At most {_MAX_ITEMS} items are allowed."]})
     if second in ids:
         raise bad_request({"secondSequenceItemId": ["Must differ from sequenceItemId."]})
-    wanted = [(number,) for number in dict.fromkeys(ids)] if second is None else [(ids[0], second)]
-    found = [[universe.item(sequence, number) for number in numbers] for numbers in wanted]
+    id_pairs = [(number,) for number in dict.fromkeys(ids)] if second is None else [(ids[0], second)]
+    found = [[universe.item(sequence, number) for number in numbers] for numbers in id_pairs]
     known = [tuple(item for item in items if item is not None) for items in found if None not in items]
     return tuple(Delivery(sequence, items, kind) for items in known)
 
 
 def _tradable(
-    sequence: Sequence, kind: Kind, count: int, within: tuple[int, int], today: datetime.date
+    sequence: Sequence, kind: Kind, count: int, window: tuple[int, int], today: datetime.date
 ) -> tuple[Delivery, ...]:
-    """The first ``count`` items that trade within the range (guide p. 29)."""
+    """Return the first ``count`` items that trade in the range (guide p. 29)."""
     if kind != "single":
         raise bad_request({"tradingItems": ["Allowed with SinglePeriod only."]})
-    if not 1 <= count <= _MOST_ITEMS:
-        raise bad_request({"tradingItems": [f"Must be between 1 and {_MOST_ITEMS}."]})
+    if not 1 <= count <= _MAX_ITEMS:
+        raise bad_request({"tradingItems": [f"Must be between 1 and {_MAX_ITEMS}."]})
     if sequence.tenor in ("prompt", "expiry"):
         raise bad_request({"tradingItems": ["Not supported for sequences without an end of trading."]})
-    start, until = within
-    first, last = (date_at(at) for at in (start, max(start, until - 1)))  # what trades at `until` is not asked for
+    start, until = window
+    first, last = (date_at(at) for at in (start, max(start, until - 1)))  # `until` is exclusive
     listed = universe.items(sequence.id, max(today, last))
     found = [item for item in listed if item.first and item.last and item.first <= last and item.last >= first]
     return tuple(Delivery(sequence, (item,), "single") for item in found[:count])

@@ -1,10 +1,10 @@
-"""What the sandbox lists: the real products that are publicly known, fourteen thousand more, and their periods.
+"""Products, sequences and items of the sandbox: the publicly known real products, and 14,000 invented ones.
 
-Ids and names of real products and sequences come from public sources; where ``id_known`` in the table is false, the
-id was made up because none is public (with the instruments THE, PEG and Germany Peaks, the name too). Left out are ids
-without a name, "NBP ICE", whose two public ids contradict each other, and sequences whose items are unknown. The
-numbering of items follows the published ones: 232 is Apr-23 in gas months, 80 to 124 are Q4-23 to Q4-34 in power
-quarters, 710 is the EUA of Dec-23.
+Ids and names of real products and sequences come from public sources. Where ``id_known`` in the table is false, the id
+is invented because none is public (for the instruments THE, PEG and Germany Peaks, the name too). Ids without a name
+are left out, and so are "NBP ICE", whose two public ids contradict each other, and sequences with unknown items. The
+ids of items follow the published ones: 232 is Apr-23 in gas months, 80 to 124 are Q4-23 to Q4-34 in power quarters,
+710 is the EUA of Dec-23.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .hashing import key
 
 Tenor: TypeAlias = Literal["prompt", "day", "weekend", "week", "month", "quarter", "season", "year", "expiry"]
 
-FURTHER = 14_000
-"""How many instruments there are beside the real ones, so that look-ups meet the real size."""
+INVENTED = 14_000
+"""Number of invented instruments, so that look-ups search a list of the real size."""
 
 
 @frozen(cache_hash=True)
 class Product:
-    """An instrument or a market, with what the model needs to know of it."""
+    """An instrument or a market."""
 
     kind: Literal["instrument", "market"]
     id: int
@@ -39,12 +39,12 @@ class Product:
     market: str
     venue: str
     share: int
-    """Thousandths of its family's trades."""
+    """Share of the family's trades in thousandths."""
 
 
 @frozen(cache_hash=True)
 class Item:
-    """One delivery period of a sequence; ``last`` is the last day that it trades."""
+    """A delivery period of a sequence; ``first`` and ``last`` are its first and last day of trading."""
 
     id: int
     name: str
@@ -56,7 +56,7 @@ class Item:
 
 @frozen(cache_hash=True)
 class Sequence:
-    """A family of delivery periods."""
+    """A sequence of delivery periods."""
 
     id: int
     name: str
@@ -100,7 +100,7 @@ PROMPT: dict[int, str] = {
 
 @lru_cache(maxsize=1)
 def products() -> dict[tuple[str, int], Product]:
-    """Every product by kind and id."""
+    """Return all products by kind and id."""
     table = resources.files(__package__).joinpath("data/products.csv").read_text(encoding="utf-8")
     listed = [
         Product(
@@ -115,19 +115,19 @@ def products() -> dict[tuple[str, int], Product]:
         for row in csv.DictReader(table.splitlines())
     ]
     names = {product.name for product in listed}
-    further = itertools.islice((product for product in _further() if product.name not in names), FURTHER)
-    return {(product.kind, product.id): product for product in (*listed, *further)}
+    invented = itertools.islice((product for product in _invented() if product.name not in names), INVENTED)
+    return {(product.kind, product.id): product for product in (*listed, *invented)}
 
 
 @cache
 def members(market: int) -> tuple[Product, ...]:
-    """The instruments whose trades a market shows."""
+    """Return the instruments of a market."""
     name = products()["market", market].name
     return tuple(product for product in products().values() if product.market == name and product.kind == "instrument")
 
 
 def market_of(instrument: Product) -> int | None:
-    """The market that an instrument belongs to."""
+    """Return the id of an instrument's market; None if it has none."""
     return _markets().get(instrument.market)
 
 
@@ -137,7 +137,7 @@ def _markets() -> dict[str, int]:
 
 
 def sequences_of(product: Product) -> list[Sequence]:
-    """The sequences that a product can be traded on."""
+    """Return the sequences of a product."""
     return [sequence for sequence in SEQUENCES.values() if sequence.group == GROUPS[product.family]]
 
 
@@ -148,32 +148,32 @@ _AREAS = (
 ).split()
 _HUBS = "CEGH ETF PSV PVB VTP ZTP".split()
 _SHAPES = "Baseload Peaks Off-Peaks Overnight 0-6 6-8 8-12 12-16 16-20 20-24 Weekend-Base Weekend-Peaks".split()
-_QUALITIES = ("Hi Cal", "Low Cal", "Physical", "Financial", "Location Swap", "Storage", "Exit", "Entry")
-_DEALT = (
+_GAS_KINDS = ("Hi Cal", "Low Cal", "Physical", "Financial", "Location Swap", "Storage", "Exit", "Entry")
+_SUFFIXES = (
     "", "Anon", "Block", "EEX", "EEX Anon", "EEX Block", "EEX OTF", "ICE", "ICE Anon", "ICE Block", "ICE ENDEX",
     "ICE ENDEX EFP", "NDAQ", "NDAQ DS", "PXE", "PXE FIN", "HUDEX", "OMIP", "OPCOM", "CME FIN", "CME PHYS", "Fin",
     "Phys", "1MW", "5MW", "10MW", "Cleared", "Bilateral", "OTF", "Index", "Daily", "Daily Fin", "Strip",
 )  # fmt: skip
 
 
-# Of so many instruments that nobody ever saw, one trades now and then: most of the real ones never do.
-_QUIET = 20
+# One invented instrument in 20 is traded; most of the real ones are not traded either.
+_TRADED = 20
 
 
-def _further() -> Iterator[Product]:
-    """Instruments that nobody ever saw, named like those that one does."""
+def _invented() -> Iterator[Product]:
+    """Yield invented instruments with names like the real ones."""
     power = (("power", f"{area} {shape}") for area in _AREAS for shape in _SHAPES)
-    gas = (("gas", f"{hub} {quality}") for hub in _HUBS for quality in _QUALITIES)
-    named = ((family, f"{name} {dealt}".strip()) for family, name in (*power, *gas) for dealt in _DEALT)
+    gas = (("gas", f"{hub} {quality}") for hub in _HUBS for quality in _GAS_KINDS)
+    named = ((family, f"{name} {suffix}".strip()) for family, name in (*power, *gas) for suffix in _SUFFIXES)
     for number, (family, name) in enumerate(named):
         venue = next((code for code in ("EEX", "ICE", "NDAQ") if code in name), "OTC")
         bits = key(name)
-        share = 1 + bits % 9 if bits // 9 % _QUIET == 0 else 0
+        share = 1 + bits % 9 if bits // 9 % _TRADED == 0 else 0
         yield Product("instrument", 10_700_000 + number, name, family, "", venue, share)
 
 
 def specification(product: Product) -> dict[str, str]:
-    """Currencies and units; those of TTF are documented, the others are the market's usual ones."""
+    """Return currencies and units; those of TTF are documented, the others are usual in the market."""
     price, quantity, notional, energy = _UNITS.get(product.family, ("EUR", "MW", "EUR", "MWh"))
     return {
         "priceCurrency": price,
@@ -190,7 +190,7 @@ _UNITS = {
 }
 
 
-# No numbering goes so far.
+# Larger than any id.
 _NO_ITEM = 100_000
 _LAST_YEAR = 2100
 
@@ -199,14 +199,14 @@ _LAST_YEAR = 2100
 
 
 def item(sequence: Sequence, item_id: int) -> Item | None:
-    """The item of this id, whether it is listed yet or not; None if the numbering has none."""
+    """Return the item with an id, listed or not yet; None if the sequence has no such id."""
     if sequence.tenor == "prompt":
         return Item(item_id, PROMPT[item_id], None, None, None, None) if item_id in PROMPT else None
     if item_id < 1 or (sequence.tenor == "expiry" and (item_id - 710) % 40):
         return None
     try:
         start = _STARTS[sequence.tenor](item_id)
-    except (ValueError, OverflowError):  # later than any date
+    except (ValueError, OverflowError):  # beyond the largest date of Python
         return None
     if start.year >= _LAST_YEAR:
         return None
@@ -217,7 +217,7 @@ def item(sequence: Sequence, item_id: int) -> Item | None:
 
 @lru_cache(maxsize=64)
 def items(sequence_id: int, today: datetime.date) -> tuple[Item, ...]:
-    """The items that are listed on a day, expired ones included, in order of delivery."""
+    """Return the items that are listed on a day, expired ones included, in order of delivery."""
     sequence = SEQUENCES[sequence_id]
     if sequence.tenor == "prompt":
         rolling = [_rolling(number, name, today) for number, name in PROMPT.items()]
@@ -246,18 +246,18 @@ def example_contract(today: datetime.date) -> tuple[dict[str, int | str], str]:
 
 
 def numbering(sequence: Sequence) -> range:
-    """The ids that a sequence counts its items by, beginning with the first that it lists."""
+    """Return the possible ids of a sequence's items, from the first listed one on."""
     return range(110, _NO_ITEM, 40) if sequence.tenor == "expiry" else range(1, _NO_ITEM)
 
 
 def _rolling(number: int, name: str, today: datetime.date) -> Item:
-    """A rolling item as it delivers today; what it delivers tomorrow is another matter."""
+    """Return a rolling item with the delivery period that it has today."""
     start, end = delivery(name, today)
     return Item(number, name, start, end, None, None)
 
 
 def delivery(name: str, day: datetime.date) -> tuple[datetime.date, datetime.date]:
-    """What a rolling item delivers when it trades on ``day``: first day, and the day after the last."""
+    """Return the delivery period of a rolling item that is traded on ``day``: first day, and day after the last."""
     one = datetime.timedelta(days=1)
     saturday = day + one * ((5 - day.weekday()) % 7 or 7)
     month_end = _month(day.year * 12 + day.month)
@@ -277,19 +277,19 @@ def delivery(name: str, day: datetime.date) -> tuple[datetime.date, datetime.dat
 
 
 def _month(count: int) -> datetime.date:
-    """The first of the month with this number, counted from the year 0."""
+    """Return the first day of a month, given as the number of months since the year 0."""
     return datetime.date(count // 12, count % 12 + 1, 1)
 
 
-def _later(months: int) -> Callable[[datetime.date], datetime.date]:
+def _add_months(months: int) -> Callable[[datetime.date], datetime.date]:
     return lambda start: _month(start.year * 12 + start.month - 1 + months)
 
 
-def _days(days: int) -> Callable[[datetime.date], datetime.date]:
+def _add_days(days: int) -> Callable[[datetime.date], datetime.date]:
     return lambda start: start + datetime.timedelta(days=days)
 
 
-# The published numbering: the first item of each kind began in 2004, days and weeks are anchored in January 2022.
+# From published ids: the first month, quarter, season and year begin in 2004; days and weeks from January 2022.
 _STARTS: dict[str, Callable[[int], datetime.date]] = {
     "day": lambda item: datetime.date(2022, 1, 1) + datetime.timedelta(days=item - 7010),
     "weekend": lambda item: datetime.date(2022, 1, 8) + datetime.timedelta(days=7 * (item - 1045)),
@@ -301,14 +301,14 @@ _STARTS: dict[str, Callable[[int], datetime.date]] = {
     "expiry": lambda item: datetime.date(2023 + (item - 710) // 40, 12, 1),
 }
 _ENDS: dict[str, Callable[[datetime.date], datetime.date]] = {
-    "day": _days(1),
-    "weekend": _days(2),
-    "week": _days(7),
-    "month": _later(1),
-    "quarter": _later(3),
-    "season": _later(6),
-    "year": _later(12),
-    "expiry": _later(1),
+    "day": _add_days(1),
+    "weekend": _add_days(2),
+    "week": _add_days(7),
+    "month": _add_months(1),
+    "quarter": _add_months(3),
+    "season": _add_months(6),
+    "year": _add_months(12),
+    "expiry": _add_months(1),
 }
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
@@ -322,7 +322,7 @@ def _week_name(start: datetime.date) -> str:
     return f"Week {week:02d}-{year % 100:02d}"
 
 
-# As public sources spell them: Apr-23, Q423, Win 25, Thu 18/03/21; years, weeks and weekends by analogy.
+# Spelled as in public sources: Apr-23, Q423, Win 25, Thu 18/03/21; years, weeks and weekends by analogy.
 _NAMES: dict[str, Callable[[datetime.date], str]] = {
     "day": lambda start: f"{'Mon Tue Wed Thu Fri Sat Sun'.split()[start.weekday()]} {start:%d/%m/%y}",
     "weekend": lambda start: f"W/END {start.day:02d}-{_month_name(start)}",
@@ -339,15 +339,15 @@ def _expires(start: datetime.date) -> datetime.date:
     return back(start, 2)
 
 
-# First and last day of trading. Months list three years ahead and end two business days before delivery, quarters
-# eleven years ahead: with both, the guide's own counts of tradable items come out.
+# First and last day of trading. Months are listed three years ahead and trade until two business days before delivery,
+# quarters are listed eleven years ahead. Both give the numbers of tradable items in the guide.
 _TRADING: dict[str, Callable[[datetime.date], tuple[datetime.date, datetime.date]]] = {
     "day": lambda start: (start - datetime.timedelta(days=14), back(start, 1)),
     "weekend": lambda start: (start - datetime.timedelta(days=28), back(start, 1)),
     "week": lambda start: (start - datetime.timedelta(days=35), back(start, 1)),
-    "month": lambda start: (_later(-36)(start), _expires(start)),
+    "month": lambda start: (_add_months(-36)(start), _expires(start)),
     "quarter": lambda start: (datetime.date(start.year - 11, 1, 1), _expires(start)),
-    "season": lambda start: (_later(-72)(start), _expires(start)),
+    "season": lambda start: (_add_months(-72)(start), _expires(start)),
     "year": lambda start: (datetime.date(start.year - 10, 1, 1), _expires(start)),
     "expiry": lambda start: (datetime.date(start.year - 6, 1, 1), back(datetime.date(start.year, 12, 17), 2)),
 }

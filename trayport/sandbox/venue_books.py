@@ -1,8 +1,8 @@
-"""Where the trading happens: the venues' clocks, ticks and lots, and the best order of each side of a desk.
+"""Venues with their clocks, ticks and lots, and the best order of each side of a venue book.
 
-A desk is one contract of one instrument at one venue. Each side of its book is made anew every few seconds, around what
-the delivery is worth at the very moment. A trade takes the best order of the second before it, so that its price was
-there to be had.
+A venue book is one contract of one instrument at one venue. Each side of it changes every few seconds, around the
+value of the delivery at that time. A trade takes the best order of the second before it, so its price was available
+then.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from . import calendar, hashing
 from .hashing import Bools, Hashes, Integers
 from .universe import Product
 
-# Every venue that the model knows, with the grain of its clock in nanoseconds.
+# All venues of the model, with the resolution of their clocks in nanoseconds.
 VENUES = ("EEX", "EEX7", "ICE", "NDAQ", "TFS", "ICAP", "SPEC", "PREB", "GRFN", "GFI", "42FS")
-GRAINS = np.array([1_000_000, 1, 1_000_000, 1_000, *(1_000_000, 1_000) * 3, 1_000_000], dtype=np.int64)
+RESOLUTIONS = np.array([1_000_000, 1, 1_000_000, 1_000, *(1_000_000, 1_000) * 3, 1_000_000], dtype=np.int64)
 FIRST_BROKER = 4
 EEX, T7 = 0, 1
 BROKERS = VENUES[FIRST_BROKER:]
 T7_FROM = calendar.day_number(datetime.date(2022, 4, 4))
-"""The day from which on EEX is another system, with another code."""
+"""First day on which EEX trades on the system T7, with the venue code EEX7."""
 
 BID, ASK = -1, 1
 
@@ -33,32 +33,32 @@ BID, ASK = -1, 1
 
 
 @lru_cache(maxsize=256)
-def home(product: Product) -> int:
-    """The venue that a product is traded at; -1 for any broker."""
+def home_venue(product: Product) -> int:
+    """Return the index of the exchange that lists a product; -1 if brokers trade it."""
     return VENUES.index(product.venue) if product.venue in VENUES else -1
 
 
 def venues_of(product: Product) -> tuple[str, ...]:
-    """Every venue that a product was ever traded at."""
+    """Return the codes of all venues at which a product was ever traded."""
     return {"EEX": ("EEX", "EEX7"), "ICE": ("ICE",), "NDAQ": ("NDAQ",)}.get(product.venue, BROKERS)
 
 
 def venue_numbers(home: Integers, day: Integers, chance: Hashes) -> Integers:
-    """Where each trade is made: at its product's venue, or at one of the brokers."""
+    """Return the index of the venue of each trade: the product's exchange, or one of the brokers."""
     brokers = FIRST_BROKER + hashing.uniform_below(hashing.rehash(chance, 8), len(BROKERS))
-    moved = (home == EEX) & (day >= T7_FROM)
-    return np.where(home < 0, brokers, np.where(moved, T7, home))
+    on_t7 = (home == EEX) & (day >= T7_FROM)
+    return np.where(home < 0, brokers, np.where(on_t7, T7, home))
 
 
 @frozen
 class Terms:
-    """How a family is traded at each venue, by the venue's number: ticks and lots, in thousandths."""
+    """Ticks and lots of a family in thousandths, by the index of the venue."""
 
     ticks: Integers
     lots: Integers
 
 
-# Tick and lot at brokers and at exchanges, in thousandths: the latter deal in smaller steps of both.
+# Tick and lot at brokers and at exchanges, in thousandths. Exchanges have smaller ones.
 _TERMS: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "ttf": ((25, 5_000), (5, 1_000)),
     "the": ((25, 5_000), (5, 1_000)),
@@ -76,55 +76,54 @@ _TERMS: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
 
 @cache
 def terms(family: str) -> Terms:
-    """The ticks and lots of a family."""
+    """Return the ticks and lots of a family."""
     brokers, exchanges = _TERMS[family]
-    each = [brokers if number >= FIRST_BROKER else exchanges for number in range(len(VENUES))]
-    return Terms(*(np.array(column, dtype=np.int64) for column in zip(*each, strict=True)))
+    rows = [brokers if number >= FIRST_BROKER else exchanges for number in range(len(VENUES))]
+    return Terms(*(np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)))
 
 
 # --- the best orders -----------------------------------------------------------------------------------------------
 
 
-def keys(codes: Hashes, venue_numbers: Integers) -> Hashes:
-    """What tells each desk from any other, from its contract's code."""
+def book_keys(codes: Hashes, venue_numbers: Integers) -> Hashes:
+    """Return the key of each venue book, from the code of its contract and the index of its venue."""
     return hashing.combine(codes, venue_numbers.astype(np.uint64))
 
 
-def periods(keys: Hashes, venue_numbers: Integers) -> Integers:
-    """Milliseconds for which a side stays as it is, but for its level: longer at brokers."""
+def lifetimes(keys: Hashes, venue_numbers: Integers) -> Integers:
+    """Return the milliseconds for which the orders of a side keep their distances; longer at brokers."""
     chance = (keys >> np.uint64(1)).astype(np.int64)
     return np.where(venue_numbers >= FIRST_BROKER, 15_000 + chance % 45_000, 2_000 + chance % 6_000)
 
 
-def sides(keys: Hashes, periods: Integers, signs: Integers, moments: Integers) -> Hashes:
-    """64 bits for each desk's side at a moment (ms since 1970), from which all of its orders are drawn."""
-    return hashing.hash64(hashing.rehash(keys, 70) + signs.astype(np.uint64), moments // periods)
+def sides(keys: Hashes, lifetimes: Integers, signs: Integers, times: Integers) -> Hashes:
+    """Return 64 bits for a side of each book at a time (ms since 1970); all its orders are derived from them."""
+    return hashing.hash64(hashing.rehash(keys, 70) + signs.astype(np.uint64), times // lifetimes)
 
 
 def is_there(sides: Hashes, thousandths: Integers) -> Bools:
-    """Which sides have any order: never where nothing is listed, and often not where little is traded."""
+    """Return True for each side with an order: never without a listing, and often not for illiquid contracts."""
     return (thousandths > 0) & (hashing.uniform_below(hashing.rehash(sides, 62), 3_000) < thousandths + 1_000)
 
 
 def distances(sides: Hashes, thousandths: Integers) -> Integers:
-    """Ticks from what a delivery is worth to the best order: few where much is traded."""
-    return hashing.uniform_below(
-        hashing.rehash(sides, 61), 2 + 18 * (20_000 - np.minimum(thousandths, 20_000)) // 20_000
-    )
+    """Return the ticks between the value of a delivery and the best order; few for liquid contracts."""
+    most = 2 + 18 * (20_000 - np.minimum(thousandths, 20_000)) // 20_000
+    return hashing.uniform_below(hashing.rehash(sides, 61), most)
 
 
-def prices(worth: Integers, ticks: Integers | int, signs: Integers | int, away: Integers) -> Integers:
-    """What orders so many ticks away from the best possible one cost; so that bids always lie below offers."""
+def prices(worth: Integers, ticks: Integers | int, signs: Integers | int, distance: Integers) -> Integers:
+    """Return the prices of orders at a distance in ticks from the value, so that each bid is below each ask."""
     level: Integers = worth // ticks
-    orders: Integers = np.where(np.equal(signs, BID), level - away, level + 1 + away)
+    orders: Integers = np.where(np.equal(signs, BID), level - distance, level + 1 + distance)
     return np.multiply(orders, ticks)
 
 
 def sizes(bits: Hashes, most: int) -> Integers:
-    """How many lots an order is for."""
+    """Return the number of lots of each order, from 1 to ``most``."""
     return 1 + hashing.uniform_below(bits >> np.uint64(20), most)
 
 
-def first(sides: Hashes) -> Hashes:
-    """64 bits for the best order of a side."""
+def best_order(sides: Hashes) -> Hashes:
+    """Return the 64 bits of the best order of each side."""
     return hashing.hash64(sides, np.zeros(len(sides), dtype=np.int64))

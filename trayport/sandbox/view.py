@@ -1,4 +1,7 @@
-"""What an answer is made from: the market, who asks at which moment, and the switches."""
+"""The data that one request can see: the market, the caller, the switches and the revisions.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from .switches import Switches
 
 @frozen
 class View:
-    """A seed's market as a key sees it at one moment, with the switches in one position."""
+    """A simulated market as one caller sees it at one time."""
 
     market: SimulatedMarket
     caller: Caller
@@ -24,22 +27,22 @@ class View:
     revisions: Revisions
 
     def end(self, until: int, own: bool = False) -> int:
-        """The first moment that is no longer part of a range up to ``until``: what is to come is not known yet.
+        """Return the exclusive end of a range up to ``until``, cut at the end of the available data.
 
-        One's own trades of today are known to every key (guide p. 22).
+        Own trades of the current day are available to every key (guide p. 22).
         """
         return min(until + (self.switches.until == "inclusive"), self.caller.now if own else self.caller.known)
 
     def trades(self, contracts: Iterable[SimulatedContract], start: int, end: int) -> Trades:
-        """What traded at ``start`` or later, and before ``end``, in order of time."""
+        """Return the trades in [start, end) in order of time."""
         first, last = start // NS_PER_DAY, -(-end // NS_PER_DAY)
         return self.known(self.market.trades(contracts, first, max(first, last)).between(start, end))
 
     def known(self, trades: Trades) -> Trades:
-        """Trades as they show now, on the key's routes."""
+        """Return trades in their current state, as far as they are on the key's routes."""
         shown = self.revisions.applied(trades.known(self.caller.now))
         return shown if ROUTES[0] in self.caller.routes else shown.take(shown.on_second_route)
 
     def last_updated(self, trades: Trades) -> Integers:
-        """When each trade was last changed, or made."""
+        """Return the time at which each trade was last amended, or made."""
         return self.revisions.last_updated(trades, trades.last_updated(self.caller.now))
