@@ -32,8 +32,8 @@ def certificates(config: Config) -> tuple[Check, Trust | None]:
     try:
         trust = trust_of(config.ca_bundle)
     except (ConfigError, OSError) as error:
-        problem = error.problem if isinstance(error, ConfigError) else str(error)
-        return Check("certificates", "failure", problem, "correct ca_bundle (TRAYPORT_CA_BUNDLE)"), None
+        remedy = "correct ca_bundle (TRAYPORT_CA_BUNDLE)"
+        return Check("certificates", "failure", getattr(error, "problem", str(error)), remedy), None
     if trust.bundle is not None:
         variables = (name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name))
         source = "ca_bundle" if config.ca_bundle else next(variables)
@@ -75,15 +75,14 @@ def limit(status: LimitStatus, limiter: str) -> Check:
     """Check that the rate limit is shared as the settings ask for, and not slowed down."""
     used = f"{status.used} requests in the last minute"
     if status.kind == "private":
-        finding = f"this process has half of it for itself: {status.why}"
-        folder = f"make {limits_folder()} a folder of your own, on a disk of this machine, that can be written to"
-        return Check(
-            "limit", "warning", finding, "start Redis there, or correct limiter" if "://" in limiter else folder
-        )
+        remedy = f"make {limits_folder()} a folder of your own, on a disk of this machine, that can be written to"
+        if "://" in limiter:
+            remedy = "start Redis there, or correct limiter (TRAYPORT_LIMITER)"
+        return Check("limit", "warning", f"this process has half of it for itself: {status.why}", remedy)
     if status.slowed_until:
         until = f"{status.slowed_until:%H:%M:%S} UTC"
-        return Check("limit", "warning", f"slowed to {status.share:.0%} until {until}: the API refused requests",
-                     _SHARED_KEY)  # fmt: skip
+        finding = f"slowed to {status.share:.0%} until {until}: the API refused requests"
+        return Check("limit", "warning", finding, _SHARED_KEY)
     if status.kind == "memory":
         return Check("limit", "note", f"of this process alone; {used}", "limiter='file' shares it with your processes")
     if status.kind == "off":
@@ -106,10 +105,9 @@ def api(name: str, setting: str, url: str, response: AttemptResult) -> Check:
     finding = f"{host} responds with {error.reason if isinstance(error, APIError) else 'a page instead of data'}"
     if response.status == 429:
         return Check(name, "warning", finding, _SHARED_KEY)
+    remedy = f"correct {setting}; if it is correct, open it in a browser, since a proxy may require a login there"
     if error and error.transient:
         remedy = f"try again later, and report the X-Request-ID {error.request_id} to Trayport if it lasts"
-        return Check(name, "failure", finding, remedy)
-    remedy = f"correct {setting}; if it is correct, open it in a browser, since a proxy may require a login there"
     return Check(name, "failure", finding, remedy)
 
 
