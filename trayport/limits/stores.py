@@ -40,10 +40,12 @@ T = TypeVar("T")
 # The lock is held for less than a millisecond; failing to get it for five seconds means that its holder is stuck.
 _LOCK_PATIENCE = 5.0
 _LOCK_POLL_INTERVAL = 0.001
-# Milliseconds. Two clocks that are read one after the other, or of which one is adjusted slowly, differ by less.
+# Milliseconds. A larger difference of the two clocks is a jump; reading one after the other, or adjusting one of them
+# slowly, causes less.
 _CLOCK_JUMP = 1000
-# Milliseconds after which a wall clock that was set is no reason to keep permits: none of them counts any more.
-_FORGOTTEN_AFTER = 600_000
+# Milliseconds by the wall clock after which `clock` alone is trusted: the permits are too old to count, even if the
+# wall clock was set meanwhile.
+_TRUSTED_AFTER = 600_000
 _WEEK = 7 * 86_400
 
 
@@ -140,7 +142,7 @@ class FallbackStore:
 
 @lru_cache(maxsize=1)
 def _boot_id() -> str:
-    """Return the identity of this run of the machine, or the machine's name where the system has none."""
+    """Return an identity that changes when the machine restarts, or the machine's name where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -165,9 +167,9 @@ class FileStore:
         the start of the machine, and is finer than ``time.monotonic`` on Windows.
     wall : callable, default time.time
         Seconds of the wall clock. It shows only whether ``clock`` jumped: time has passed if both clocks agree, and
-        otherwise all permits count as just given.
+        otherwise the permits count as just given.
     boot : callable
-        Identity of this run of the machine, which a restart changes.
+        Identity of this run of the machine; it changes when the machine restarts.
     """
 
     path: Path
@@ -227,17 +229,16 @@ class FileStore:
             return self.last_seen[0] if self.last_seen else RateState.after_full_minute(now), now
         return state, now
 
-    def _follow_clock(self, state: RateState, now: int, /, *, wall: int, boot: str, **extra: Any) -> None:
-        """Shift the moments of the state if the clock was set, or the machine restarted, since it was written."""
-        written = int(extra.pop("now"))
-        if extra or (state.permits and state.permits[-1] > written):
+    def _follow_clock(self, state: RateState, moment: int, /, *, now: int, wall: int, boot: str, **extra: Any) -> None:
+        """Shift the state to the clock at ``moment``, if that was set or the machine restarted since it was written."""
+        if extra or (state.permits and state.permits[-1] > now):
             raise ValueError("it is of another version, or has permits of the future")
         has_restarted = boot != self.boot()
         if has_restarted and self.last_seen:
             raise StoreUnavailable("another machine writes there, too", "use limiter='redis://...' on both machines")
-        by_clock, by_wall = now - written, int(self.wall() * 1000) - wall
+        by_clock, by_wall = moment - now, int(self.wall() * 1000) - wall
         passed = 0 if has_restarted else max(0, min(by_clock, by_wall))
-        if by_clock - passed > _CLOCK_JUMP and by_wall > _FORGOTTEN_AFTER and not has_restarted:
+        if by_clock - passed > _CLOCK_JUMP and by_wall > _TRUSTED_AFTER and not has_restarted:
             passed = by_clock
         if by_clock < 0 or by_clock - passed > _CLOCK_JUMP:
             if not has_restarted:
