@@ -30,6 +30,7 @@ IDS = ["product_kind", "product_id", "sequence_id", "item_id", "second_item_id",
 SPREAD = "TTF Apr-24/May-24"
 DAY: dict[str, Any] = {"start": "2024-02-05", "end": "2024-02-06"}
 MORNING: dict[str, Any] = {"start": "2024-02-05T08:00", "end": "2024-02-05T09:00"}
+WEEK: dict[str, Any] = {"start": "2024-01-29", "end": "2024-02-06"}
 OWN: dict[str, Any] = {"start": "2024-01-08", "end": "2024-02-06"}
 
 QUERIES = [
@@ -38,7 +39,7 @@ QUERIES = [
     pytest.param("trades", SPREAD, DAY, id="trades-spread"),
     pytest.param("trades", "TTF Apr-24", {**OWN, "include_private": True}, id="trades-private"),
     pytest.param("private_trades", "TTF Apr-24", OWN, id="private_trades"),
-    pytest.param("private_trades", None, OWN, id="private_trades-all"),
+    pytest.param("private_trades", None, WEEK, id="private_trades-all"),
     pytest.param("ohlcv", "TTF Apr-24", {**DAY, "interval": "1h", "include_empty": True}, id="ohlcv"),
     pytest.param("ohlcv", SPREAD, {**DAY, "interval": "1h", "fields": ["vwap", "open_timestamp"]}, id="ohlcv-spread"),
     pytest.param("last_trade", "TTF Apr-24", {"at": "2024-02-05T16:00"}, id="last_trade"),

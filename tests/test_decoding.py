@@ -1,4 +1,4 @@
-"""From bytes to columns: exact, always of the same shape, and loud about anything else."""
+"""JSON responses become frames with exact values and fixed columns; anything else is an error with its place."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def dtypes(frame: pd.DataFrame) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("rows", [[], [trade()], [trade()] * 50], ids=["none", "one", "fifty"])
-def test_the_columns_and_their_types_are_always_the_same(rows: list[Any]) -> None:
+def test_columns_and_dtypes_do_not_depend_on_the_rows(rows: list[Any]) -> None:
     frame = read(rows)
 
     assert ALWAYS == dtypes(frame)
@@ -56,7 +56,7 @@ def test_the_columns_and_their_types_are_always_the_same(rows: list[Any]) -> Non
 
 
 @pytest.mark.parametrize("rows", [[], [trade()], [trade(privateFields={})]], ids=["none", "public", "own"])
-def test_fields_and_private_columns_are_appended_in_a_fixed_order(rows: list[Any]) -> None:
+def test_fields_and_private_columns_follow_in_a_fixed_order(rows: list[Any]) -> None:
     frame = read(rows, FULL)
     party = {"company_id": "Int64", "trader_company_name": "string", "trader_id": "Int64", "trader_name": "string",
              "derivative_indicator": "boolean"}  # fmt: skip
@@ -89,12 +89,12 @@ def test_text_columns_have_one_dtype_on_every_version_of_pandas() -> None:
 
 
 def test_nanoseconds_are_exact() -> None:
-    # A float of this size keeps only every 256th of them.
+    # A float of this size can only hold every 256th nanosecond.
     assert 1677661222627634001 == read([trade()]).index.asi8[0]  # type: ignore[attr-defined]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text())))
-def test_what_is_read_is_what_was_written_to_the_last_bit(cells: list[tuple[int, float, str]]) -> None:
+def test_every_bit_of_a_value_is_kept(cells: list[tuple[int, float, str]]) -> None:
     frame = read([trade(dealDate=time, price=price, tradeId=text) for time, price, text in cells])
 
     assert [time for time, _, _ in cells] == frame.index.asi8.tolist()  # type: ignore[attr-defined]
@@ -110,10 +110,10 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(cells: list[tuple[int,
         ({"price": 47}, "price", 47.0),
         ({"price": -0.125}, "price", -0.125),
         ({"tradeId": 12345678901234567890}, "trade_id", "12345678901234567890"),
-        ({"unheardOf": {"a": [1]}}, "price", 47.35),
+        ({"unknown": {"a": [1]}}, "price", 47.35),
     ],
 )
-def test_what_usually_differs_is_taken(change: dict[str, Any], column: str, expected: object) -> None:
+def test_harmless_differences_are_accepted(change: dict[str, Any], column: str, expected: object) -> None:
     assert [expected] == read([trade(**change)])[column].tolist()
 
 
@@ -121,7 +121,7 @@ def test_what_usually_differs_is_taken(change: dict[str, Any], column: str, expe
     "column, wire", [("price", "price"), ("trade_id", "tradeId"), ("aggressor_buy", "aggressorBuy")]
 )
 @pytest.mark.parametrize("missing", [True, False], ids=["missing", "null"])
-def test_a_missing_cell_is_a_gap_and_no_reason_to_fail(column: str, wire: str, missing: bool) -> None:
+def test_missing_cell_is_a_gap(column: str, wire: str, missing: bool) -> None:
     row = trade(**{wire: None})
     if missing:
         del row[wire]
@@ -133,7 +133,7 @@ def test_a_missing_cell_is_a_gap_and_no_reason_to_fail(column: str, wire: str, m
 
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
-def test_white_space_order_of_keys_and_a_bom_make_no_difference(indent: int | None, bom: bytes) -> None:
+def test_white_space_key_order_and_bom_make_no_difference(indent: int | None, bom: bytes) -> None:
     row = dict(reversed(trade().items()))
     payload = bom + json.dumps([row, row], indent=indent).encode() + b"\n"
 
@@ -160,7 +160,7 @@ def test_white_space_order_of_keys_and_a_bom_make_no_difference(indent: int | No
         (b"[3]", "$[0]"),
     ],
 )
-def test_what_the_guide_does_not_promise_is_an_error_with_its_place(payload: bytes, path: str) -> None:
+def test_unexpected_response_is_an_error_with_its_place(payload: bytes, path: str) -> None:
     with pytest.raises(DecodeError, match="^trades: cannot read the response at") as caught:
         decode(payload, PLAIN, "TTF* Apr-23")
 
@@ -168,14 +168,14 @@ def test_what_the_guide_does_not_promise_is_an_error_with_its_place(payload: byt
 
 
 @pytest.mark.parametrize("wire", ["tradeId", "venueCode", "price", "quantity", "aggressorBuy"])
-def test_a_column_that_no_row_has_is_no_gap_but_another_api(wire: str) -> None:
+def test_column_that_no_row_has_is_an_error(wire: str) -> None:
     rows = [{name: cell for name, cell in trade().items() if name != wire}] * 3
 
     with pytest.raises(DecodeError, match=f"no row has the field `{wire}`"):
         read(rows)
 
 
-def test_an_id_beyond_64_bits_is_an_error_with_its_place() -> None:
+def test_id_beyond_64_bits_is_an_error_with_its_place() -> None:
     with pytest.raises(DecodeError, match="does not fit 64 bits") as caught:
         read([trade(routeId=1), trade(routeId=2**64)], FULL)
 
@@ -197,7 +197,7 @@ class TestContracts:
         }
         return {**usual, **changes}
 
-    def test_each_row_is_named_by_its_ids_and_each_id_looked_up_once(self) -> None:
+    def test_rows_are_named_by_their_ids_and_equal_ids_are_named_once(self) -> None:
         seen: list[ContractIds] = []
 
         def name(ids: ContractIds) -> str:
@@ -209,7 +209,7 @@ class TestContracts:
         assert ["M232", "M233", "M232"] == frame["contract"].tolist()
         assert [ContractIds(10000305, item, None, "single", 10000065) for item in (232, 233)] == seen
 
-    def test_both_spellings_of_a_spread_are_read(self) -> None:
+    def test_both_spellings_of_spread_are_read(self) -> None:
         rows = [trade(contract=self.contract(1, contractType=kind, secondSequenceItemId=2))
                 for kind in ("Spread", "PeriodSpread")]  # fmt: skip
 
@@ -217,8 +217,8 @@ class TestContracts:
             "contract"
         ].tolist()
 
-    def test_no_rows_need_no_names(self) -> None:
-        assert ALWAYS == dtypes(read([], naming=lambda ids: "never"))
+    def test_response_without_rows_needs_no_names(self) -> None:
+        assert ALWAYS == dtypes(read([], naming=lambda ids: "unused"))
 
     @pytest.mark.parametrize(
         "row, path",
@@ -226,13 +226,13 @@ class TestContracts:
          (trade(contract={"contractType": "Strip", "sequenceId": 1, "sequenceItemId": 2}), "$[1].contract")],
         ids=["missing", "null", "empty", "unknown-type"],
     )  # fmt: skip
-    def test_a_row_that_does_not_say_what_it_is_of_is_an_error(self, row: dict[str, Any], path: str) -> None:
+    def test_row_without_contract_ids_is_an_error(self, row: dict[str, Any], path: str) -> None:
         with pytest.raises(DecodeError) as caught:
             read([trade(contract=self.contract(232)), row], naming=lambda ids: "M")
 
         assert path == caught.value.path
 
-    def test_a_name_that_is_refused_is_an_error_with_its_row(self) -> None:
+    def test_contract_that_is_refused_is_an_error_with_its_row(self) -> None:
         def refuse(ids: ContractIds) -> str:
             raise ContractError("not asked for")
 
@@ -251,7 +251,7 @@ PRIVATE = {
 
 
 class TestOwnTrades:
-    """Own trades that come twice."""
+    """Own trades and their public copies."""
 
     def copies(self, *rows: dict[str, Any]) -> list[tuple[bool, bool]]:
         frame = read(list(rows), Schema(TRADES, include_private=True))
@@ -263,7 +263,7 @@ class TestOwnTrades:
     def public(self, **changes: Any) -> dict[str, Any]:
         return trade(venueCode="EEX7", **changes)
 
-    def test_private_fields_become_columns_and_unknown_parties_stay_as_sent(self) -> None:
+    def test_private_fields_become_columns_and_unknown_parties_are_gaps(self) -> None:
         frame = read([self.own(), self.public(tradeId="other", price=1)], Schema(TRADES, include_private=True))
 
         assert [123, 0] == [frame["aggressor_company_id"].iloc[0], frame["initiator_company_id"].iloc[0]]
@@ -273,35 +273,35 @@ class TestOwnTrades:
         )
         assert frame.filter(regex="^(aggressor|initiator)_(company|trader)").iloc[1].isna().all()
 
-    def test_the_anonymous_twin_on_a_venue_with_a_feed_of_its_own_is_marked(self) -> None:
+    def test_public_copy_is_marked_on_venues_with_a_separate_private_feed(self) -> None:
         assert [(True, False), (False, True)] == self.copies(self.own(tradeId="1"), self.public(tradeId="1 Public"))
 
-    def test_the_twin_may_come_first(self) -> None:
+    def test_public_copy_may_precede_the_own_trade(self) -> None:
         assert [(False, True), (True, False)] == self.copies(self.public(tradeId="1 Public"), self.own(tradeId="1"))
 
-    def test_elsewhere_nothing_comes_twice(self) -> None:
+    def test_nothing_is_marked_on_other_venues(self) -> None:
         rows = trade(tradeId="1", privateFields=PRIVATE), trade(tradeId="1")
 
         assert [(True, False), (False, False)] == self.copies(*rows)
 
     @pytest.mark.parametrize("change", [{"price": 1.0}, {"quantity": 1.0}, {"dealDate": 5}, {"venueCode": "ICE"}])
-    def test_a_trade_that_differs_is_no_twin(self, change: dict[str, Any]) -> None:
+    def test_trade_that_differs_is_not_a_copy(self, change: dict[str, Any]) -> None:
         assert [(True, False), (False, False)] == self.copies(self.own(), {**self.public(), **change})
 
-    def test_of_several_equals_each_own_trade_has_one_twin_by_its_id(self) -> None:
+    def test_ids_select_the_copy_among_equal_trades(self) -> None:
         rows = [self.public(tradeId="7 Public"), self.own(tradeId="8"), self.public(tradeId="8 Public"),
                 self.public(tradeId="9 Public")]  # fmt: skip
 
         assert [(False, False), (True, False), (False, True), (False, False)] == self.copies(*rows)
 
-    def test_where_ids_say_nothing_the_first_equal_is_taken(self) -> None:
+    def test_first_equal_trade_is_the_copy_if_ids_do_not_match(self) -> None:
         rows = [self.own(tradeId="a"), self.public(tradeId="b"), self.public(tradeId="c")]
 
         assert [(True, False), (False, True), (False, False)] == self.copies(*rows)
 
 
 class TestJoining:
-    """Frames put together."""
+    """Several frames joined to one."""
 
     @staticmethod
     def frame(*cells: tuple[int, str, str]) -> pd.DataFrame:
@@ -313,30 +313,28 @@ class TestJoining:
         whole = join(frames, PLAIN, ["b", "a"])
         return list(zip(whole.index.asi8.tolist(), whole["contract"], whole["trade_id"].fillna(""), strict=True))  # type: ignore[attr-defined]
 
-    def test_rows_are_in_the_order_of_time_then_of_the_contracts_as_asked_then_as_they_came(self) -> None:
+    def test_rows_are_ordered_by_time_then_contract_then_arrival(self) -> None:
         one = self.frame((5, "a", "1"), (3, "a", "2"), (5, "b", "3"))
         other = self.frame((4, "b", "4"), (5, "a", "5"))
 
         assert [(3, "a", "2"), (4, "b", "4"), (5, "b", "3"), (5, "a", "1"), (5, "a", "5")] == self.joined(one, other)
 
-    def test_equal_rows_are_all_kept(self) -> None:
+    def test_equal_rows_are_kept(self) -> None:
         assert 4 == len(self.joined(self.frame((5, "a", "1"), (5, "a", "1")), self.frame((5, "a", "1"), (5, "a", "1"))))
 
-    def test_no_rows_joined_are_an_empty_frame_with_the_right_types(self) -> None:
-        for nothing in ([], [empty(PLAIN), empty(PLAIN)]):
-            assert ALWAYS == dtypes(join(nothing, PLAIN, []))
+    def test_joining_no_rows_gives_an_empty_frame_with_the_same_dtypes(self) -> None:
+        for frames in ([], [empty(PLAIN), empty(PLAIN)]):
+            assert ALWAYS == dtypes(join(frames, PLAIN, []))
 
     @given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ab"), st.text("xyz", max_size=1)))))
-    def test_joining_loses_and_doubles_nothing_and_orders_everything(
-        self, parts: list[list[tuple[int, str, str]]]
-    ) -> None:
+    def test_joining_keeps_every_row_once_and_orders_all(self, parts: list[list[tuple[int, str, str]]]) -> None:
         joined = self.joined(*(self.frame(*part) for part in parts))
         cells = [cell for part in parts for cell in part]
 
         assert joined == sorted(cells, key=lambda cell: (cell[0], "ba".index(cell[1])))
 
 
-class TestOtherAnswers:
+class TestOtherEndpoints:
     """Books, snapshots, candles and counts."""
 
     BOOK = Schema(ORDER_BOOK, ORDER_BOOK.columns_of("optional"), include_private=True)
@@ -349,7 +347,7 @@ class TestOtherAnswers:
     )
 
     @given(st.lists(st.tuples(st.integers(0, 2**62), ORDERS, ORDERS), max_size=6))
-    def test_a_book_is_a_row_an_order_by_point_side_and_level(self, points: list[Any]) -> None:
+    def test_order_book_has_one_row_per_order(self, points: list[Any]) -> None:
         body = [{"timestamp": time, "bids": bids, "asks": asks} for time, bids, asks in points]
         frame = read(body, self.BOOK)
         expected = [
@@ -368,17 +366,20 @@ class TestOtherAnswers:
             None if pd.isna(cell) else cell for cell in frame["owner_user_id"]
         ]
 
-    @pytest.mark.parametrize("nothing", [None, {}, {"bidPrice": None, "price": None}])
-    def test_a_contract_without_orders_or_trades_has_an_empty_row(self, nothing: Any) -> None:
+    @pytest.mark.parametrize("empty_value", [None, {}, {"bidPrice": None, "price": None}])
+    def test_contract_without_orders_or_trades_has_an_empty_row(self, empty_value: Any) -> None:
         contract = {"contractType": "SinglePeriod", "sequenceId": 7, "sequenceItemId": 9}
-        body = {"timestamp": 10**18, "snapshots": [{"contract": contract, "bestOrders": nothing, "lastTrade": nothing}]}
+        body = {
+            "timestamp": 10**18,
+            "snapshots": [{"contract": contract, "bestOrders": empty_value, "lastTrade": empty_value}],
+        }
         frame = read(body, Schema(SNAPSHOTS), lambda ids: "X")
 
         assert (1, ["X"]) == (len(frame), frame["contract"].tolist())
         assert frame.drop(columns="contract").isna().all(axis=None)
 
     @pytest.mark.parametrize(
-        "nothing",
+        "empty_value",
         [
             {},
             dict.fromkeys(["open", "high", "low", "close", "volume"]),
@@ -386,13 +387,13 @@ class TestOtherAnswers:
             {**dict.fromkeys(["open", "high", "low", "close"], 31.5), "volume": 0},
         ],
     )
-    def test_empty_candles_are_gaps_where_they_were_asked_for(self, nothing: dict[str, Any]) -> None:
-        body = [{"fromTimestamp": 0, "toTimestamp": 60 * 10**9, **nothing}]
+    def test_requested_empty_candles_are_gaps(self, empty_value: dict[str, Any]) -> None:
+        body = [{"fromTimestamp": 0, "toTimestamp": 60 * 10**9, **empty_value}]
         frame = read(body, Schema(OHLCV, include_empty=True))
 
         assert frame[["open", "high", "low", "close"]].isna().all(axis=None)
         assert [0.0] == frame["volume"].tolist()
-        if not nothing:
+        if not empty_value:
             with pytest.raises(DecodeError, match="no row has the field `open`"):
                 read(body, Schema(OHLCV))
 
@@ -404,7 +405,7 @@ class TestOtherAnswers:
         ),
         st.integers(1, 4),
     )
-    def test_counts_of_several_windows_are_added_up_and_the_largest_come_first(self, rows: Any, cuts: int) -> None:
+    def test_counts_of_several_windows_are_added_up_and_sorted(self, rows: Any, cuts: int) -> None:
         schema = Schema(ACTIVITY, tuple(column for column in ACTIVITY.columns if column.name == "delete_count"))
         body = [
             {"marketId": market, "instrumentId": instrument, "sequenceId": 5, "sequenceItemId": 6,
@@ -431,7 +432,7 @@ class TestOtherAnswers:
 
     @pytest.mark.parametrize("name, wire", [("count", "count"), ("delete_count", "deleteCount")])
     @pytest.mark.parametrize("missing", [True, False])
-    def test_a_count_that_is_missing_is_not_taken_for_none_at_all(self, name: str, wire: str, missing: bool) -> None:
+    def test_missing_count_is_an_error(self, name: str, wire: str, missing: bool) -> None:
         schema = Schema(ACTIVITY, (ACTIVITY.column("delete_count"),))
         whole = {column.wire: "x" if column.dtype == "string" else 1 for column in schema.columns}
         gap = {key: cell for key, cell in whole.items() if key != wire} if missing else {**whole, wire: None}
@@ -461,7 +462,7 @@ class TestOtherAnswers:
             (Schema(OHLCV), b'[{"fromTimestamp":1,"toTimestamp":"soon"}]', "$[0].toTimestamp"),
         ],
     )
-    def test_what_is_wrong_below_the_rows_has_its_place_too(self, schema: Schema, body: bytes, path: str) -> None:
+    def test_error_in_a_nested_value_has_its_place(self, schema: Schema, body: bytes, path: str) -> None:
         with pytest.raises(DecodeError) as caught:
             decode(body, schema, (lambda ids: "X") if schema.endpoint is SNAPSHOTS else "X")
 

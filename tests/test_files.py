@@ -1,4 +1,4 @@
-"""Frames into files and tables, and back: every cell, every type, and nothing half written."""
+"""Frames to files and tables, and back: every cell and dtype is kept, and no file is incomplete."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ from trayport.decoding import Schema, empty
 from trayport.endpoints import ACTIVITY, OHLCV, TRADES
 from trayport.sandbox import Sandbox
 
-QUESTION = ("TTF Apr-24", "2023-12-01", "2024-02-10")
+QUERY = ("TTF Apr-24", "2023-12-01", "2024-02-10")
 
 
-pytestmark = pytest.mark.usefixtures("_strings_of_arrow")
+pytestmark = pytest.mark.usefixtures("_arrow_strings")
 
 
 @pytest.fixture(scope="module")
-def _strings_of_arrow() -> Iterator[None]:
-    """Strings are read as they were, where pandas 2 would read others."""
+def _arrow_strings() -> Iterator[None]:
+    """Let pandas 2 read text with the same storage as pandas 3."""
     with pd.option_context("mode.string_storage", "pyarrow"):
         yield
 
 
-links = pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+links = pytest.mark.skipif(os.name != "posix", reason="links need a privilege on Windows")
 
 
-def back(path: Path) -> pd.DataFrame:
-    """What a user's script reads."""
+def read_back(path: Path) -> pd.DataFrame:
+    """Read a file as a user's script does."""
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
     return pd.read_feather(path)
@@ -58,40 +58,42 @@ def back(path: Path) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def frame(sandbox: Sandbox, cache_dir: Path) -> pd.DataFrame:
-    """Trades with every type of column, and gaps."""
+    """Return trades with every dtype, and with gaps."""
     config = tp.Config(limiter="off", cache_dir=cache_dir, **sandbox.settings)
     with Client(config=config) as client:
-        return client.trades(*QUESTION, fields=["route_id", "from_broken_spread"], include_private=True)
+        return client.trades(*QUERY, fields=["route_id", "from_broken_spread"], include_private=True)
 
 
-class TestExactly:
-    """What is written is what is read."""
+class TestRoundTrip:
+    """Files that are read back."""
 
     @pytest.mark.parametrize("suffix", [".parquet", ".feather", ".arrow"])
-    def test_a_frame_comes_back_as_it_was(self, frame: pd.DataFrame, suffix: str, tmp_path: Path) -> None:
+    def test_frame_is_read_back_unchanged(self, frame: pd.DataFrame, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"it{suffix}"
 
         assert len(frame) == tp.save(frame, path)
-        pd.testing.assert_frame_equal(frame, back(path), check_freq=False)
+        pd.testing.assert_frame_equal(frame, read_back(path), check_freq=False)
 
     @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
-    def test_the_pieces_of_a_stream_are_one_frame(self, client: Client, suffix: str, tmp_path: Path) -> None:
+    def test_frames_of_a_stream_are_one_frame(self, client: Client, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"it{suffix}"
-        whole = client.trades(*QUESTION)
+        whole = client.trades(*QUERY)
 
-        assert len(whole) == tp.save(client.stream.trades(*QUESTION), path)
-        pd.testing.assert_frame_equal(whole, back(path), check_freq=False)
+        assert len(whole) == tp.save(client.stream.trades(*QUERY), path)
+        pd.testing.assert_frame_equal(whole, read_back(path), check_freq=False)
 
     @pytest.mark.parametrize("endpoint", [TRADES, OHLCV, ACTIVITY], ids=lambda endpoint: endpoint.name)
     @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
-    def test_no_rows_keep_their_types(self, endpoint: tp.endpoints.Endpoint, suffix: str, tmp_path: Path) -> None:
-        nothing = empty(Schema(endpoint))
+    def test_frame_without_rows_keeps_its_dtypes(
+        self, endpoint: tp.endpoints.Endpoint, suffix: str, tmp_path: Path
+    ) -> None:
+        without_rows = empty(Schema(endpoint))
         path = tmp_path / f"it{suffix}"
 
-        assert 0 == tp.save(nothing, path)
-        pd.testing.assert_frame_equal(nothing, back(path), check_freq=False, check_index_type=False)
+        assert 0 == tp.save(without_rows, path)
+        pd.testing.assert_frame_equal(without_rows, read_back(path), check_freq=False, check_index_type=False)
 
-    def test_rows_that_are_only_numbered_are_numbered_on(self, client: Client, tmp_path: Path) -> None:
+    def test_row_numbers_continue_from_frame_to_frame(self, client: Client, tmp_path: Path) -> None:
         day = client.activity("2024-02-05", "2024-02-06")
         path = tmp_path / "it.parquet"
         tp.save([day, day], path)
@@ -102,19 +104,19 @@ class TestExactly:
     @pytest.mark.parametrize(
         "index",
         [
-            pytest.param(pd.Index([4, 1]), id="rows of a table, picked"),
+            pytest.param(pd.Index([4, 1]), id="selected row numbers"),
             pytest.param(pd.Index(["mean", "std"]), id="texts"),
             pytest.param(pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]), id="two levels"),
         ],
     )
-    def test_an_index_without_a_name_comes_back_as_it_was(self, suffix: str, index: pd.Index, tmp_path: Path) -> None:
+    def test_index_without_a_name_is_read_back_unchanged(self, suffix: str, index: pd.Index, tmp_path: Path) -> None:
         made = pd.DataFrame({"price": [1.5, 2.5]}, index=index)
         path = tmp_path / f"it{suffix}"
 
         assert 4 == tp.save([made, made], path)
-        pd.testing.assert_frame_equal(pd.concat([made, made]), back(path))
+        pd.testing.assert_frame_equal(pd.concat([made, made]), read_back(path))
 
-    def test_feather_opens_without_being_read(self, frame: pd.DataFrame, tmp_path: Path) -> None:
+    def test_feather_is_memory_mapped(self, frame: pd.DataFrame, tmp_path: Path) -> None:
         path = tmp_path / "it.feather"
         tp.save(frame, path)
         before = pa.total_allocated_bytes()
@@ -128,7 +130,7 @@ class TestExactly:
         st.integers(0, 2**62),
         st.sampled_from(["UTC", "Europe/Amsterdam"]),
     )
-    def test_lines_of_text_hold_every_digit(
+    def test_text_formats_keep_every_digit(
         self, tmp_path_factory: pytest.TempPathFactory, prices: list[float], first: int, tz: str
     ) -> None:
         times = pd.DatetimeIndex(first + np.arange(len(prices)), tz="UTC", name="timestamp").tz_convert(tz)
@@ -140,11 +142,11 @@ class TestExactly:
         with (folder / "it.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         lines = [json.loads(line) for line in (folder / "it.jsonl").read_text(encoding="utf-8").splitlines()]
-        for told in (rows, lines):
-            assert prices == [float(row["price"]) for row in told]
-            assert list(times) == [pd.Timestamp(row["timestamp"]).tz_convert(tz) for row in told]
+        for found in (rows, lines):
+            assert prices == [float(row["price"]) for row in found]
+            assert list(times) == [pd.Timestamp(row["timestamp"]).tz_convert(tz) for row in found]
 
-    def test_a_gap_is_null_in_json_and_nothing_in_csv(self, tmp_path: Path) -> None:
+    def test_gap_is_null_in_json_and_empty_in_csv(self, tmp_path: Path) -> None:
         made = pd.DataFrame(
             {"a": pd.array([1, None], "Int64"), "b": [np.nan, 0.5], "c": pd.array(["x", None], "string")}
         )
@@ -155,7 +157,7 @@ class TestExactly:
         assert "a,b,c\n1,,x\n,0.5,\n" == (tmp_path / "it.csv").read_text()
 
     @pytest.mark.parametrize(
-        "values, told",
+        "values, text",
         [
             pytest.param(
                 pd.to_datetime(["2024-02-05T08:00:00.123456789", None]), "2024-02-05T08:00:00.123456789", id="no zone"
@@ -165,20 +167,20 @@ class TestExactly:
                     pd.ArrowDtype(pa.timestamp("ns", "UTC"))
                 ),
                 "2024-02-05T08:00:00.123456789+00:00",
-                id="Arrow's",
+                id="Arrow",
             ),
             pytest.param(pd.to_timedelta(["1s", None]), "P0DT0H0M1S", id="durations"),
         ],
     )
-    def test_times_of_every_kind_are_text_in_json(self, values: object, told: str, tmp_path: Path) -> None:
+    def test_times_of_every_dtype_are_text_in_json(self, values: object, text: str, tmp_path: Path) -> None:
         tp.save(pd.DataFrame({"when": values}), tmp_path / "it.jsonl")
 
-        assert [{"when": told}, {"when": None}] == [
+        assert [{"when": text}, {"when": None}] == [
             json.loads(line) for line in (tmp_path / "it.jsonl").read_text(encoding="utf-8").splitlines()
         ]
 
-    def test_a_parquet_file_has_dictionaries_for_what_repeats_itself_only(self, client: Client, tmp_path: Path) -> None:
-        tp.save(client.stream.trades(*QUESTION), tmp_path / "it.parquet")
+    def test_parquet_has_dictionaries_for_repeating_values_only(self, client: Client, tmp_path: Path) -> None:
+        tp.save(client.stream.trades(*QUERY), tmp_path / "it.parquet")
         group = pa.parquet.ParquetFile(tmp_path / "it.parquet").metadata.row_group(0)
         columns = [group.column(number) for number in range(group.num_columns)]
 
@@ -186,35 +188,33 @@ class TestExactly:
         assert {"contract", "venue_code"} <= set(named)
         assert {"timestamp", "trade_id"}.isdisjoint(named)
 
-    def test_cells_that_cannot_be_compared_are_saved_too(self, tmp_path: Path) -> None:
+    def test_cells_that_cannot_be_compared_are_saved(self, tmp_path: Path) -> None:
         lists = pd.array([[1], [2, 3]], dtype=pd.ArrowDtype(pa.list_(pa.int64())))
         tp.save(pd.DataFrame({"a": lists, "b": [{"c": 1}, {"c": 2}]}), tmp_path / "it.parquet")
 
         assert [[1], [2, 3]] == pa.parquet.read_table(tmp_path / "it.parquet")["a"].to_pylist()
 
-    def test_the_head_of_a_csv_stands_once(self, client: Client, tmp_path: Path) -> None:
-        tp.save(client.stream.trades(*QUESTION), tmp_path / "pieces.csv")
-        tp.save(client.trades(*QUESTION), tmp_path / "whole.csv")
+    def test_csv_has_one_header(self, client: Client, tmp_path: Path) -> None:
+        tp.save(client.stream.trades(*QUERY), tmp_path / "pieces.csv")
+        tp.save(client.trades(*QUERY), tmp_path / "whole.csv")
 
         assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "pieces.csv").read_bytes()
 
 
 class TestExcel:
-    """Sheets, which know neither zones nor nanoseconds."""
+    """Sheets, which hold neither zones nor nanoseconds."""
 
-    def test_times_are_the_zones_wall_clock_and_the_head_names_the_zone(
-        self, make_client: MakeClient, tmp_path: Path
-    ) -> None:
+    def test_times_are_wall_clock_and_the_title_holds_the_zone(self, make_client: MakeClient, tmp_path: Path) -> None:
         day = make_client(tz="Europe/Amsterdam").trades("TTF Apr-24", "2024-02-05", "2024-02-06")
         tp.save(day, tmp_path / "it.xlsx")
-        head, first, *rest = openpyxl.load_workbook(tmp_path / "it.xlsx").active.values
+        titles, first, *rest = openpyxl.load_workbook(tmp_path / "it.xlsx").active.values
 
-        assert ("timestamp (Europe/Amsterdam)", *day.columns) == head
+        assert ("timestamp (Europe/Amsterdam)", *day.columns) == titles
         assert day.index[0].tz_localize(None).floor("ms") == pd.Timestamp(first[0])
         assert day.iloc[0].tolist() == list(first[1:])
         assert len(day) == len(rest) + 1
 
-    def test_a_name_is_no_formula_and_a_gap_is_an_empty_cell(self, tmp_path: Path) -> None:
+    def test_text_is_not_a_formula_and_a_gap_is_an_empty_cell(self, tmp_path: Path) -> None:
         made = pd.DataFrame({"name": ["=1+1", None], "price": [np.nan, 2.0]})
         tp.save(made, tmp_path / "it.xlsx")
         sheet = openpyxl.load_workbook(tmp_path / "it.xlsx").active
@@ -222,7 +222,7 @@ class TestExcel:
         assert [("=1+1", None), (None, 2)] == list(sheet.iter_rows(min_row=2, values_only=True))
         assert "s" == sheet["A2"].data_type
 
-    def test_more_rows_than_a_sheet_holds_are_refused(self, tmp_path: Path) -> None:
+    def test_more_rows_than_a_sheet_can_hold_are_refused(self, tmp_path: Path) -> None:
         made = pd.DataFrame({"price": np.zeros(1_048_576)})
         with pytest.raises(QueryError, match=r"1,048,575 rows; write to a \.parquet or a \.csv"):
             tp.save(made, tmp_path / "it.xlsx")
@@ -230,11 +230,13 @@ class TestExcel:
         assert [] == list(tmp_path.iterdir())
 
 
-class TestWholeOrNot:
-    """A file that others may be reading."""
+class TestReplacement:
+    """Files that are replaced as a whole or not at all."""
 
     @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl", ".feather", ".xlsx"])
-    def test_what_stood_there_stays_until_the_end(self, frame: pd.DataFrame, suffix: str, tmp_path: Path) -> None:
+    def test_old_file_stays_until_the_new_one_is_complete(
+        self, frame: pd.DataFrame, suffix: str, tmp_path: Path
+    ) -> None:
         path = tmp_path / f"it{suffix}"
         path.write_text("yesterday's")
         seen: list[str] = []
@@ -248,15 +250,15 @@ class TestWholeOrNot:
         assert (["yesterday's"], [path]) == (seen, list(tmp_path.iterdir()))
 
     @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl", ".feather", ".xlsx"])
-    def test_what_fails_leaves_all_as_it_was(self, frame: pd.DataFrame, suffix: str, tmp_path: Path) -> None:
+    def test_failure_leaves_the_old_file(self, frame: pd.DataFrame, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"it{suffix}"
         path.write_text("yesterday's")
         with pytest.raises(QueryError, match="does not follow one with"):
-            tp.save([frame, frame.drop(columns="price")], path)
+            tp.save([frame.head(50), frame.head(50).drop(columns="price")], path)
 
         assert ("yesterday's", [path]) == (path.read_text(), list(tmp_path.iterdir()))
 
-    def test_a_stream_that_breaks_off_leaves_its_part_beside_and_the_rest_can_follow(
+    def test_interrupted_stream_leaves_a_partial_file_and_can_be_resumed(
         self, make_client: MakeClient, sandbox: Sandbox, client: Client, tmp_path: Path
     ) -> None:
         path = tmp_path / "it.parquet"
@@ -267,7 +269,7 @@ class TestWholeOrNot:
             )
             weak = make_client(analytics_url=relay.url, attempts=1)
             with pytest.raises(PartialDataError) as caught:
-                tp.save(weak.stream.trades(*QUESTION), path)
+                tp.save(weak.stream.trades(*QUERY), path)
             kept = tmp_path / "it.parquet.partial"
             rest = tmp_path / "rest.parquet"
             tp.save(caught.value.resume(), rest)
@@ -275,11 +277,11 @@ class TestWholeOrNot:
         assert "yesterday's" == path.read_text()
         assert [f"The {len(pd.read_parquet(kept)):,} rows before the error are in {kept}"] == caught.value.__notes__
         pd.testing.assert_frame_equal(
-            client.trades(*QUESTION), pd.concat([pd.read_parquet(kept), pd.read_parquet(rest)]), check_freq=False
+            client.trades(*QUERY), pd.concat([pd.read_parquet(kept), pd.read_parquet(rest)]), check_freq=False
         )
 
     @links
-    def test_the_part_of_what_a_link_leads_to_lies_beside_it(self, tmp_path: Path) -> None:
+    def test_partial_file_of_a_link_is_beside_its_target(self, tmp_path: Path) -> None:
         path, far = tmp_path / "it.csv", tmp_path / "another disk"
         far.mkdir()
         path.symlink_to(far / "real.csv")
@@ -297,9 +299,9 @@ class TestWholeOrNot:
         assert 1 == tp.save(made, path)
         assert path.is_symlink()
 
-    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such bits")
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
     @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".xlsx"])
-    def test_who_might_not_read_it_may_not_afterwards(self, suffix: str, tmp_path: Path) -> None:
+    def test_permissions_of_the_old_file_are_kept(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"it{suffix}"
         path.touch(mode=0o600)
         seen: set[int] = set()
@@ -312,7 +314,7 @@ class TestWholeOrNot:
         tp.save(pieces(), path)
         assert {0o600} == seen | {stat.S_IMODE(path.stat().st_mode)}
 
-    def test_a_process_that_is_killed_leaves_what_stood_there(self, tmp_path: Path) -> None:
+    def test_killed_process_leaves_the_old_file(self, tmp_path: Path) -> None:
         path = tmp_path / "it.csv"
         path.write_text("yesterday's")
         script = (
@@ -326,7 +328,7 @@ class TestWholeOrNot:
         assert 9 == subprocess.run([sys.executable, "-c", script, str(path)], timeout=60).returncode
         assert "yesterday's" == path.read_text()
 
-    def test_two_who_write_to_one_name_do_not_mix(self, frame: pd.DataFrame, tmp_path: Path) -> None:
+    def test_two_writers_of_one_path_do_not_mix(self, frame: pd.DataFrame, tmp_path: Path) -> None:
         path = tmp_path / "it.csv"
 
         def pieces() -> Iterator[pd.DataFrame]:
@@ -341,7 +343,7 @@ class TestWholeOrNot:
         "name, reason",
         [("it.txt", "the suffix must be one of"), ("it", "the suffix"), ("nowhere/it.csv", "there is no folder")],
     )
-    def test_a_file_that_cannot_be_is_refused_before_the_first_piece_is_asked_for(
+    def test_impossible_path_is_refused_before_the_first_frame_is_requested(
         self, name: str, reason: str, tmp_path: Path
     ) -> None:
         pieces = iter([pd.DataFrame({"a": [1]})])
@@ -350,7 +352,7 @@ class TestWholeOrNot:
 
         assert 1 == len(list(pieces))
 
-    def test_what_another_program_has_open_is_left_and_the_new_one_kept_beside(
+    def test_file_that_another_program_has_open_stays_and_the_new_one_is_partial(
         self, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path, kept = tmp_path / "it.parquet", tmp_path / "it.parquet.partial"
@@ -370,14 +372,14 @@ class TestWholeOrNot:
         assert len(frame) == len(pd.read_parquet(kept))
 
     @pytest.mark.parametrize("suffix", [".jsonl", ".xlsx"])
-    def test_infinity_is_no_gap(self, suffix: str, tmp_path: Path) -> None:
+    def test_infinity_is_refused(self, suffix: str, tmp_path: Path) -> None:
         ratios = pd.DataFrame({"number": [1, 2], "ratio": [1.5, -np.inf]})
         with pytest.raises(QueryError, match="cannot hold infinity, and column ratio does"):
             tp.save(ratios, tmp_path / f"it{suffix}")
 
         assert [] == list(tmp_path.iterdir())
 
-    def test_nothing_at_all_is_refused(self, tmp_path: Path) -> None:
+    def test_missing_frame_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(QueryError, match="there is no frame to save"):
             tp.save(iter(()), tmp_path / "it.csv")
         with pytest.raises(QueryError, match="there is no frame to convert"):
@@ -398,44 +400,44 @@ class TestWholeOrNot:
             pytest.param(
                 pd.DataFrame({"text": pd.Series(["a", b"b", "\ud800", "\x00", object()], dtype=object)}),
                 r"a \.\w+ file cannot hold these columns or values: ",
-                id="values that are none",
+                id="values of no dtype",
             ),
         ],
     )
     @pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
-    def test_what_no_file_can_hold_is_refused_in_a_sentence(
+    def test_frames_that_no_file_can_hold_are_refused_with_a_sentence(
         self, frames: Any, reason: str, suffix: str, tmp_path: Path
     ) -> None:
         path = tmp_path / f"it{suffix}"
         path.write_text("yesterday's")
         with pytest.raises(QueryError, match=reason):
             tp.save(frames, path)
-        gc.collect()  # a file that was left open would be told of now
+        gc.collect()  # an open file would cause a ResourceWarning now
 
         assert ("yesterday's", [path]) == (path.read_text(), list(tmp_path.iterdir()))
 
     @pytest.mark.parametrize("path", [None, 3, b"it.csv", "it\0.csv"])
-    def test_what_names_no_file_is_refused_in_a_sentence(self, path: Any) -> None:
+    def test_impossible_file_name_is_refused_with_a_sentence(self, path: Any) -> None:
         with pytest.raises(QueryError, match="path.*(must be the name of a file|cannot be written: embedded null)"):
             tp.save(pd.DataFrame({"a": [1]}), path)
 
     @links
-    def test_a_link_to_itself_is_refused_in_a_sentence(self, tmp_path: Path) -> None:
+    def test_link_to_itself_is_refused_with_a_sentence(self, tmp_path: Path) -> None:
         path = tmp_path / "it.csv"
         path.symlink_to(path)
         with pytest.raises(QueryError, match="cannot be written"):
             tp.save(pd.DataFrame({"a": [1]}), path)
 
-    def test_types_that_change_on_the_way_are_refused(self, tmp_path: Path) -> None:
+    def test_frames_with_different_dtypes_are_refused(self, tmp_path: Path) -> None:
         frames = [pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1.5]})]
         with pytest.raises(QueryError, match="with the types"):
             tp.save(frames, tmp_path / "it.parquet")
 
 
 class TestTables:
-    """Arrow and Polars."""
+    """Tables of Arrow and Polars."""
 
-    def test_arrow_has_the_index_first_and_every_type(self, frame: pd.DataFrame) -> None:
+    def test_arrow_table_has_the_index_first_and_all_types(self, frame: pd.DataFrame) -> None:
         table = tp.to_arrow(frame)
 
         assert ["timestamp", *frame.columns] == table.schema.names
@@ -448,12 +450,10 @@ class TestTables:
 
         assert prices["price"].to_numpy().__array_interface__["data"][0] == column.buffers()[1].address
 
-    def test_a_stream_is_one_table_in_order(self, client: Client) -> None:
-        assert tp.to_arrow(client.trades(*QUESTION)).equals(
-            tp.to_arrow(client.stream.trades(*QUESTION)).combine_chunks()
-        )
+    def test_stream_becomes_one_table(self, client: Client) -> None:
+        assert tp.to_arrow(client.trades(*QUERY)).equals(tp.to_arrow(client.stream.trades(*QUERY)).combine_chunks())
 
-    def test_polars_has_the_same_rows(self, frame: pd.DataFrame) -> None:
+    def test_polars_frame_has_the_same_rows(self, frame: pd.DataFrame) -> None:
         import polars
 
         made = tp.to_polars(frame)
@@ -466,7 +466,7 @@ class TestTables:
         "package, extra, use",
         [("polars", "polars", lambda frame, path: tp.to_polars(frame)), ("openpyxl", "excel", tp.save)],
     )
-    def test_without_the_extra_the_error_says_how_to_get_it(
+    def test_missing_extra_is_an_error_with_the_command_to_install_it(
         self,
         package: str,
         extra: str,
@@ -479,7 +479,7 @@ class TestTables:
             use(pd.DataFrame({"a": [1]}), tmp_path / "it.xlsx")
 
 
-def test_a_stream_is_written_in_the_memory_of_one_piece(tmp_path: Path) -> None:
+def test_stream_is_written_with_one_frame_in_memory(tmp_path: Path) -> None:
     alive = [0]
     most = [0]
 

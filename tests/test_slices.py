@@ -1,4 +1,4 @@
-"""Answers read in slices: the same as the naive way gives, wherever they are cut and however they come."""
+"""JSON read in slices gives the same frame as the naive way, for every cut and for every division into pieces."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from trayport.endpoints import (
 ENDPOINTS = [TRADES, PRIVATE_TRADES, OHLCV, LAST_TRADE, ACTIVITY, TOP_OF_BOOK, ORDER_BOOK, SNAPSHOTS]
 SIZES = st.sampled_from([1, 7, 64, 300, 1 << 20])
 
-# --- answers -------------------------------------------------------------------------------------------------
+# --- responses -----------------------------------------------------------------------------------------------
 
 TIMES = st.integers(0, 2**63 - 1)
-# What looks like the border of an element, or of a text, and is none.
+# Texts that look like the border of an element or of a text.
 TEXTS = st.text(max_size=5) | st.sampled_from(['},{"tradeId":"', '"},{"', "}, {", "]}", "\\", '\\"', '},{\\"price\\":'])
 CELLS: dict[str, st.SearchStrategy[Any]] = {
     "time": TIMES,
@@ -62,45 +62,44 @@ def schema_of(endpoint: Endpoint) -> Schema:
 
 
 def cell(column: Column, endpoint: Endpoint) -> st.SearchStrategy[Any]:
-    if (
-        endpoint.zero_when_empty and column.dtype == "float64"
-    ):  # a candle without a trade says less than what is sent of it
+    # The price of a candle without a trade is a gap, whichever value the response holds.
+    if endpoint.zero_when_empty and column.dtype == "float64":
         return st.floats(0.5, 1e9) | st.integers(1, 2**60)
     return CELLS[column.dtype]
 
 
-def shared(endpoint: Endpoint) -> bool:
-    """Have rows no time of their own?"""
+def shares_times(endpoint: Endpoint) -> bool:
+    """Return True if rows share the time of an element."""
     return bool(endpoint.row_lists or endpoint.list_field)
 
 
 @st.composite
 def rows(draw: st.DrawFn, schema: Schema, least: int = 0) -> list[dict[str, Any]]:
-    """Objects with keys in any order, some left out, some unheard of; the first has all that is always there."""
+    """Return objects with keys in any order, some missing, some unknown; the first object has all required keys."""
     found: list[dict[str, Any]] = []
     for number in range(draw(st.integers(least, 6))):
         row: dict[str, Any] = {}
         for column in draw(st.permutations(schema.columns)):
             exact = column.dtype in ("time", "int64") or (schema.endpoint.zero_when_empty and column.dtype == "float64")
             needed = exact or (column.group == "always" and not number)
-            if (shared(schema.endpoint) and column.dtype == "time") or not (needed or draw(st.booleans())):
+            if (shares_times(schema.endpoint) and column.dtype == "time") or not (needed or draw(st.booleans())):
                 continue
             head, dot, rest = column.wire.partition(".")
             (row.setdefault(head, {}) if dot else row)[rest or head] = draw(cell(column, schema.endpoint))
         if draw(st.booleans()):
-            row["unheardOf"] = [{next(iter(row), "x"): 1}, {next(iter(row), "x"): draw(TEXTS)}]
+            row["unknown"] = [{next(iter(row), "x"): 1}, {next(iter(row), "x"): draw(TEXTS)}]
         found.append(row | ({"contract": draw(CONTRACT)} if schema.endpoint in (TRADES, SNAPSHOTS) else {}))
     return found
 
 
 @st.composite
-def answers(draw: st.DrawFn, endpoint: Endpoint) -> Any:
+def responses(draw: st.DrawFn, endpoint: Endpoint) -> Any:
     schema = schema_of(endpoint)
     if endpoint.list_field:
         return {"timestamp": draw(TIMES), endpoint.list_field: draw(rows(schema))}
     if not endpoint.row_lists:
         return draw(rows(schema))
-    # Of books, too, some row has each field.
+    # At least one row of a book has each field.
     return [
         {"timestamp": draw(TIMES), **{side: draw(rows(schema, least=1)) for side in endpoint.row_lists}}
         for _ in range(draw(st.integers(0, 4)))
@@ -108,11 +107,11 @@ def answers(draw: st.DrawFn, endpoint: Endpoint) -> Any:
 
 
 @st.composite
-def texts(draw: st.DrawFn, answer: Any) -> bytes:
-    """The answer as JSON: as servers or people write it, with or without a BOM."""
+def texts(draw: st.DrawFn, response: Any) -> bytes:
+    """Return the response as JSON, dense or pretty-printed, with or without a BOM."""
     dense: Any = {"separators": (",", ":")}
     layout = draw(st.sampled_from([dense, {}, {"indent": 2}, {"indent": "\t", "separators": (" ,\r\n", " : ")}]))
-    text = json.dumps(answer, ensure_ascii=draw(st.booleans()), **layout)
+    text = json.dumps(response, ensure_ascii=draw(st.booleans()), **layout)
     return draw(st.sampled_from(["", "\ufeff"])).encode() + text.encode() + draw(st.sampled_from([b"", b" \n"]))
 
 
@@ -127,23 +126,23 @@ def rows_of(text: Iterator[bytes], schema: Schema, naming: Naming, **more: Any) 
 # --- the naive way -------------------------------------------------------------------------------------------
 
 
-def plainly(text: bytes, schema: Schema) -> pd.DataFrame:
-    """All of it at once, with nothing but the standard library and pandas."""
-    endpoint, answer = schema.endpoint, json.loads(text.decode("utf-8-sig"))
+def naive_frame(text: bytes, schema: Schema) -> pd.DataFrame:
+    """Return the frame of a whole response, made with the standard library and pandas only."""
+    endpoint, response = schema.endpoint, json.loads(text.decode("utf-8-sig"))
     if endpoint.list_field:
-        found = [{**row, "timestamp": answer["timestamp"]} for row in answer[endpoint.list_field]]
+        found = [{**row, "timestamp": response["timestamp"]} for row in response[endpoint.list_field]]
     elif endpoint.row_lists:
         found = [
             {**row, "timestamp": point["timestamp"], "side": side.removesuffix("s"), "level": level}
-            for point in answer
+            for point in response
             for side in endpoint.row_lists
             for level, row in enumerate(point[side], 1)
         ]
     else:
-        found = answer
+        found = response
     data: dict[str, Any] = {}
     if endpoint.per_contract:
-        data["contract"] = pd.array([name(row) for row in found], dtype=STRING)
+        data["contract"] = pd.array([contract_name(row) for row in found], dtype=STRING)
     if endpoint.row_lists:
         data["side"] = pd.array([row["side"] for row in found], dtype=STRING)
         data["level"] = pd.Series([row["level"] for row in found], dtype="int64").array
@@ -151,23 +150,23 @@ def plainly(text: bytes, schema: Schema) -> pd.DataFrame:
         if column.group == "private" and "is_private" not in data:
             flat = "." not in column.wire
             data["is_private"] = pd.array([flat or "privateFields" in row for row in found], dtype="boolean")
-        data[column.name] = series([at(row, column.wire) for row in found], column)
+        data[column.name] = column_of([value_at(row, column.wire) for row in found], column)
     times = [column.name for column in schema.columns if column.dtype == "time"]
     index = pd.DatetimeIndex(data.pop(times[0]), name=times[0]) if times else pd.RangeIndex(len(found))
     return pd.DataFrame(data, index=index)
 
 
-def name(row: dict[str, Any]) -> str:
+def contract_name(row: dict[str, Any]) -> str:
     return f"M{row['contract']['sequenceItemId']}" if "contract" in row else "X"
 
 
-def at(row: Any, path: str) -> Any:
+def value_at(row: Any, path: str) -> Any:
     for key in path.split("."):
         row = (row or {}).get(key)
     return row
 
 
-def series(cells: list[Any], column: Column) -> Any:
+def column_of(cells: list[Any], column: Column) -> Any:
     if column.dtype in ("time", "moment"):
         moments = [pd.NaT if each is None else pd.Timestamp(each, unit="ns", tz="UTC") for each in cells]
         return pd.array(moments, dtype="datetime64[ns, UTC]")
@@ -178,18 +177,18 @@ def series(cells: list[Any], column: Column) -> Any:
     return pd.array([pd.NA if each is None else each for each in cells], dtype=column.dtype)
 
 
-# --- the same ------------------------------------------------------------------------------------------------
+# --- equality -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 @given(data=st.data())
-def test_slices_of_any_size_read_as_the_naive_way_reads_the_whole(endpoint: Endpoint, data: st.DataObject) -> None:
+def test_slices_of_any_size_give_the_frame_of_the_naive_way(endpoint: Endpoint, data: st.DataObject) -> None:
     schema = schema_of(endpoint)
-    text = data.draw(data.draw(answers(endpoint).map(texts)))
+    text = data.draw(data.draw(responses(endpoint).map(texts)))
     naming: Any = (lambda ids: f"M{ids.item_id}") if endpoint in (TRADES, SNAPSHOTS) else "X"
     size = data.draw(SIZES)
     frame = decode(text, schema, naming, size=size).drop(columns="public_copy", errors="ignore")
-    expected = plainly(text, schema)
+    expected = naive_frame(text, schema)
 
     pd.testing.assert_frame_equal(expected, frame, check_exact=True)
     for column in expected.select_dtypes("float64"):  # -0.0 is equal to 0.0
@@ -198,14 +197,14 @@ def test_slices_of_any_size_read_as_the_naive_way_reads_the_whole(endpoint: Endp
     pd.testing.assert_frame_equal(frame, streamed.drop(columns="public_copy", errors="ignore"), check_exact=True)
 
 
-def test_a_frame_may_be_written_to_whatever_it_was_read_from() -> None:
-    frame = decode(lasts(1), Schema(LAST_TRADE), "X")
+def test_frame_can_be_written_to() -> None:
+    frame = decode(last_trades(1), Schema(LAST_TRADE), "X")
     frame.loc[frame.index[0], "price"] = 5.0
 
     assert [5.0] == frame["price"].tolist()
 
 
-# --- in parts ------------------------------------------------------------------------------------------------
+# --- parts ---------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -214,7 +213,9 @@ def test_a_frame_may_be_written_to_whatever_it_was_read_from() -> None:
     st.sampled_from([0, 60, 500, math.inf]),
     st.sampled_from([1, 100, 400]),
 )
-def test_frames_of_some_rows_are_the_frame_of_all(steps: list[int], most: int, cells: float, size: int) -> None:
+def test_frames_with_limited_rows_add_up_to_the_whole_frame(
+    steps: list[int], most: int, cells: float, size: int
+) -> None:
     row = {"tradeId": "1", "venueCode": "x", "price": 1, "quantity": 1, "aggressorBuy": True}
     times = list(itertools.accumulate(steps))
     body = [
@@ -234,7 +235,7 @@ def test_frames_of_some_rows_are_the_frame_of_all(steps: list[int], most: int, c
     assert all(len(frame) <= most + slice_ + same for frame in frames)
 
 
-def test_rows_that_are_in_no_order_come_in_one_frame_wherever_they_wait() -> None:
+def test_unordered_rows_come_in_one_frame_from_memory_and_from_disk() -> None:
     text = json.dumps([{"price": 1.5, "dealDate": 100 - number} for number in range(100)]).encode()
     limits = MemoryLimits(frame_rows=10, packed_bytes=100)
     [frame] = rows_of(pieces(text, 64), Schema(LAST_TRADE), "X", size=100, limits=limits).frames("X")
@@ -242,42 +243,43 @@ def test_rows_that_are_in_no_order_come_in_one_frame_wherever_they_wait() -> Non
     pd.testing.assert_frame_equal(decode(text, Schema(LAST_TRADE), "X"), frame)
 
 
-# --- the cuts ------------------------------------------------------------------------------------------------
+# --- cuts ----------------------------------------------------------------------------------------------------
 
 
-def lasts(count: int) -> bytes:
+def last_trades(count: int) -> bytes:
     return json.dumps([{"price": 1.5, "dealDate": number} for number in range(count)]).encode()
 
 
 @given(st.integers(1, 500), st.integers(1, 400), st.integers(1, 100))
-def test_no_more_is_held_than_two_slices_and_a_piece(count: int, size: int, piece: int) -> None:
-    slicer = JsonSlicer(pieces(lasts(count), piece), size)
+def test_buffer_holds_at_most_two_slices_and_a_piece(count: int, size: int, piece: int) -> None:
+    slicer = JsonSlicer(pieces(last_trades(count), piece), size)
     read: list[bytes] = []
-    held: list[int] = []
+    buffered: list[int] = []
 
     def take(slice_: bytes) -> None:
         read.append(slice_)
-        held.append(len(slicer.buffer))
+        buffered.append(len(slicer.buffer))
 
     slicer.feed_to(take)
 
     assert list(range(count)) == [row["dealDate"] for slice_ in read for row in json.loads(slice_)]
-    longest = len('{"price": 1.5, "dealDate": 500}, {"price":')  # an element, and what shows that another one begins
-    assert max(held) <= 4 * max(size, longest) + piece
+    # One element, and the text that shows the beginning of the next.
+    longest = len('{"price": 1.5, "dealDate": 500}, {"price":')
+    assert max(buffered) <= 4 * max(size, longest) + piece
     assert max(map(len, read)) <= 4 * max(size, longest)
 
 
-def test_an_element_longer_than_a_slice_and_lists_within_elements_are_read_whole() -> None:
+def test_elements_longer_than_a_slice_and_lists_in_elements_are_not_cut() -> None:
     row = {"dealDate": 1, "price": 2, "legs": [{"dealDate": number, "price": "x" * 50} for number in range(50)]}
 
     assert [2.0] * 20 == decode(json.dumps([row] * 20).encode(), Schema(LAST_TRADE), "X", size=100)["price"].tolist()
 
 
-# --- what is refused -----------------------------------------------------------------------------------------
+# --- refused responses ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 100, 5000, 1 << 20])
-@pytest.mark.parametrize("number", [0, 1, 77, 199])
+@pytest.mark.parametrize("number", [0, 1, 27, 59])
 @pytest.mark.parametrize(
     "wrong, path",
     [
@@ -292,13 +294,11 @@ def test_an_element_longer_than_a_slice_and_lists_within_elements_are_read_whole
         ({"privateFields": {"initiatorTraderId": 2**64}}, ".privateFields.initiatorTraderId"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_has_its_place_in_the_whole_answer(
-    wrong: dict[str, Any], path: str, number: int, size: int
-) -> None:
+def test_error_has_its_place_in_the_whole_response(wrong: dict[str, Any], path: str, number: int, size: int) -> None:
     contract = {"contractType": "SinglePeriod", "sequenceId": 1, "sequenceItemId": 2}
     usual = {"tradeId": "1", "venueCode": "x", "dealDate": 5, "price": 1, "quantity": 1, "aggressorBuy": True,
              "contract": contract}  # fmt: skip
-    body = [{**usual, **wrong} if row == number else usual for row in range(200)]
+    body = [{**usual, **wrong} if row == number else usual for row in range(60)]
     with pytest.raises(DecodeError) as caught:
         decode(json.dumps(body).encode(), schema_of(TRADES), lambda ids: "X", size=size)
 
@@ -318,7 +318,7 @@ def test_what_is_wrong_has_its_place_in_the_whole_answer(
          "$[41].bids[0].privateFields.ownerUserId"),
     ],
 )  # fmt: skip
-def test_an_order_has_its_place_in_the_whole_answer(wrong: dict[str, Any], path: str, size: int) -> None:
+def test_error_in_an_order_has_its_place_in_the_whole_response(wrong: dict[str, Any], path: str, size: int) -> None:
     usual = {"timestamp": 5, "bids": [{"price": 1, "quantity": 1}] * 3, "asks": [{"price": 1, "quantity": 1}] * 2}
     body = [{**usual, **wrong} if point == 41 else usual for point in range(60)]
     with pytest.raises(DecodeError) as caught:
@@ -327,7 +327,7 @@ def test_an_order_has_its_place_in_the_whole_answer(wrong: dict[str, Any], path:
     assert path == caught.value.path
 
 
-def test_the_time_and_the_rows_of_a_snapshot_have_their_places() -> None:
+def test_errors_in_the_time_and_the_rows_of_snapshots_have_their_places() -> None:
     contract = {"contractType": "SinglePeriod", "sequenceId": 1, "sequenceItemId": 2}
     late = {"contract": contract, "lastTrade": {"price": 1, "dealDate": 2**63}}
     for body, path in (
@@ -341,8 +341,8 @@ def test_the_time_and_the_rows_of_a_snapshot_have_their_places() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 50, 1 << 20])
-def test_no_part_of_an_answer_is_taken_for_all_of_it(size: int) -> None:
-    whole = lasts(9)
+def test_truncated_response_is_refused_at_every_length(size: int) -> None:
+    whole = last_trades(9)
     for end in range(1, len(whole)):
         with pytest.raises(DecodeError) as caught:
             decode(whole[:end], Schema(LAST_TRADE), "X", size=size)
@@ -351,17 +351,17 @@ def test_no_part_of_an_answer_is_taken_for_all_of_it(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 50, 1 << 20])
-@pytest.mark.parametrize("more", [b"x", b"[]", b',{"price":1,"dealDate":1}]', b"]", b"\x00", lasts(3)])
-def test_text_after_the_answer_is_refused(more: bytes, size: int) -> None:
+@pytest.mark.parametrize("more", [b"x", b"[]", b',{"price":1,"dealDate":1}]', b"]", b"\x00", last_trades(3)])
+def test_text_after_the_response_is_refused(more: bytes, size: int) -> None:
     with pytest.raises(DecodeError, match="trailing characters"):
-        decode(lasts(30) + more, Schema(LAST_TRADE), "X", size=size)
+        decode(last_trades(30) + more, Schema(LAST_TRADE), "X", size=size)
 
 
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("size", [1, 50, 1000, 1 << 20])
 @pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity", b"nan", b"01", b"1.", b"'1'", b""])
-def test_what_is_no_json_is_refused_at_its_byte(word: bytes, size: int, bom: bytes) -> None:
-    text = bom + lasts(30).replace(b'1.5, "dealDate": 17', b'%b, "dealDate": 17' % word)
+def test_malformed_json_is_refused_with_its_byte(word: bytes, size: int, bom: bytes) -> None:
+    text = bom + last_trades(30).replace(b'1.5, "dealDate": 17', b'%b, "dealDate": 17' % word)
     with pytest.raises(DecodeError, match="malformed") as caught:
         decode(text, Schema(LAST_TRADE), "X", size=size)
 
@@ -372,8 +372,8 @@ def test_what_is_no_json_is_refused_at_its_byte(word: bytes, size: int, bom: byt
 
 
 @pytest.mark.parametrize("size", [1, 1 << 20])
-def test_an_object_instead_of_a_list_is_refused_whatever_is_in_it(size: int) -> None:
-    rows = json.loads(lasts(30))
+def test_object_instead_of_a_list_is_refused(size: int) -> None:
+    rows = json.loads(last_trades(30))
     for body in ({"trades": rows}, {"dealDate": 1, "price": 2, "more": rows}, {"title": "x"}):
         with pytest.raises(DecodeError, match="Expected `array`, got `object`") as caught:
             decode(json.dumps(body).encode(), Schema(LAST_TRADE), "X", size=size)
@@ -381,7 +381,7 @@ def test_an_object_instead_of_a_list_is_refused_whatever_is_in_it(size: int) -> 
         assert "$" == caught.value.path
 
 
-def test_a_field_that_only_the_last_row_has_is_a_gap_in_all_others() -> None:
+def test_field_that_only_the_last_row_has_is_a_gap_in_all_others() -> None:
     body = [*({"dealDate": number} for number in range(50)), {"dealDate": 50, "price": 1}]
     frame = decode(json.dumps(body).encode(), Schema(LAST_TRADE), "X", size=1)
 
@@ -391,14 +391,14 @@ def test_a_field_that_only_the_last_row_has_is_a_gap_in_all_others() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 4, 1 << 20])
-def test_a_table_and_nothing_at_all_may_come_in_pieces_too(size: int) -> None:
+def test_csv_and_empty_bodies_may_arrive_in_pieces(size: int) -> None:
     table = b"\xef\xbb\xbf\r\ndealDate,price\r\n1,2\r\n".replace(b"\r\n", b"", 1)
     body = decode(table, Schema(LAST_TRADE), "X")
 
     pd.testing.assert_frame_equal(body, rows_of(pieces(table, size), Schema(LAST_TRADE), "X").frame("X"))
-    for nothing in (b"", b" ", b"\xef\xbb\xbf"):
+    for blank in (b"", b" ", b"\xef\xbb\xbf"):
         with pytest.raises(DecodeError):
-            rows_of(pieces(nothing, size), Schema(LAST_TRADE), "X")
+            rows_of(pieces(blank, size), Schema(LAST_TRADE), "X")
 
 
 FORKED = """
@@ -413,7 +413,7 @@ text = b"[" + b",".join(b'{"price":1.5,"dealDate":%d}' % number for number in ra
 def forking():
     for at in range(0, len(text), 100):
         if at == 5000 and os.fork() == 0:
-            sys.exit()  # as a child does that leaves the parent's answers alone
+            sys.exit()  # as a child does that leaves the parent's responses alone
         yield text[at : at + 100]
 
 rows = read(forking(), Schema(LAST_TRADE), needs_contract_column=False, limits=MemoryLimits(50, 0), size=500)
@@ -432,11 +432,11 @@ print(count + sum(map(len, frames)))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on Windows")
-def test_what_a_forked_child_does_changes_nothing_of_what_waits_on_disk() -> None:
+def test_forked_child_does_not_change_rows_that_wait_on_disk() -> None:
     done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
 
-    told = "a stream cannot continue in a forked process; run the query in the child process"
-    assert [told, "500"] == done.stdout.splitlines(), done.stderr
+    message = "a stream cannot continue in a forked process; run the query in the child process"
+    assert [message, "500"] == done.stdout.splitlines(), done.stderr
 
 
 FULL = """
@@ -453,8 +453,8 @@ except OSError as error:
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows bounds no files")
-def test_a_disk_without_room_is_told_with_its_folder_and_what_waits_there() -> None:
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no limit for the size of files")
+def test_full_disk_is_an_error_with_the_folder_and_the_purpose_of_the_file() -> None:
     done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, timeout=60)
 
     assert "rows of a long response are kept in a temporary file here; free some space, or set TMPDIR" in done.stdout
