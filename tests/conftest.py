@@ -53,14 +53,14 @@ def asked(sandbox: Sandbox) -> Callable[[], list[Any]]:
 
 
 @pytest.fixture
-def bench() -> Iterator[MakeBench]:
-    """Makes sessions against wires, and closes them."""
+def make_bench() -> Iterator[MakeBench]:
+    """Make benches, and close them."""
     with ExitStack() as stack:
 
-        def make(*answers: Response, **settings: Any) -> Bench:
-            made = Bench(stack.enter_context(Wire(*answers)), **{"limiter": "off", **settings})
-            stack.callback(made.session.close)
-            return made
+        def make(*responses: Response, **settings: Any) -> Bench:
+            bench = Bench(stack.enter_context(Wire(*responses)), **{"limiter": "off", **settings})
+            stack.callback(bench.session.close)
+            return bench
 
         yield make
 

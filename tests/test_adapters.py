@@ -83,23 +83,23 @@ def test_recording_adapter_sees_every_attempt_and_changes_no_data(
     assert len(asked) == len(adapter.urls) > 2
 
 
-def test_the_key_is_sent_to_the_hosts_of_the_api_only(bench: MakeBench) -> None:
+def test_key_is_sent_to_the_hosts_of_the_api_only(make_bench: MakeBench) -> None:
     with Wire(http()) as elsewhere:
-        made = bench(http(302, b"", Location=f"{elsewhere.url}/steal"))
+        bench = make_bench(http(302, b"", Location=f"{elsewhere.url}/steal"))
         adapter = Recorder()
-        session = Session(made.session.config, adapter=adapter)
+        session = Session(bench.session.config, adapter=adapter)
         with pytest.raises(APIError, match="which is not followed"):
             session.send(ASK)
         session.close()
 
         assert [] == elsewhere.heads
-    assert {urlsplit(made.wire.url).netloc} == {urlsplit(url).netloc for url in adapter.urls}
+    assert {urlsplit(bench.wire.url).netloc} == {urlsplit(url).netloc for url in adapter.urls}
     assert KEY == adapter.responses[0].request.headers["X-API-KEY"]
     assert KEY not in "".join(adapter.urls)
 
 
-def test_no_text_of_ours_shows_the_adapter_or_the_auth_object(
-    bench: MakeBench, caplog: pytest.LogCaptureFixture
+def test_no_text_of_this_package_shows_the_adapter_or_the_auth_object(
+    make_bench: MakeBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Login(AuthBase):
         def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -108,25 +108,25 @@ def test_no_text_of_ours_shows_the_adapter_or_the_auth_object(
         def __repr__(self) -> str:
             return f"Login({KEY})"
 
-    made = bench(http(400, b"no"))
+    bench = make_bench(http(400, b"no"))
     adapter = Recorder()
-    with Client(config=made.session.config, adapter=adapter, auth=Login()) as client:
+    with Client(config=bench.session.config, adapter=adapter, auth=Login()) as client:
         with pytest.raises(APIError) as caught:
             client.session.send(ASK)
         shown = f"{client!r} {client.session!r} {client.status()!r} {caught.value!r} {caught.value} {caplog.text}"
     assert KEY in repr(adapter)
     adapter.max_retries = Retry(3)
     with pytest.raises(ConfigError) as refused:
-        Client(config=made.session.config, adapter=adapter)
+        Client(config=bench.session.config, adapter=adapter)
 
     assert KEY not in f"{shown} {refused.value} {refused.value!r}"
 
 
-def test_every_attempt_takes_a_permit(bench: MakeBench) -> None:
-    made = bench(http(503), http())
+def test_every_attempt_takes_a_permit(make_bench: MakeBench) -> None:
+    bench = make_bench(http(503), http())
     adapter = Recorder()
     session = Session(
-        made.session.config.replace(limiter="memory"), clock=made.clock, wait=made.clock.wait, adapter=adapter
+        bench.session.config.replace(limiter="memory"), clock=bench.clock, wait=bench.clock.wait, adapter=adapter
     )
     session.send(ASK)
     session.close()
@@ -134,16 +134,16 @@ def test_every_attempt_takes_a_permit(bench: MakeBench) -> None:
     assert (2, 2) == (session.status().limiter.used, len(adapter.urls))
 
 
-def test_the_adapter_gets_timeouts_certificates_and_proxies(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_adapter_gets_timeouts_certificates_and_proxies(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     bundle = tmp_path / "bundle.pem"
     bundle.touch()
-    made = bench(http(), timeout=(3.0, 4.0))
+    bench = make_bench(http(), timeout=(3.0, 4.0))
     adapter = Recorder()
-    session = Session(made.session.config.replace(ca_bundle=bundle), adapter=adapter)
+    session = Session(bench.session.config.replace(ca_bundle=bundle), adapter=adapter)
     session.send(ASK, CancelToken(Deadline(3.5, lambda: 0.0)))
     session.close()
 
@@ -151,9 +151,9 @@ def test_the_adapter_gets_timeouts_certificates_and_proxies(
     assert ((3.0, 3.5), str(bundle), {}) == (arguments["timeout"], arguments["verify"], dict(arguments["proxies"]))
 
 
-def test_the_pool_of_an_adapter_is_not_counted(bench: MakeBench) -> None:
-    made = bench(http())
-    session = Session(made.session.config, adapter=Recorder())
+def test_pool_of_an_adapter_is_not_counted(make_bench: MakeBench) -> None:
+    bench = make_bench(http())
+    session = Session(bench.session.config, adapter=Recorder())
     session.send(ASK)
 
     assert (0, 0) == (session.status().pool.open, session.status().pool.made)
@@ -170,7 +170,7 @@ class Unpooled(BaseAdapter):
      Retry(None, connect=0, read=0, redirect=0, status=0, other=0)],
     ids=repr,
 )  # fmt: skip
-def test_adapter_without_retries_is_taken(retries: Any) -> None:
+def test_adapter_without_retries_is_accepted(retries: Any) -> None:
     adapter = HTTPAdapter(max_retries=retries)
 
     assert adapter is Client("a-key-of-a-test", adapter=adapter).adapter
@@ -190,7 +190,7 @@ def test_adapter_with_retries_is_refused_since_they_take_no_permit(retries: Any)
 
 
 @pytest.mark.parametrize("adapter", [HTTPAdapter, "http://", requests.Session()], ids=["class", "text", "session"])
-def test_something_else_than_an_adapter_is_refused(adapter: Any) -> None:
+def test_object_of_another_class_is_refused(adapter: Any) -> None:
     with pytest.raises(ConfigError, match=r"adapter must be a requests\.adapters\.BaseAdapter, not a"):
         Client("a-key-of-a-test", adapter=adapter)
 
@@ -203,27 +203,29 @@ def test_auth_that_cannot_be_called_is_refused(auth: Any) -> None:
 
 @pytest.mark.parametrize("is_object", [True, False], ids=["AuthBase", "function"])
 def test_auth_adds_a_login_to_every_attempt_and_netrc_is_still_not_read(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_object: bool
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_object: bool
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login other password other\n", encoding="utf-8")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     basic = HTTPBasicAuth("user", "password")
-    made = bench(http(503), http(200, b"[1]"))
-    session = Session(made.session.config, wait=made.clock.wait, auth=basic if is_object else lambda each: basic(each))
+    bench = make_bench(http(503), http(200, b"[1]"))
+    session = Session(
+        bench.session.config, wait=bench.clock.wait, auth=basic if is_object else lambda each: basic(each)
+    )
 
     assert b"[1]" == session.send(ASK)
     session.close()
     expected = "Authorization: Basic dXNlcjpwYXNzd29yZA=="
-    assert 2 == len([head for head in made.wire.heads if expected in head and f"X-API-KEY: {KEY}" in head])
+    assert 2 == len([head for head in bench.wire.heads if expected in head and f"X-API-KEY: {KEY}" in head])
 
 
-def test_a_failing_auth_object_is_an_error_without_its_text(bench: MakeBench) -> None:
+def test_error_of_an_auth_object_is_not_shown(make_bench: MakeBench) -> None:
     def fail(request: requests.PreparedRequest) -> requests.PreparedRequest:
         raise RuntimeError(f"secret {KEY}")
 
-    session = Session(bench(http()).session.config, auth=fail)
+    session = Session(make_bench(http()).session.config, auth=fail)
     with pytest.raises(Exception, match="RuntimeError while sending") as caught:
         session.send(ASK)
     session.close()
@@ -231,9 +233,11 @@ def test_a_failing_auth_object_is_an_error_without_its_text(bench: MakeBench) ->
     assert caught.value.__context__ is None
 
 
-def test_a_pickled_client_has_neither(bench: MakeBench) -> None:
+def test_pickled_client_has_neither_adapter_nor_auth(make_bench: MakeBench) -> None:
     with suppress(TrayportWarning):
-        client = Client(config=bench(http()).session.config, adapter=Recorder(), auth=HTTPBasicAuth("user", "password"))
+        client = Client(
+            config=make_bench(http()).session.config, adapter=Recorder(), auth=HTTPBasicAuth("user", "password")
+        )
         copied = pickle.loads(pickle.dumps(client))
 
     assert (None, None) == (copied.adapter, copied.auth)
@@ -249,10 +253,10 @@ def use(client: Client, results: Any) -> None:
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs os.fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_client_with_an_adapter_is_closed_in_a_forked_child(bench: MakeBench) -> None:
-    made = bench(http(200, b"[1]"))
+def test_client_with_an_adapter_is_closed_in_a_forked_child(make_bench: MakeBench) -> None:
+    bench = make_bench(http(200, b"[1]"))
     context = multiprocessing.get_context("fork")
-    with Client(config=made.session.config, adapter=Recorder()) as client:
+    with Client(config=bench.session.config, adapter=Recorder()) as client:
         client.session.send(ASK)
         results = context.Queue()
         child = context.Process(target=use, args=(client, results))
@@ -262,4 +266,4 @@ def test_a_client_with_an_adapter_is_closed_in_a_forked_child(bench: MakeBench) 
 
         assert "this client is closed" in text
         assert b"[1]" == client.session.send(ASK)
-    assert 2 == len(made.wire.heads)
+    assert 2 == len(bench.wire.heads)

@@ -1,4 +1,4 @@
-"""Which failures are tried again, and after how long."""
+"""Retries: failures that are retried, and the waits between attempts."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from trayport import (
 from trayport.transport.call import Call, RetryPolicy, parse_retry_after
 
 
-def trial(**settings: float) -> Call:
-    """A trial whose jitter always takes the whole bound."""
+def make_call(**settings: float) -> Call:
+    """Return a call whose jitter is always the upper bound."""
     config = Config(**settings)  # type: ignore[arg-type]
     return Call(ASK, config, policy=RetryPolicy.of(config, jitter=lambda: 1.0))
 
 
 def waits(error: TrayportError, header: str | None = None, **settings: float) -> list[float]:
-    """Every wait until the error is final."""
-    attempts, found = trial(**settings), []
+    """Return all waits until the error is final."""
+    attempts, found = make_call(**settings), []
     while (seconds := attempts.wait_before_retry(error, header)) is not None:
         found.append(seconds)
     return found
 
 
 def short(header: str | None) -> str:
-    """A test's id: a header of thousands of digits is not one."""
+    """Return the beginning of a header as the id of a test."""
     return str(header)[:24]
 
 
@@ -54,17 +54,17 @@ def test_waits_are_capped() -> None:
     assert [1.0, 2.0, 3.0, 3.0] == waits(BROKEN, backoff_cap=3.0)
 
 
-def test_the_waiting_in_all_has_a_budget() -> None:
+def test_sum_of_waits_is_bounded_by_the_budget() -> None:
     assert [1.0, 2.0] == waits(BROKEN, retry_budget=6.0)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 7])
-def test_the_number_of_attempts_is_a_setting(attempts: int) -> None:
+def test_number_of_attempts_is_a_setting(attempts: int) -> None:
     assert attempts - 1 == len(waits(BROKEN, attempts=attempts))
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_statuses_that_may_pass_are_tried_again(status: int) -> None:
+def test_transient_statuses_are_retried(status: int) -> None:
     error = {429: RateLimited, 408: APIError, 425: APIError}.get(status, ServerError)("trades", status)
 
     assert 4 == len(waits(error))
@@ -76,16 +76,16 @@ def test_statuses_that_may_pass_are_tried_again(status: int) -> None:
      DecodeError("trades", "$", "?"), TrayportError("?")],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
-def test_the_others_are_final_at_once(error: TrayportError) -> None:
+def test_other_errors_are_final_at_once(error: TrayportError) -> None:
     assert [] == waits(error)
 
 
-def test_a_403_is_given_three_growing_waits() -> None:
+def test_403_is_retried_after_three_growing_waits() -> None:
     assert [15.0, 30.0, 30.0] == waits(RateLimited("trades", 403))
 
 
 @pytest.mark.parametrize("used, waits", [(0.0, [15.0]), (0.099, [15.0]), (0.1, [15.0, 30.0, 30.0])])
-def test_a_403_of_a_key_that_was_hardly_used_is_given_one(used: float, waits: list[float]) -> None:
+def test_403_of_a_hardly_used_key_is_retried_once(used: float, waits: list[float]) -> None:
     attempts, found = Call(ASK, Config(), key_usage=lambda: used), []
     while (seconds := attempts.wait_before_retry(RateLimited("trades", 403), None)) is not None:
         found.append(seconds)
@@ -93,7 +93,7 @@ def test_a_403_of_a_key_that_was_hardly_used_is_given_one(used: float, waits: li
     assert (waits, used < 0.1) == (found, attempts.is_not_entitled)
 
 
-def test_the_first_403_decides_since_waiting_empties_the_minute() -> None:
+def test_usage_at_the_first_403_decides_since_waiting_empties_the_last_minute() -> None:
     shares = iter([0.5, 0.0, 0.0, 0.0])
     attempts = Call(ASK, Config(), key_usage=lambda: next(shares))
 
@@ -102,24 +102,24 @@ def test_the_first_403_decides_since_waiting_empties_the_minute() -> None:
 
 
 @pytest.mark.parametrize("status", [s for s in range(400, 500) if s not in (403, 408, 425, 429)])
-def test_no_other_4xx_is_ever_tried_again(status: int) -> None:
+def test_no_other_4xx_is_retried(status: int) -> None:
     assert [] == waits(APIError("trades", status))
 
 
 @pytest.mark.parametrize("header, seconds", [("7", 7.0), (" 45 ", 45.0)])
-def test_what_the_server_asks_for_is_kept_to_even_beyond_our_own_cap(header: str, seconds: float) -> None:
-    assert seconds == trial().wait_before_retry(RateLimited("trades", 429), header)
+def test_retry_after_is_kept_also_above_the_cap(header: str, seconds: float) -> None:
+    assert seconds == make_call().wait_before_retry(RateLimited("trades", 429), header)
 
 
-def test_a_date_in_retry_after_is_understood() -> None:
+def test_date_in_retry_after_is_parsed() -> None:
     header = email.utils.formatdate(time.time() + 20, usegmt=True)
 
-    assert 15 < (trial().wait_before_retry(RateLimited("trades", 429), header) or 0) <= 20
+    assert 15 < (make_call().wait_before_retry(RateLimited("trades", 429), header) or 0) <= 20
 
 
 @pytest.mark.parametrize("header", ["3600", "9" * 20, "9" * 4000, "Fri, 31 Dec 9999 23:59:59 GMT"], ids=short)
-def test_a_wait_beyond_the_budget_ends_it(header: str) -> None:
-    assert trial().wait_before_retry(RateLimited("trades", 429), header) is None
+def test_wait_beyond_the_budget_is_final(header: str) -> None:
+    assert make_call().wait_before_retry(RateLimited("trades", 429), header) is None
 
 
 @pytest.mark.parametrize(
@@ -127,28 +127,28 @@ def test_a_wait_beyond_the_budget_ends_it(header: str) -> None:
     [None, "soon", "", "-5", "1.5", "1e400", "nan", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 5000],
     ids=short,
 )
-def test_a_header_that_says_nothing_leaves_it_to_us(header: str | None) -> None:
+def test_invalid_retry_after_gives_the_default_wait(header: str | None) -> None:
     assert parse_retry_after(RetryPolicy.of(Config()), header) is None
-    assert 1.0 == trial().wait_before_retry(RateLimited("trades", 429), header)
+    assert 1.0 == make_call().wait_before_retry(RateLimited("trades", 429), header)
 
 
 @pytest.mark.parametrize("header", ["0", "Mon, 01 Jan 2001 00:00:00 GMT"])
-def test_a_moment_that_has_passed_leaves_it_to_us_too(header: str) -> None:
-    assert 1.0 == trial().wait_before_retry(RateLimited("trades", 429), header)
+def test_retry_after_in_the_past_gives_the_default_wait(header: str) -> None:
+    assert 1.0 == make_call().wait_before_retry(RateLimited("trades", 429), header)
 
 
 @given(
     st.text(max_size=40) | st.from_regex(r"(Mon, )?\d{1,3} (Jan|Feb) \d{1,6} [\d:]{0,12} ?[+-]?\w{0,8}", fullmatch=True)
 )
 @example("Fri, 31 Dec 2100 23:59:59 +" + "9" * 400)
-def test_no_header_makes_a_wait_that_is_no_time(header: str) -> None:
+def test_every_header_gives_none_or_a_finite_wait(header: str) -> None:
     asked = parse_retry_after(RetryPolicy.of(Config()), header)
 
     assert asked is None or 0 <= asked < math.inf
 
 
-def test_jitter_takes_anything_up_to_the_bound() -> None:
-    spread = {round(trial_.wait_before_retry(BROKEN, None) or 0, 3) for trial_ in (
+def test_jitter_varies_up_to_the_bound() -> None:
+    spread = {round(call.wait_before_retry(BROKEN, None) or 0, 3) for call in (
         Call(ASK, Config()) for _ in range(20)
     )}  # fmt: skip
 
@@ -156,8 +156,8 @@ def test_jitter_takes_anything_up_to_the_bound() -> None:
     assert max(spread) <= 1.0
 
 
-def test_waiting_for_the_probe_costs_time_but_no_attempt() -> None:
-    attempts = trial(retry_budget=5.0)
+def test_wait_for_the_probe_takes_from_the_budget_but_is_no_attempt() -> None:
+    attempts = make_call(retry_budget=5.0)
 
     assert [True, True, False] == [attempts.take_from_budget(2.0) for _ in range(3)]
     assert 1.0 == attempts.wait_before_retry(BROKEN, None)
