@@ -1,5 +1,7 @@
-"""Where is a product listed? Every instrument is one venue's way to trade it, so that counting their names shows how
-fragmented a market is before anybody asks for its trades.
+"""The instruments of some hubs, counted by venue.
+
+An instrument is one venue's listing of a product, so their number shows how fragmented a market is, without a request
+for trades.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

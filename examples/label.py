@@ -1,5 +1,4 @@
-"""A table that knows contracts by their ids, as the risk system keeps them: names for the reader, and then the last
-price of each to mark the position with.
+"""Contracts that a risk system stores by their ids: their names, and their last prices to value the position.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

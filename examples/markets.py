@@ -1,5 +1,6 @@
-"""A market shows the trades of all venues together, an instrument those of one. How much of a contract would be missing
-from a price series that asks for the best known exchange alone?
+"""The volume that is missing from the price series of one exchange.
+
+A market has the trades of all venues, an instrument those of one.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

@@ -1,5 +1,4 @@
-"""What does "the front quarter" mean today? The names that people say, as of one day, with the delivery that they stand
-for and the ids that another system may store.
+"""Names such as "the front quarter" as of one day, with their delivery and with the ids for another system.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """
@@ -11,13 +10,13 @@ import pandas as pd
 import trayport as tp
 from trayport.testing import sandboxed
 
-SPOKEN = ["TTF M+1", "TTF Q+1", "TTF S+1", "TTF Y+1", "TTF Winter 25", "Germany Baseload Cal-26", "TTF M+1/M+2"]
+NAMES = ["TTF M+1", "TTF Q+1", "TTF S+1", "TTF Y+1", "TTF Winter 25", "Germany Baseload Cal-26", "TTF M+1/M+2"]
 DAY = pd.Timestamp("2024-02-05", tz="UTC")
 
 with sandboxed():
     print(f"On {DAY:%Y-%m-%d}")
-    print(f"{'said':<25}{'is':<33}{'delivers from':<15}{'in days':>7}  item")
-    for name in SPOKEN:
+    print(f"{'name':<25}{'contract':<33}{'delivers from':<15}{'in days':>7}  item")
+    for name in NAMES:
         contract = tp.resolve(name, at=DAY)
         ahead = (pd.Timestamp(contract.period_start) - DAY).days
         item = contract.item_id if contract.kind == "single" else f"{contract.item_id} less {contract.second_item_id}"

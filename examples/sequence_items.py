@@ -1,5 +1,6 @@
-"""An expiry calendar: when the next months stop trading, how many business days are left until then, and how many hours
-each delivers, with the clock change in March and October.
+"""An expiry calendar of the next months, with the business days until then and the hours of delivery.
+
+The hours include the clock changes in March and October.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

@@ -1,5 +1,6 @@
-"""Which tenors does each product trade on? A curve builder asks before it loops over months, quarters and years, since
-asking a product for a tenor that it lacks is an error.
+"""The tenors of some products, for a loop over months, quarters and years.
+
+A name with a tenor that its product does not have is an error.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

@@ -1,5 +1,7 @@
-"""What is a trade worth? Quantities are megawatts, thousands of therms a day, or thousands of tonnes. The units of the
-product say how a price and a quantity become an amount of money.
+"""The value of a trade in money.
+
+Quantities are megawatts, thousands of therms a day, or thousands of tonnes; the units of the product connect a price
+and a quantity with an amount of money.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

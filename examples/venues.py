@@ -1,5 +1,6 @@
-"""Brokers or exchanges? The share of each kind of venue in a contract's volume, which a compliance or execution desk
-looks at, and the venues whose own trades come twice in private data.
+"""The share of brokers and exchanges in a contract's volume, for a compliance or an execution desk.
+
+It also lists the venues that send own trades twice in private data.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

@@ -1,4 +1,4 @@
-"""Reference data on disk: shared, private to their owner, and never a reason to stop."""
+"""The cache of reference data on disk: shared by processes, private to its owner, and never a cause of failure."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def works_from_memory(cache: Cache) -> bool:
-    """Nothing more is told, and what is stored comes back."""
+def works_in_memory(cache: Cache) -> bool:
+    """True if there is no further warning and a stored document is returned."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cache.set("again", [1])
@@ -41,7 +41,7 @@ def works_from_memory(cache: Cache) -> bool:
     return kept is not None and kept.document == [1]
 
 
-def test_a_document_comes_back_with_the_moment_it_was_stored(tmp_path: Path) -> None:
+def test_document_is_returned_with_the_time_it_was_stored(tmp_path: Path) -> None:
     cache = Cache(tmp_path, clock=lambda: 1234.5)
     document = [{"id": 1, "name": "TTF ü €"}, None, 1.5]
     cache.set("list", document)
@@ -51,13 +51,13 @@ def test_a_document_comes_back_with_the_moment_it_was_stored(tmp_path: Path) -> 
     assert (document, 1234.5) == (kept.document, kept.stored_at)
 
 
-def test_another_cache_on_the_same_folder_sees_it(cache: Cache) -> None:
+def test_other_cache_on_the_same_folder_has_the_document(cache: Cache) -> None:
     cache.set("list", [1])
 
-    assert [1] == (Cache(cache.directory).get("list") or pytest.fail("nothing")).document
+    assert [1] == (Cache(cache.directory).get("list") or pytest.fail("no entry")).document
 
 
-def test_what_was_never_stored_or_was_dropped_is_nothing(cache: Cache) -> None:
+def test_unknown_or_deleted_document_is_none(cache: Cache) -> None:
     cache.set("a", 1)
     cache.set("b", 2)
     cache.delete("a")
@@ -68,14 +68,14 @@ def test_what_was_never_stored_or_was_dropped_is_nothing(cache: Cache) -> None:
 
 
 @posix
-def test_the_folder_is_its_owners_alone(cache: Cache) -> None:
+def test_only_the_owner_can_read_the_folder(cache: Cache) -> None:
     cache.set("list", [1])
 
     assert 0o700 == stat.S_IMODE(cache.folder.stat().st_mode)
 
 
 @posix
-def test_a_folder_that_was_open_to_others_is_closed(cache: Cache) -> None:
+def test_folder_that_others_can_read_is_made_private(cache: Cache) -> None:
     cache.folder.mkdir(parents=True)
     cache.folder.chmod(0o755)
     cache.set("list", [1])
@@ -85,13 +85,13 @@ def test_a_folder_that_was_open_to_others_is_closed(cache: Cache) -> None:
 
 @posix
 @pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_user_is_not_used(cache: Cache) -> None:
+def test_folder_of_another_user_is_not_used(cache: Cache) -> None:
     cache.folder.mkdir(parents=True)
     os.chown(cache.folder, 12345, 12345)
     with pytest.warns(TrayportWarning, match="belongs to another user"):
         cache.set("list", [1])
 
-    assert works_from_memory(cache)
+    assert works_in_memory(cache)
 
 
 @pytest.mark.parametrize("change", ["moved", "deleted", "replaced"])
@@ -110,11 +110,11 @@ def test_database_that_was_moved_deleted_or_replaced_is_opened_again(cache: Cach
 
     assert (entry.document if entry else None) == ([2] if change == "replaced" else None)
     cache.set("list", [3])
-    assert [3] == (Cache(cache.directory).get("list") or pytest.fail("nothing")).document
+    assert [3] == (Cache(cache.directory).get("list") or pytest.fail("no entry")).document
 
 
 def open_files(folder: Path) -> list[str]:
-    """The files below a folder that this process has open."""
+    """Return the files below a folder that this process has open."""
     names = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     return sorted({name for name in names if name.startswith(str(folder))})
 
@@ -130,7 +130,7 @@ def test_main_thread_keeps_its_connection_until_close_and_other_threads_none(cac
     assert str(cache.folder / "cache.db") in open_files(cache.folder)
     cache.close()
     assert [] == open_files(cache.folder)
-    assert [1] == (cache.get("list") or pytest.fail("nothing")).document
+    assert [1] == (cache.get("list") or pytest.fail("no entry")).document
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
@@ -156,7 +156,7 @@ def test_parent_and_forked_child_share_an_open_cache(cache: Cache) -> None:
 
 
 class Exploit:
-    """Unpickled, it leaves a file behind."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -166,7 +166,7 @@ class Exploit:
 
 
 @pytest.mark.parametrize("raw", [0, 1], ids=["pickled-key", "pickled-value"])
-def test_a_pickle_in_the_cache_is_never_opened(cache: Cache, tmp_path: Path, raw: int) -> None:
+def test_pickle_in_the_cache_is_not_unpickled(cache: Cache, tmp_path: Path, raw: int) -> None:
     cache.set("list", ["x" * 50_000])
     trap = tmp_path / "trap"
     with sqlite3.connect(cache.folder / "cache.db") as database:
@@ -181,7 +181,7 @@ def test_a_pickle_in_the_cache_is_never_opened(cache: Cache, tmp_path: Path, raw
     if raw:
         with pytest.warns(TrayportWarning, match="a value is pickled"):
             assert cache.get("list") is None
-        assert works_from_memory(cache)
+        assert works_in_memory(cache)
     else:
         assert cache.get("list") is None
         with cache._open() as disk, pytest.raises(Exception, match="a key is pickled"):
@@ -190,7 +190,7 @@ def test_a_pickle_in_the_cache_is_never_opened(cache: Cache, tmp_path: Path, raw
 
 
 @pytest.mark.parametrize("act", [Cache.names, lambda cache: cache.get("list")], ids=["names", "get"])
-def test_a_pickle_in_a_file_or_a_key_is_refused_by_every_look(
+def test_pickle_in_a_file_or_a_key_is_refused_by_every_access(
     cache: Cache, tmp_path: Path, act: Callable[[Cache], object]
 ) -> None:
     cache.set("list", ["x" * 50_000])
@@ -200,11 +200,11 @@ def test_a_pickle_in_a_file_or_a_key_is_refused_by_every_look(
         database.execute("UPDATE Cache SET mode = 4")
         database.execute("INSERT INTO Cache (key, raw) VALUES (?, 0)", (pickle.dumps(Exploit(trap)),))
         database.commit()
-    with pytest.warns(TrayportWarning, match="is pickled; it has been deleted") as told:
+    with pytest.warns(TrayportWarning, match="is pickled; it has been deleted") as warned:
         assert not act(cache)
 
-    assert (1, False) == (len(told), trap.exists())
-    assert works_from_memory(cache)
+    assert (1, False) == (len(warned), trap.exists())
+    assert works_in_memory(cache)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_pickle_in_a_file_or_a_key_is_refused_by_every_look(
     ids=["get", "set", "drop", "clear"],
 )
 @pytest.mark.parametrize("filename", ["../../secret", "{folder}/secret", "ab/../../../secret"])
-def test_a_value_outside_of_the_folder_is_neither_read_nor_removed(
+def test_value_outside_of_the_folder_is_neither_read_nor_removed(
     cache: Cache, tmp_path: Path, act: Callable[[Cache], object], filename: str
 ) -> None:
     cache.set("list", ["x" * 50_000])
@@ -227,14 +227,14 @@ def test_a_value_outside_of_the_folder_is_neither_read_nor_removed(
     with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
         database.execute("UPDATE Cache SET filename = ?", (filename.format(folder=tmp_path),))
         database.commit()
-    with pytest.warns(TrayportWarning, match="a value is outside of its folder") as told:
+    with pytest.warns(TrayportWarning, match="a value is outside of its folder") as warned:
         assert "secret" not in str(act(cache))
 
-    assert (1, True) == (len(told), secret.exists())
-    assert works_from_memory(cache)
+    assert (1, True) == (len(warned), secret.exists())
+    assert works_in_memory(cache)
 
 
-def test_nothing_but_text_goes_into_the_cache(cache: Cache) -> None:
+def test_only_text_can_be_stored(cache: Cache) -> None:
     with cache._open() as disk:
         with pytest.raises(Exception, match="a list instead of text"):
             disk.set("key", [1])
@@ -242,14 +242,14 @@ def test_nothing_but_text_goes_into_the_cache(cache: Cache) -> None:
             disk.set((1, 2), "value")
 
 
-def test_a_database_that_is_none_is_thrown_away_with_one_warning(cache: Cache) -> None:
+def test_file_that_is_not_a_database_is_deleted_with_one_warning(cache: Cache) -> None:
     cache.folder.mkdir(parents=True)
     (cache.folder / "cache.db").write_bytes(b"this is no database" * 1000)
-    with pytest.warns(TrayportWarning, match="deleted") as told:
+    with pytest.warns(TrayportWarning, match="deleted") as warned:
         cache.set("list", [1])
 
-    assert 1 == len(told)
-    assert works_from_memory(cache)
+    assert 1 == len(warned)
+    assert works_in_memory(cache)
     fresh = Cache(cache.directory)
     fresh.set("list", [2])
     assert fresh._is_on_disk
@@ -265,44 +265,44 @@ def test_a_database_that_is_none_is_thrown_away_with_one_warning(cache: Cache) -
         "CREATE TRIGGER surprise BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 'no'); END",
     ],
 )
-def test_a_database_of_another_layout_costs_one_warning(cache: Cache, change: str) -> None:
+def test_database_of_another_layout_is_deleted_with_one_warning(cache: Cache, change: str) -> None:
     cache.set("list", [1])
     with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
         database.executescript(change)
     cache = Cache(cache.directory)
-    with pytest.warns(TrayportWarning, match="cannot be used") as told:
+    with pytest.warns(TrayportWarning, match="cannot be used") as warned:
         cache.set("more", [2])
 
-    assert 1 == len(told)
-    assert works_from_memory(cache)
-    assert not cache.folder.exists()  # so that the next process begins anew
+    assert 1 == len(warned)
+    assert works_in_memory(cache)
+    assert not cache.folder.exists()  # so that the next process makes a new one
 
 
-def test_a_database_that_lost_its_end_is_thrown_away(cache: Cache) -> None:
+def test_truncated_database_is_deleted(cache: Cache) -> None:
     cache.set("list", [1])
-    cache.close()  # so that the database is one file
+    cache.close()  # writes all changes to the database file
     database = cache.folder / "cache.db"
     database.write_bytes(database.read_bytes()[:-4096])
-    with pytest.warns(TrayportWarning, match="malformed; it has been deleted") as told:
+    with pytest.warns(TrayportWarning, match="malformed; it has been deleted") as warned:
         cache.get("list")
 
-    assert (1, False) == (len(told), cache.folder.exists())
-    assert works_from_memory(cache)
+    assert (1, False) == (len(warned), cache.folder.exists())
+    assert works_in_memory(cache)
 
 
 @pytest.mark.parametrize("text", ["{", '{"document": 1}', "[]", '{"document":1,"stored":"never"}'])
-def test_an_entry_that_is_damaged_is_nothing_with_one_warning(cache: Cache, text: str) -> None:
+def test_damaged_entry_is_none_with_one_warning(cache: Cache, text: str) -> None:
     cache.set("list", [1])
     with cache._open() as disk:
         disk.set("list", text)
-    with pytest.warns(TrayportWarning, match="holds something that it did not store") as told:
+    with pytest.warns(TrayportWarning, match="holds something that it did not store") as warned:
         assert cache.get("list") is None
 
-    assert 1 == len(told)
-    assert works_from_memory(cache)
+    assert 1 == len(warned)
+    assert works_in_memory(cache)
 
 
-def test_a_value_whose_file_was_cut_is_nothing(cache: Cache) -> None:
+def test_truncated_value_file_is_none(cache: Cache) -> None:
     cache.set("list", ["x" * 100_000])
     [value] = cache.folder.rglob("*.val")
     value.write_bytes(value.read_bytes()[:50_000])
@@ -310,7 +310,7 @@ def test_a_value_whose_file_was_cut_is_nothing(cache: Cache) -> None:
         assert cache.get("list") is None
 
 
-def test_a_value_whose_file_is_gone_is_nothing(cache: Cache) -> None:
+def test_deleted_value_file_is_none(cache: Cache) -> None:
     cache.set("list", ["x" * 100_000])
     next(cache.folder.rglob("*.val")).unlink()
 
@@ -319,33 +319,33 @@ def test_a_value_whose_file_is_gone_is_nothing(cache: Cache) -> None:
     assert cache.get("list") is not None
 
 
-def test_a_folder_that_cannot_be_is_told_once(tmp_path: Path) -> None:
+def test_impossible_folder_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     cache = Cache(tmp_path / "file")
-    with pytest.warns(TrayportWarning, match=r"set Config.cache_dir \(or TRAYPORT_CACHE_DIR\)") as told:
+    with pytest.warns(TrayportWarning, match=r"set Config.cache_dir \(or TRAYPORT_CACHE_DIR\)") as warned:
         cache.set("list", [1])
 
-    assert 1 == len(told)
-    assert works_from_memory(cache)
+    assert 1 == len(warned)
+    assert works_in_memory(cache)
 
 
 @pytest.mark.parametrize("is_open", [True, False], ids=["open", "not-open-yet"])
 @pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
-def test_a_cache_that_another_process_holds_is_waited_for_only_briefly(cache: Cache, lock: str, is_open: bool) -> None:
+def test_lock_of_another_process_is_waited_for_at_most_2_seconds(cache: Cache, lock: str, is_open: bool) -> None:
     cache.set("list", [1])
     if not is_open:
         cache = Cache(cache.directory)
     with closing(sqlite3.connect(cache.folder / "cache.db")) as holder:
         holder.execute(f"BEGIN {lock}")
-        began = time.monotonic()
-        with pytest.warns(TrayportWarning, match="locked") as told:
+        started = time.monotonic()
+        with pytest.warns(TrayportWarning, match="locked") as warned:
             cache.set("list", [2])
-        waited = time.monotonic() - began
+        waited = time.monotonic() - started
 
-    assert (1, True) == (len(told), waited < 5)
-    # From now on the disk is left alone, though it is free again.
-    assert [2] == (cache.get("list") or pytest.fail("nothing")).document
-    assert works_from_memory(cache)
+    assert (1, True) == (len(warned), waited < 5)
+    # The disk is not used again, although the lock is free.
+    assert [2] == (cache.get("list") or pytest.fail("no entry")).document
+    assert works_in_memory(cache)
     assert ["list"] == Cache(cache.directory).names()
     assert [1] == (Cache(cache.directory).get("list") or pytest.fail("lost")).document
 
@@ -355,42 +355,42 @@ import encodings.hex_codec, os, resource, sys, warnings
 from pathlib import Path
 import diskcache
 from trayport.refdata.cache import Cache
-# Root may write anywhere, so this goes on as nobody: after the imports, which nobody may not be allowed to read.
+# Root can write anywhere, so change to an unprivileged user, after the imports, which that user may be unable to read.
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 if sys.argv[2] == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 cache = Cache(Path(sys.argv[1]))
-with warnings.catch_warnings(record=True) as told:
+with warnings.catch_warnings(record=True) as warned:
     warnings.simplefilter("always")
     cache.set("list", ["x" * 3_000_000])
     cache.set("more", [1])
-print(len(told), cache.get("list").document == ["x" * 3_000_000], cache.get("more").document == [1])
+print(len(warned), cache.get("list").document == ["x" * 3_000_000], cache.get("more").document == [1])
 """
 
 
 @posix
-@pytest.mark.parametrize("trouble", ["read-only", "full"])
-def test_a_disk_that_is_read_only_or_full_costs_one_warning(tmp_path: Path, trouble: str) -> None:
+@pytest.mark.parametrize("problem", ["read-only", "full"])
+def test_read_only_or_full_disk_causes_one_warning(tmp_path: Path, problem: str) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     for parent in (folder, *folder.parents):
         if parent.stat().st_uid == os.getuid() and str(parent) != "/":
             parent.chmod(parent.stat().st_mode | 0o055)
-    folder.chmod(0o555 if trouble == "read-only" else 0o777)
-    command = [sys.executable, "-c", UNPRIVILEGED, str(folder), trouble]
+    folder.chmod(0o555 if problem == "read-only" else 0o777)
+    command = [sys.executable, "-c", UNPRIVILEGED, str(folder), problem]
     done = subprocess.run(command, capture_output=True, text=True)
 
     assert "1 True True" == done.stdout.strip(), done.stderr
 
 
-def test_threads_may_share_a_cache(cache: Cache) -> None:
-    def work(number: int) -> None:
+def test_threads_can_share_a_cache(cache: Cache) -> None:
+    def store(number: int) -> None:
         for step in range(5):
             cache.set(f"{number}", {"step": step})
             assert cache.get(f"{number}") is not None
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    threads = [threading.Thread(target=store, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -400,14 +400,14 @@ def test_threads_may_share_a_cache(cache: Cache) -> None:
     assert cache._is_on_disk
 
 
-def test_what_is_is_on_disk_is_json_text(cache: Cache) -> None:
+def test_document_on_disk_is_json_text(cache: Cache) -> None:
     cache.set("list", [{"id": 1}])
     plain = diskcache.Cache(str(cache.folder), disk=type("Plain", (diskcache.Disk,), {}))
     with plain:
         assert [{"id": 1}] == json.loads(plain["list"])["document"]
 
 
-def test_sqlite_sees_text_alone_and_every_value_file_is_json(cache: Cache) -> None:
+def test_keys_and_values_are_text_and_value_files_are_json(cache: Cache) -> None:
     cache.set("short", [{"id": 1, "name": "TTF ü"}, None, True, 1.5])
     cache.set("long", ["x" * 50_000])
     with closing(sqlite3.connect(cache.folder / "cache.db")) as database:
@@ -421,7 +421,7 @@ def test_sqlite_sees_text_alone_and_every_value_file_is_json(cache: Cache) -> No
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["on-disk", "in-memory"])
-def test_what_is_stored_can_be_listed_dropped_and_cleared(tmp_path: Path, broken: bool) -> None:
+def test_documents_can_be_listed_deleted_and_cleared(tmp_path: Path, broken: bool) -> None:
     cache = Cache(tmp_path / "cache")
     if broken:
         (tmp_path / "cache").write_text("in the way", encoding="utf-8")
@@ -432,13 +432,13 @@ def test_what_is_stored_can_be_listed_dropped_and_cleared(tmp_path: Path, broken
 
     assert ["a", "b", "c/ü"] == sorted(cache.names())
     cache.delete("a")
-    cache.delete("never stored")
+    cache.delete("unknown")
     assert ["b", "c/ü"] == sorted(cache.names())
     cache.clear()
     assert ([], None) == (cache.names(), cache.get("b"))
 
 
-def test_what_is_dropped_or_replaced_leaves_no_file_behind(cache: Cache) -> None:
+def test_deleted_or_replaced_document_leaves_no_file(cache: Cache) -> None:
     for name in ("a", "b"):
         cache.set(name, ["x" * 50_000])
     cache.delete("a")
@@ -448,29 +448,29 @@ def test_what_is_dropped_or_replaced_leaves_no_file_behind(cache: Cache) -> None
 
 
 @pytest.mark.parametrize("name", ["$TRAYPORT_NOWHERE", "100%", "a~b", "50 % of $", "ünï"])
-def test_odd_characters_in_a_folders_name_are_just_characters(tmp_path: Path, name: str) -> None:
+def test_folder_name_may_contain_special_characters(tmp_path: Path, name: str) -> None:
     cache = Cache(tmp_path / name)
     cache.set("list", [1])
 
     assert (tmp_path / name / cache.folder.name / "cache.db").is_file()
-    assert [1] == (Cache(tmp_path / name).get("list") or pytest.fail("nothing")).document
+    assert [1] == (Cache(tmp_path / name).get("list") or pytest.fail("no entry")).document
 
 
 @pytest.mark.parametrize("name", ["$TRAYPORT_ELSEWHERE", "${TRAYPORT_ELSEWHERE}", "~"])
-def test_a_folder_that_diskcache_would_look_for_elsewhere_is_not_used(
+def test_folder_name_that_diskcache_would_expand_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("TRAYPORT_ELSEWHERE", "other")
     monkeypatch.chdir(tmp_path)
     cache = Cache(Path(name))
-    with pytest.warns(TrayportWarning, match="its path must hold no variables") as told:
+    with pytest.warns(TrayportWarning, match="its path must hold no variables") as warned:
         cache.set("list", [1])
 
-    assert (1, []) == (len(told), list(tmp_path.iterdir()))
-    assert works_from_memory(cache)
+    assert (1, []) == (len(warned), list(tmp_path.iterdir()))
+    assert works_in_memory(cache)
 
 
-def test_without_a_folder_it_lives_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_default_folder_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     assert "trayport" in Cache().folder.parts

@@ -1,4 +1,4 @@
-"""Contracts and products: typed ids, names that are not compared."""
+"""Contracts and products have typed ids, and names that are not compared."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_names_and_deliveries_are_not_compared() -> None:
     assert 1 == len({Contract(Market(10000065), 10000305, 232), APRIL})
 
 
-def test_a_market_and_an_instrument_of_one_id_differ() -> None:
+def test_market_and_instrument_with_one_id_differ() -> None:
     assert Market(1) != Instrument(1)
 
 
@@ -38,18 +38,16 @@ def test_a_market_and_an_instrument_of_one_id_differ() -> None:
         (Instrument(5), "instrument:5"),
     ],
 )
-def test_a_label_shows_the_star_of_a_market_and_ids_where_no_name_is_known(
-    product: Market | Instrument, label: str
-) -> None:
+def test_label_has_the_star_of_a_market_and_an_id_if_there_is_no_name(product: Market | Instrument, label: str) -> None:
     assert label == product.label
 
 
-def test_a_contract_without_a_name_is_labelled_by_its_ids() -> None:
+def test_label_of_a_contract_without_a_name_has_its_ids() -> None:
     assert "market:5 7:9" == Contract(Market(5), 7, 9).label
     assert "market:5 7:9, 10" == Contract(Market(5), 7, 9, 10, "spread").label
 
 
-def test_joining_contracts_without_names_leaves_the_name_open() -> None:
+def test_spread_of_contracts_without_names_has_no_name() -> None:
     assert Contract(Market(5), 7, 9).spread(Contract(Market(5), 7, 10)).name is None
 
 
@@ -60,7 +58,7 @@ def test_ids_are_whole_numbers(kind: type, value: object) -> None:
         kind(value)
 
 
-def test_ids_out_of_frames_are_taken_and_become_plain_ints() -> None:
+def test_ids_of_numpy_types_become_ints() -> None:
     contract = Contract(Market(np.int64(10000065)), np.int32(10000305), np.int64(232), np.uint16(233), "spread")
 
     assert Contract(Market(10000065), 10000305, 232, 233, "spread") == contract
@@ -69,7 +67,7 @@ def test_ids_out_of_frames_are_taken_and_become_plain_ints() -> None:
         Market(np.bool_(True))
 
 
-def test_a_bare_product_id_is_refused_with_both_ways_to_write_it() -> None:
+def test_product_id_without_a_type_is_refused_with_both_types() -> None:
     with pytest.raises(ContractError, match=r"write Market\(10000065\) or Instrument\(10000065\)"):
         Contract(10000065, 10000305, 232)  # type: ignore[arg-type]
 
@@ -84,7 +82,7 @@ def test_a_bare_product_id_is_refused_with_both_ways_to_write_it() -> None:
         (233, ["spread"], "none of 'single', 'spread' and 'range'"),
     ],
 )
-def test_a_contract_that_cannot_be_is_refused(second: int | None, kind: str, match: str) -> None:
+def test_impossible_contract_is_refused(second: int | None, kind: str, match: str) -> None:
     with pytest.raises(ContractError, match=match):
         Contract(TTF, 10000305, 232, second, kind)  # type: ignore[arg-type]
 
@@ -94,12 +92,12 @@ def test_a_contract_that_cannot_be_is_refused(second: int | None, kind: str, mat
     [Contract(TTF, 10000306, 80), Contract(Market(10000016), 10000305, 233)],
     ids=["another-sequence", "another-product"],
 )
-def test_a_spread_stays_within_one_product_and_sequence(other: Contract) -> None:
+def test_spread_needs_one_product_and_sequence(other: Contract) -> None:
     with pytest.raises(ContractError, match="take the difference"):
         APRIL.spread(other)
 
 
-def test_a_range_runs_forward_in_time() -> None:
+def test_range_runs_forward_in_time() -> None:
     one, other = (
         evolve(contract, period_start=datetime.datetime(2023, month, 1, tzinfo=datetime.UTC))
         for contract, month in ((APRIL, 4), (MAY, 5))
@@ -111,46 +109,46 @@ def test_a_range_runs_forward_in_time() -> None:
         other.range(one)
 
 
-def test_joined_names_keep_one_qualifier_at_the_end() -> None:
+def test_name_of_a_spread_has_one_qualifier_at_the_end() -> None:
     one, other = (evolve(contract, name=f"{contract.name} [10000305]") for contract in (APRIL, MAY))
 
     assert "TTF Hi Cal 51.6* Apr-23/May-23 [10000305]" == one.spread(other).name
 
 
 @pytest.mark.parametrize("other", [APRIL, "TTF Apr-23", None])
-def test_a_contract_is_not_joined_with_itself_nor_with_a_name(other: Any) -> None:
+def test_contract_is_not_joined_with_itself_or_a_name(other: Any) -> None:
     with pytest.raises(ContractError, match=r"Apr-23 comes twice|trayport.resolve\("):
         APRIL.spread(other)
 
 
-def test_a_contract_prints_as_its_name() -> None:
+def test_contract_prints_as_its_name() -> None:
     assert "TTF Hi Cal 51.6* Apr-23" == str(APRIL)
     assert "datetime" not in repr(evolve(APRIL, period_start=datetime.datetime(2023, 4, 1, tzinfo=datetime.UTC)))
 
 
-def test_a_spread_of_a_spread_is_refused() -> None:
+def test_spread_of_a_spread_is_refused() -> None:
     with pytest.raises(ContractError, match="joins two single periods"):
         APRIL.spread(MAY).range(MAY)
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "12"])
-def test_a_front_has_a_whole_number_of_items(count: object) -> None:
+def test_front_needs_a_whole_number_of_items(count: object) -> None:
     with pytest.raises(ContractError, match="whole number from 1 up"):
         Front("TTF", "Months", count)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("product, sequence", [(10000065, "Months"), ("", "Months"), (None, "Months"), ("TTF", None),
                                                ("TTF", ""), ("TTF", 1.5), ("TTF", True), ("TTF", -3)])  # fmt: skip
-def test_a_front_is_of_a_product_and_a_sequence(product: object, sequence: object) -> None:
+def test_front_needs_a_product_and_a_sequence(product: object, sequence: object) -> None:
     with pytest.raises(ContractError, match="Market\\(|Front"):
         Front(product, sequence, 3)  # type: ignore[arg-type]
 
 
-def test_a_front_takes_ids_out_of_frames() -> None:
+def test_front_accepts_ids_of_numpy_types() -> None:
     assert Front("TTF", 10000305, 3) == Front("TTF", np.int64(10000305), np.int64(3))
 
 
-def test_a_front_says_what_it_asks_for() -> None:
+def test_label_of_a_front_has_product_count_and_sequence() -> None:
     assert "TTF front 12 of Months" == Front("TTF", "Months", 12).label
     assert "TTF Hi Cal 51.6* front 12 of 10000305" == Front(TTF, 10000305, 12).label
 

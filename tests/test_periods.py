@@ -1,4 +1,4 @@
-"""Delivery periods: every spelling, what each delivers, and the order between them."""
+"""Delivery periods: their spellings, their dates, and their order."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_usual_spelling_means_the_same_period(name: str, text: str) -> Non
         ("W/END 2024-01-20", "2024-01-20", "2024-01-22"),
     ],
 )
-def test_a_period_knows_its_first_day_and_the_day_after_its_last(text: str, start: str, end: str) -> None:
+def test_period_has_its_first_day_and_the_day_after_its_last(text: str, start: str, end: str) -> None:
     period = Period.parse(text)
 
     assert (day(start), day(end)) == (period.start, period.end)
@@ -80,7 +80,7 @@ def test_relative_periods_count_from_a_date(text: str, name: str) -> None:
     assert name == Period.parse(text, at=AT).name
 
 
-def test_a_relative_period_without_a_date_says_what_is_missing() -> None:
+def test_relative_period_without_a_date_is_refused() -> None:
     with pytest.raises(ContractError, match=r"'M\+1' counts from a date"):
         Period.parse("M+1")
 
@@ -91,7 +91,7 @@ def test_a_relative_period_without_a_date_says_what_is_missing() -> None:
      "Tue 15-Jan-24", "18/03/21", "21-Aug", "W/END 2024-01-19", "M+1x",
      "Winter 24/26", "Summer 24/25"],
 )  # fmt: skip
-def test_what_no_grammar_reads_is_refused_with_examples(text: str) -> None:
+def test_unknown_spelling_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ContractError, match="write it like 'Apr-23'"):
         Period.parse(text)
 
@@ -99,23 +99,23 @@ def test_what_no_grammar_reads_is_refused_with_examples(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["Apr 1924", "Apr 2124", "Cal 9999", "Win 1999", "9999-12-31", "Week 52-9999", "GY 2100"]
 )
-def test_a_year_of_another_century_is_refused_since_no_name_could_show_it(text: str) -> None:
+def test_year_of_another_century_is_refused(text: str) -> None:
     with pytest.raises(ContractError, match="is not a delivery period"):
         Period.parse(text)
 
 
-def test_counting_beyond_the_century_is_refused() -> None:
+def test_relative_period_after_2099_is_refused() -> None:
     with pytest.raises(ContractError, match="is after 2099"):
         Period.parse("Y+999", at=AT)
 
 
 @pytest.mark.parametrize("value", [2024, None, ["Apr-24"], datetime.date(2024, 4, 1)])
-def test_what_is_no_text_is_no_period(value: object) -> None:
+def test_value_that_is_not_text_is_refused(value: object) -> None:
     with pytest.raises(ContractError, match="is not a delivery period"):
         Period.parse(value)  # type: ignore[arg-type]
 
 
-def test_a_rolling_period_has_a_label_and_no_days() -> None:
+def test_rolling_period_has_a_label_and_no_dates() -> None:
     period = Period.parse("DA")
 
     assert ("DA", None, None) == (period.label, period.start, period.end)
@@ -148,12 +148,12 @@ def test_periods_sort_by_delivery_with_rolling_ones_first() -> None:
     ]
 
 
-def test_a_period_is_not_compared_with_anything_else() -> None:
+def test_period_is_compared_with_periods_only() -> None:
     with pytest.raises(TypeError):
         _ = Period.parse("DA") < "DA"  # type: ignore[operator]
 
 
-def test_it_prints_as_its_name() -> None:
+def test_period_prints_as_its_name() -> None:
     assert ("Apr-23", "Period('Apr-23')") == (str(Period.parse("2023-04")), repr(Period.parse("2023-04")))
 
 
@@ -161,7 +161,7 @@ TENORS = ["month", "quarter", "season", "year", "gas_year", "week", "day", "week
 
 
 @given(st.dates(day("2002-01-08"), day("2090-01-01")), st.sampled_from(TENORS))
-def test_a_name_reads_back_as_its_period_and_neighbours_touch(date: datetime.date, tenor: str) -> None:
+def test_name_reads_back_as_its_period_and_periods_are_adjacent(date: datetime.date, tenor: str) -> None:
     from trayport.contracts.periods import _CONTAINING
 
     period = _CONTAINING[tenor](date)

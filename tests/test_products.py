@@ -1,4 +1,4 @@
-"""Products by name: exact, alias, prefix, search."""
+"""Products are found by exact name, alias, prefix and search."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def products() -> Products:
         ("NBP", Instrument(10002071)),
     ],
 )
-def test_a_name_finds_its_product(products: Products, text: str, product: Product) -> None:
+def test_name_finds_its_product(products: Products, text: str, product: Product) -> None:
     assert product == products.find(text)
 
 
@@ -99,7 +99,7 @@ def test_a_name_finds_its_product(products: Products, text: str, product: Produc
         "market:" + "9" * 5000,
     ],
 )
-def test_what_no_product_is_called_is_nothing(products: Products, text: str) -> None:
+def test_unknown_name_finds_no_product(products: Products, text: str) -> None:
     assert products.find(text) is None
 
 
@@ -115,7 +115,7 @@ def test_what_no_product_is_called_is_nothing(products: Products, text: str) -> 
         ("NBP ICE", ("instrument:10000625", "instrument:10006025")),
     ],
 )
-def test_a_beginning_that_fits_several_lists_them_nearest_first(
+def test_prefix_of_several_names_lists_them_nearest_first(
     products: Products, text: str, candidates: tuple[str, ...]
 ) -> None:
     with pytest.raises(AmbiguousContract) as caught:
@@ -125,7 +125,7 @@ def test_a_beginning_that_fits_several_lists_them_nearest_first(
     assert None not in [products.find(candidate) for candidate in candidates]
 
 
-def test_a_callers_alias_wins_over_a_built_in_one_and_over_a_product_of_that_name() -> None:
+def test_own_alias_precedes_a_built_in_alias_and_a_product_name() -> None:
     found = Products.build(INSTRUMENTS, MARKETS, {"TTF": "TTF Hi Cal 51.6 EEX", "NBP": "Germany Baseload EEX"})
 
     assert (Instrument(10002806), Instrument(10641710)) == (found.find("TTF"), found.find("nbp"))
@@ -133,7 +133,7 @@ def test_a_callers_alias_wins_over_a_built_in_one_and_over_a_product_of_that_nam
 
 @pytest.mark.parametrize("written", ["My Carbon", "  my   CARBON ", "My Carbon*", "market: My Carbon"])
 @pytest.mark.parametrize("asked", ["my carbon", "MY\tCarbon", "My Carbon *", "market:my carbon"])
-def test_case_and_spacing_of_an_alias_do_not_matter_where_it_is_written_or_asked(written: str, asked: str) -> None:
+def test_case_and_spaces_of_an_alias_are_ignored(written: str, asked: str) -> None:
     assert Market(10000016) == Products.build(INSTRUMENTS, MARKETS, {written: " eUa"}).find_exact(asked)
 
 
@@ -147,17 +147,17 @@ def test_case_and_spacing_of_an_alias_do_not_matter_where_it_is_written_or_asked
         ("market:10000065", Market(10000065)),
     ],
 )
-def test_an_alias_says_which_kind_it_means_and_takes_the_place_of_a_product(target: str, product: Product) -> None:
+def test_alias_states_the_kind_and_hides_a_product_of_its_name(target: str, product: Product) -> None:
     products = Products.build(INSTRUMENTS, MARKETS, {"germany baseload": target})
 
     assert product == products.find_exact("Germany Baseload") == products.find("germany  baseload")
-    # Shadowed, but not out of reach.
+    # The hidden ones are found by their ids.
     assert ["instrument:10001126", "market:77"] == [
-        (products.by_id(shadowed) or pytest.fail("nothing")).label for shadowed in (Instrument(10001126), Market(77))
+        (products.by_id(hidden) or pytest.fail("no product")).label for hidden in (Instrument(10001126), Market(77))
     ]
 
 
-def test_an_alias_that_points_nowhere_is_said_and_one_at_several_lists_them(products: Products) -> None:
+def test_alias_of_no_product_or_several_is_an_error(products: Products) -> None:
     with pytest.raises(ContractError, match="the alias 'dead' is for 'Nothing like it', and there is no such product"):
         products.find("Dead")
     with pytest.raises(AmbiguousContract):
@@ -180,9 +180,9 @@ def test_every_canonical_name_finds_its_own_product(aliases: dict[str, str]) -> 
 @pytest.mark.parametrize(
     "aliases",
     [{}, {"ttf hi cal 51.6": "EUA", "TTF": "NBP", "Germany  Baseload EEX": "France Baseload", "Peak": "Nowhere"}],
-    ids=["plain", "shadowed"],
+    ids=["plain", "hidden"],
 )
-def test_every_canonical_name_of_a_catalogue_of_real_size_leads_back(aliases: dict[str, str]) -> None:
+def test_every_canonical_name_in_a_catalogue_of_real_size_finds_its_product(aliases: dict[str, str]) -> None:
     listed = universe.products().values()
     instruments, markets = (
         [ProductEntry(product.id, product.name) for product in listed if product.kind == kind]
@@ -194,14 +194,14 @@ def test_every_canonical_name_of_a_catalogue_of_real_size_leads_back(aliases: di
     assert [] == [product.label for product in products if products.find_exact(product.label) != product]
 
 
-def test_a_beginning_is_no_exact_name(products: Products) -> None:
+def test_prefix_is_not_an_exact_name(products: Products) -> None:
     assert products.find_exact("TTF Hi Cal 51.6 E") is None
     assert Market(10000065) == products.find_exact("TTF")
 
 
-def test_names_come_with_what_is_found(products: Products) -> None:
-    assert "TTF Hi Cal 51.6*" == (products.find("TTF") or pytest.fail("nothing")).label
-    assert "Germany Baseload*" == (products.by_id(Market(77)) or pytest.fail("nothing")).label
+def test_found_products_have_names(products: Products) -> None:
+    assert "TTF Hi Cal 51.6*" == (products.find("TTF") or pytest.fail("no product")).label
+    assert "Germany Baseload*" == (products.by_id(Market(77)) or pytest.fail("no product")).label
     assert products.by_id(Instrument(77)) is None
 
 
@@ -220,16 +220,16 @@ def test_names_come_with_what_is_found(products: Products) -> None:
         ("instrument:ttf", "instrument:TTF Hi Cal 51.6"),
     ],
 )
-def test_a_search_finds_what_is_half_known(products: Products, text: str, first: str) -> None:
+def test_search_finds_parts_and_misspellings_of_words(products: Products, text: str, first: str) -> None:
     assert first == products.search(text, 5)[0][1].label
 
 
-def test_scores_fall_and_an_exact_name_has_one(products: Products) -> None:
+def test_scores_are_sorted_and_an_exact_name_scores_1(products: Products) -> None:
     scores = [score for score, _ in products.search("germany baseload", 10)]
 
     assert 1.0 == scores[0]
     assert scores == sorted(scores, reverse=True)
 
 
-def test_a_search_for_nothing_known_finds_nothing(products: Products) -> None:
+def test_search_for_an_unknown_word_finds_nothing(products: Products) -> None:
     assert [] == products.search("qqqq", 5)

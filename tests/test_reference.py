@@ -1,4 +1,4 @@
-"""Reference calls: frames with the right types, and values that say what they are."""
+"""Reference calls return frames with the right types, and named values."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_every_instrument_is_listed(client: Client) -> None:
     assert "TTF Hi Cal 51.6 EEX" == frame.loc[10002806, "name"]
 
 
-def test_markets_come_without_their_star(client: Client) -> None:
+def test_names_of_markets_have_no_star(client: Client) -> None:
     frame = client.markets()
 
     assert ("market_id", {"name": "string"}) == (frame.index.name, dtypes(frame))
     assert ("TTF Hi Cal 51.6", "EUA") == (frame.loc[10000065, "name"], frame.loc[10000016, "name"])
 
 
-def test_a_search_lists_the_nearest_products_first(client: Client) -> None:
+def test_search_lists_the_nearest_products_first(client: Client) -> None:
     frame = client.search("ttf", limit=3)
 
     assert {"kind": "string", "id": "int64", "name": "string", "score": "float64"} == dtypes(frame)
@@ -47,7 +47,7 @@ def test_a_search_lists_the_nearest_products_first(client: Client) -> None:
     assert (3, True) == (len(frame), frame["score"].is_monotonic_decreasing)
 
 
-def test_a_search_that_finds_nothing_has_the_same_shape(client: Client) -> None:
+def test_empty_search_result_has_the_same_columns(client: Client) -> None:
     frame = client.search("qqqqqq")
 
     assert (0, dtypes(client.search("ttf"))) == (len(frame), dtypes(frame))
@@ -56,20 +56,20 @@ def test_a_search_that_finds_nothing_has_the_same_shape(client: Client) -> None:
 @pytest.mark.parametrize(
     "call", [{"text": ""}, {"text": 3}, {"text": "ttf", "limit": 0}, {"text": "ttf", "limit": True}]
 )
-def test_a_search_for_nothing_is_refused(client: Client, call: dict[str, Any]) -> None:
+def test_search_without_a_text_is_refused(client: Client, call: dict[str, Any]) -> None:
     with pytest.raises(QueryError, match="text|limit"):
         client.search(**call)
 
 
 @pytest.mark.parametrize("product", ["TTF", Market(10000065), "TTF Hi Cal 51.6*"])
-def test_sequences_of_a_product(client: Client, product: Any) -> None:
+def test_sequences_of_a_product_are_listed(client: Client, product: Any) -> None:
     frame = client.sequences(product)
 
     assert ("sequence_id", {"name": "string", "display_name": "string"}) == (frame.index.name, dtypes(frame))
     assert "Gas - NG Months" == frame.loc[10000305, "name"]
 
 
-def test_items_of_a_sequence(client: Client) -> None:
+def test_items_of_a_sequence_are_listed(client: Client) -> None:
     frame = client.sequence_items(10000305, start="2010-01-15", count=2)
 
     assert {
@@ -85,7 +85,7 @@ def test_items_of_a_sequence(client: Client) -> None:
     ]
 
 
-def test_items_without_trading_dates_have_gaps_there(client: Client) -> None:
+def test_items_without_trading_dates_have_missing_values(client: Client) -> None:
     frame = client.sequence_items("TTF Prompt")
 
     assert "datetime64[ns, UTC]" == str(frame["trading_end"].dtype)
@@ -94,7 +94,7 @@ def test_items_without_trading_dates_have_gaps_there(client: Client) -> None:
 
 
 @pytest.mark.parametrize("call", [{"count": 0}, {"count": "3"}, {"start": "tomorrow"}])
-def test_a_wrong_question_for_items_is_refused(client: Client, call: dict[str, Any]) -> None:
+def test_wrong_arguments_for_items_are_refused(client: Client, call: dict[str, Any]) -> None:
     with pytest.raises(QueryError):
         client.sequence_items(10000305, **call)
 
@@ -106,7 +106,7 @@ def test_a_wrong_question_for_items_is_refused(client: Client, call: dict[str, A
         (Instrument(10003008), Specification("EUR", "kt", "EUR", "t")),
     ],
 )
-def test_specifications(client: Client, product: Any, expected: Specification) -> None:
+def test_specification_has_currencies_and_units(client: Client, product: Any, expected: Specification) -> None:
     assert expected == client.specification(product)
 
 
@@ -130,12 +130,12 @@ def test_venues_make_no_request() -> None:
     assert (45, 21) == (len(Client("none").venues(active=True)), len(Client("none").venues(active=False)))
 
 
-def test_venues_are_active_or_not(client: Client) -> None:
+def test_venues_are_selected_by_activity(client: Client) -> None:
     with pytest.raises(QueryError, match="active"):
         client.venues(active="yes")  # type: ignore[arg-type]
 
 
-def test_a_name_resolves_to_a_contract_with_its_delivery(client: Client) -> None:
+def test_name_resolves_to_a_contract_with_its_delivery(client: Client) -> None:
     contract = client.resolve("TTF Apr-24")
 
     assert (Market(10000065), 10000305, 244) == (contract.product, contract.sequence_id, contract.item_id)
@@ -147,7 +147,7 @@ def test_relative_names_count_from_a_day(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["", None, 3, ["TTF Apr-24"]])
-def test_what_is_no_name_is_refused(client: Client, name: Any) -> None:
+def test_value_that_is_not_a_name_is_refused(client: Client, name: Any) -> None:
     with pytest.raises(QueryError, match="'TTF Apr-24'"):
         client.resolve(name)
 
@@ -157,12 +157,12 @@ def test_what_is_no_name_is_refused(client: Client, name: Any) -> None:
     [lambda client: client.sequences(10000065), lambda client: client.specification(10000065)],
     ids=["sequences", "specification"],
 )
-def test_a_bare_id_of_a_product_is_refused(client: Client, call: Callable[[Client], object]) -> None:
+def test_product_id_without_a_type_is_refused(client: Client, call: Callable[[Client], object]) -> None:
     with pytest.raises(ContractError, match=r"Market\(10000065\)"):
         call(client)
 
 
-def test_an_unknown_product_comes_with_the_nearest(client: Client) -> None:
+def test_unknown_product_comes_with_the_nearest_names(client: Client) -> None:
     with pytest.raises(UnknownContract) as caught:
         client.sequences("Germnay Baseload")
 
@@ -170,7 +170,7 @@ def test_an_unknown_product_comes_with_the_nearest(client: Client) -> None:
 
 
 class TestLabel:
-    """Names for frames of ids."""
+    """Canonical names for the rows of a frame with ids."""
 
     FRAME = pd.DataFrame(
         {
@@ -185,7 +185,7 @@ class TestLabel:
         index=[7, 7, 9],
     ).astype(dict.fromkeys(("market_id", "instrument_id", "second_sequence_item_id"), "Int64"))
 
-    def test_the_first_column_names_what_the_ids_mean(self, client: Client) -> None:
+    def test_first_column_has_the_names_of_the_ids(self, client: Client) -> None:
         labelled = client.label(self.FRAME)
 
         assert [
@@ -196,22 +196,22 @@ class TestLabel:
         assert (["contract", *self.FRAME.columns], "string") == (list(labelled), str(labelled["contract"].dtype))
         pd.testing.assert_frame_equal(self.FRAME, labelled.drop(columns="contract"))
 
-    def test_labelling_again_changes_nothing(self, client: Client) -> None:
+    def test_labelling_twice_gives_the_same_frame(self, client: Client) -> None:
         once = client.label(self.FRAME)
 
         pd.testing.assert_frame_equal(once, client.label(once))
 
-    def test_an_empty_frame_is_labelled_too(self, client: Client) -> None:
+    def test_empty_frame_is_labelled(self, client: Client) -> None:
         labelled = client.label(self.FRAME.iloc[:0])
 
         assert (0, "string") == (len(labelled), str(labelled["contract"].dtype))
 
-    def test_ids_that_nobody_knows_are_left_empty_and_told_once(self, client: Client) -> None:
+    def test_names_of_unknown_ids_are_empty_with_one_warning(self, client: Client) -> None:
         frame = self.FRAME.assign(instrument_id=[5, 5, 10002228], sequence_item_id=[710, 710, None])
-        with pytest.warns(TrayportWarning, match="3 of 3 contracts are not in the reference data") as told:
+        with pytest.warns(TrayportWarning, match="3 of 3 contracts are not in the reference data") as warned:
             labelled = client.label(frame)
 
-        assert (1, True) == (len(told), labelled["contract"].isna().all())
+        assert (1, True) == (len(warned), labelled["contract"].isna().all())
 
     @pytest.mark.parametrize(
         "change",
@@ -222,7 +222,7 @@ class TestLabel:
             {"second_sequence_item_id": [None, None, 234]},
         ],
     )
-    def test_what_cannot_be_a_contract_is_left_empty(self, client: Client, change: dict[str, Any]) -> None:
+    def test_name_of_an_impossible_contract_is_empty(self, client: Client, change: dict[str, Any]) -> None:
         frame = self.FRAME.astype(object).assign(**change)
         with pytest.warns(TrayportWarning, match="are not in the reference data"):
             labelled = client.label(frame)
@@ -230,14 +230,14 @@ class TestLabel:
         assert labelled["contract"].isna().any()
         assert list(frame.index) == list(labelled.index)
 
-    def test_ids_that_gaps_turned_into_floats_are_ids(self, client: Client) -> None:
+    def test_ids_that_missing_values_made_floats_are_read(self, client: Client) -> None:
         columns = ["market_id", "instrument_id", "sequence_item_id", "second_sequence_item_id"]
         floats = self.FRAME.astype(dict.fromkeys(columns, "float64"))
 
         assert client.label(self.FRAME)["contract"].tolist() == client.label(floats)["contract"].tolist()
 
     @pytest.mark.parametrize("frame", [[1], FRAME["market_id"], pd.concat([FRAME, FRAME[["sequence_id"]]], axis=1)])
-    def test_what_is_no_frame_of_ids_is_refused(self, client: Client, frame: Any) -> None:
+    def test_frame_without_ids_is_refused(self, client: Client, frame: Any) -> None:
         with pytest.raises(QueryError, match="label (takes a DataFrame|needs)"):
             client.label(frame)
 
@@ -252,6 +252,6 @@ class TestLabel:
             ),
         ],
     )
-    def test_a_frame_without_the_ids_is_refused(self, client: Client, columns: list[str], match: str) -> None:
+    def test_frame_without_some_id_columns_is_refused(self, client: Client, columns: list[str], match: str) -> None:
         with pytest.raises(QueryError, match=match):
             client.label(self.FRAME[columns])

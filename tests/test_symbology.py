@@ -55,7 +55,7 @@ DAYS = Listing(
     10000100,
     "Gas Days",
     LONG_AGO,
-    # Named as nobody spells a period, and delivered from six in the morning: found by its delivery.
+    # A name of the vendor's own, and delivery from 06:00: found by its delivery.
     (
         SequenceItem(
             7,
@@ -74,7 +74,7 @@ MARKETS = {"TTF Hi Cal 51.6": 10000065, "Germany Baseload": 10, "Germany Peaks":
 
 
 class ReferenceAPI:
-    """A Reference Data API with these products, all of which have these sequences; but "Bare" has none."""
+    """A Reference Data API with these products and, for each of them but "Bare", these sequences."""
 
     def __init__(self, listings: Sequence[Listing], instruments: dict[str, int], markets: dict[str, int]) -> None:
         self.listings = {listing.sequence_id: listing for listing in listings}
@@ -121,7 +121,7 @@ def make_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeCat
 
 @pytest.fixture(scope="module")
 def find(make_catalogue: MakeCatalogue) -> Callable[[str], Contract]:
-    """Resolves a name among all listings."""
+    """Return a function that resolves a name among all listings."""
     catalogue = make_catalogue(*ALL)
     return lambda name: catalogue.resolve(name, AT)
 

@@ -1,4 +1,4 @@
-"""The Reference Data API's answers as values."""
+"""The objects of the Reference Data API are read into values, and wrong ones are refused with their path."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def utc(text: str) -> datetime.datetime:
         ("instrument_detail", ProductDetail, ProductDetail(10002096, Specification("EUR", "MW", "EUR", "MWh"))),
     ],
 )
-def test_the_documented_answers_are_read(example: str, kind: Any, expected: object) -> None:
+def test_documented_responses_are_read(example: str, kind: Any, expected: object) -> None:
     assert expected == structure(EXAMPLES[example]["response_sample"], kind, "test")
 
 
@@ -52,11 +52,11 @@ def test_the_documented_answers_are_read(example: str, kind: Any, expected: obje
         {"id": 1, "name": "DA", "surprise": {"a": 1}},
     ],
 )
-def test_dates_may_be_absent_or_null_and_unknown_keys_are_passed_over(document: dict[str, Any]) -> None:
+def test_dates_may_be_absent_or_null_and_unknown_fields_are_ignored(document: dict[str, Any]) -> None:
     assert SequenceItem(1, "DA") == structure(document, SequenceItem, "test")
 
 
-def test_a_nameless_one_does_not_take_the_others_with_it() -> None:
+def test_product_without_a_name_does_not_make_the_others_unreadable() -> None:
     assert [ProductEntry(1, ""), ProductEntry(2, "TTF")] == structure(
         [{"id": 1, "name": None}, {"id": 2, "name": "TTF"}], list[ProductEntry], "t"
     )
@@ -74,7 +74,7 @@ def test_a_nameless_one_does_not_take_the_others_with_it() -> None:
         "2999-01-01",
     ],
 )
-def test_a_placeholder_for_never_is_no_date(key: str, text: str) -> None:
+def test_placeholder_for_never_is_none(key: str, text: str) -> None:
     assert SequenceItem(1, "x") == structure({"id": 1, "name": "x", key: text}, SequenceItem, "test")
 
 
@@ -82,7 +82,7 @@ def test_a_placeholder_for_never_is_no_date(key: str, text: str) -> None:
     "text, expected",
     [("2010-01-01T05:00:00Z", 5), ("2010-01-01T05:00:00+02:00", 3), ("2010-01-01T05:00:00", 5)],
 )
-def test_a_date_without_a_zone_is_utc(text: str, expected: int) -> None:
+def test_date_without_a_zone_is_utc(text: str, expected: int) -> None:
     start = structure({"id": 1, "name": "x", "periodStart": text}, SequenceItem, "test").period_start
 
     assert start is not None
@@ -92,11 +92,11 @@ def test_a_date_without_a_zone_is_utc(text: str, expected: int) -> None:
 @pytest.mark.parametrize(
     "value", [{"id": 1}, {"id": 1, "tradingSpecifications": None}, {"id": 1, "tradingSpecifications": {}}]
 )
-def test_a_product_may_have_no_specification(value: dict[str, Any]) -> None:
+def test_product_may_have_no_specification(value: dict[str, Any]) -> None:
     assert structure(value, ProductDetail, "test").trading_specifications in (None, Specification())
 
 
-def test_a_display_name_is_read_where_there_is_one() -> None:
+def test_display_name_is_read() -> None:
     assert "Months" == structure({"id": 1, "name": "x", "displayName": "Months"}, SequenceEntry, "test").display_name
 
 
@@ -131,7 +131,7 @@ def test_a_display_name_is_read_where_there_is_one() -> None:
         ({"since": "2024-01-01", "items": [{"id": 1}]}, Items, "$.items[0].name"),
     ],
 )
-def test_what_the_guide_does_not_promise_is_an_error_with_its_place(document: object, kind: Any, path: str) -> None:
+def test_unexpected_value_is_an_error_with_its_path(document: object, kind: Any, path: str) -> None:
     with pytest.raises(DecodeError) as caught:
         structure(document, kind, "test")
 
@@ -139,6 +139,6 @@ def test_what_the_guide_does_not_promise_is_an_error_with_its_place(document: ob
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1", b"\xff\xfe"])
-def test_a_body_that_is_no_json_is_an_error_that_shows_its_beginning(body: bytes) -> None:
+def test_body_that_is_not_json_is_an_error(body: bytes) -> None:
     with pytest.raises(DecodeError, match="no JSON"):
         parse_json(body, "test")
