@@ -70,7 +70,7 @@ class Server:
             self._process.communicate("\n")
 
     def trades(self, number: int) -> requests.Response:
-        """Return the largest response of a window, whose body is not read yet."""
+        """Return the largest response for a window, with its body still unread."""
         start = FIRST - number * DAYS
         params: dict[str, Any] = {**LARGEST, "from": start, "until": start + DAYS}
         headers = {"X-API-KEY": self.key, "Accept-Encoding": "br"}

@@ -1,6 +1,6 @@
-"""A market of one's own to try things in: the same question in two of them, and what a reading of ``until`` changes.
+"""Daily candles of two simulated markets, and the number of trades with both readings of ``until``.
 
-Runs on simulated data as it is, and only on such.
+Runs on simulated data only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ for seed in (1, 2):
         candles = tp.ohlcv(*DAYS, "1d", fields=["vwap"])
         print(f"Market {seed}\n{candles[['open', 'high', 'low', 'close', 'volume', 'vwap']].round(3).to_string()}\n")
 
-# Nobody knows whether the server takes `until` as part of the range. The client is right either way.
+# It is not documented whether `until` is part of the range; the client returns the same trades in both cases.
 for until in ("exclusive", "inclusive"):
     with sandboxed(until=until):
         print(f"until is {until}: {len(tp.trades(*DAYS)):,} trades")

@@ -229,8 +229,8 @@ class TestFixture:
         command = [sys.executable, "-m", "pytest", "--fixtures", "-p", "trayport.testing", "-p", "no:cacheprovider"]
         done = subprocess.run(command, cwd=tmp_path, env=bare(tmp_path), capture_output=True, text=True, timeout=120)
 
-        said = "trayport_sandbox -- .+testing.py:\\d+\n +A sandbox that the flat functions ask while the test runs."
-        assert re.search(said, done.stdout)
+        summary = "A sandbox to which the flat functions send their requests during the test."
+        assert re.search(f"trayport_sandbox -- .+testing.py:\\d+\n +{summary}", done.stdout)
 
     def test_it_needs_pytest_only_where_it_is_asked_for(self) -> None:
         script = """

@@ -1,4 +1,4 @@
-"""For tests of code that uses this package: the flat functions on a sandbox, as a context manager and a fixture."""
+"""Helpers for tests of code that uses this package: a context manager and a pytest fixture with simulated data."""
 
 from __future__ import annotations
 
@@ -76,31 +76,31 @@ _ARGUMENTS = (
 
 
 def _split(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of the client, and the arguments of the sandbox: no name is both."""
+    """Return the settings of ``Config`` and the arguments of ``Sandbox``; no name belongs to both."""
     for name in given:
         if name not in (*_SETTINGS, *_ARGUMENTS):
             raise ConfigError(
-                f"{name!r} is no setting of Config, which are {', '.join(_SETTINGS)}, and no argument of Sandbox, "
-                f"which are {', '.join(_ARGUMENTS)}"
+                f"{name!r} is no setting of Config and no argument of Sandbox; settings are {', '.join(_SETTINGS)}, "
+                f"arguments are {', '.join(_ARGUMENTS)}"
             )
     settings = {name: value for name, value in given.items() if name in _SETTINGS}
     return settings, {name: value for name, value in given.items() if name not in _SETTINGS}
 
 
 def _clock_of(server: Sandbox) -> Clock:
-    """The time that a sandbox was told, wherever that is turned to; this machine's otherwise."""
+    """Return a clock with the fixed time of a sandbox, or with the computer's time if there is none."""
 
     def now() -> pd.Timestamp:
         if server.now is None:
             return utc_now()
-        told = pd.Timestamp(server.now).as_unit("ns")
-        return told.tz_localize("UTC") if told.tz is None else told.tz_convert("UTC")
+        time = pd.Timestamp(server.now).as_unit("ns")
+        return time.tz_localize("UTC") if time.tz is None else time.tz_convert("UTC")
 
     return now
 
 
-def _lent() -> Iterator[Sandbox]:
-    """A sandbox that the flat functions ask while the test runs."""
+def _sandbox() -> Iterator[Sandbox]:
+    """A sandbox to which the flat functions send their requests during the test."""
     with sandboxed() as server:
         yield server
 
@@ -108,19 +108,18 @@ def _lent() -> Iterator[Sandbox]:
 if TYPE_CHECKING:
     import pytest
 
-    trayport_sandbox = pytest.fixture(name="trayport_sandbox")(_lent)
+    trayport_sandbox = pytest.fixture(name="trayport_sandbox")(_sandbox)
 else:
 
     def __getattr__(name: str) -> Any:
-        """The fixture, for ``from trayport.testing import trayport_sandbox`` and ``pytest_plugins``: pytest itself is
-        needed only there."""
+        """Return the fixture, which needs pytest, for ``from trayport.testing import …`` and ``pytest_plugins``."""
         if name != "trayport_sandbox":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
             import pytest
         except ImportError:
-            raise AttributeError(f"{name} is a fixture of pytest, which is not installed") from None
-        return globals().setdefault(name, pytest.fixture(name=name)(_lent))
+            raise AttributeError(f"{name} is a fixture of pytest, which is not installed; install pytest") from None
+        return globals().setdefault(name, pytest.fixture(name=name)(_sandbox))
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})  # pytest looks for fixtures here

@@ -89,7 +89,7 @@ def test_it_says_which_keys_there_are_and_what_they_may_see() -> None:
         pass
 
     assert "the lines below use sandbox-intraday" in text
-    assert all(f"{name:<16}  may see {describe_rights(rights)}" in text for name, rights in KEYS.items())
+    assert all(f"{name:<16}  entitled to {describe_rights(rights)}" in text for name, rights in KEYS.items())
     assert {"sandbox-intraday"} == set(re.findall(r"(?:KEY: |api_key=\"|API_KEY=|API_KEY = \")([\w-]+)", text))
 
 
@@ -135,7 +135,7 @@ def test_every_option_reaches_the_server() -> None:
         page = requests.get(re.findall(r"http://\S+/$", text, re.MULTILINE)[0]).text
 
     assert "seed 4, volume 2, model" in page
-    assert "2024-02-07 12:00:00 UTC, stands still" in page
+    assert "2024-02-07 12:00:00 UTC, is fixed" in page
     assert "<dt>Limits</dt><dd>off</dd>" in page
     assert "<code>sandbox-basic</code> <em>handed out</em>" in page
     assert [] == [
@@ -216,8 +216,8 @@ def test_its_help_tells_of_every_switch(capsys: pytest.CaptureFixture[str]) -> N
 
     assert text.isascii()
     for field in attrs.fields(Switches):
-        what = field.metadata["what"].replace("`", "").removesuffix(".")
-        assert re.search(rf"--{field.name.replace('_', '-')} \S+ {re.escape(what)} \(default: {field.default}\)", text)
+        text_ = field.metadata["help"].replace("`", "").removesuffix(".")
+        assert re.search(rf"--{field.name.replace('_', '-')} \S+ {re.escape(text_)} \(default: {field.default}\)", text)
 
 
 def test_a_port_that_is_taken_is_refused_with_the_way_out(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

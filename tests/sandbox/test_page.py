@@ -94,7 +94,7 @@ class TestPage:
 
         assert sandbox.analytics_url in read.text
         assert sandbox.reference_url in read.text
-        assert [f"may see {describe_rights(KEYS[name])}" for name in KEYS] == [
+        assert [f"entitled to {describe_rights(KEYS[name])}" for name in KEYS] == [
             row[1] for row in read.rows if row[0].split()[0] in KEYS
         ]
 
@@ -123,9 +123,9 @@ class TestPage:
             read = shown(sandbox)
 
         assert f"seed 5, volume 3, model {model.VERSION}" in read.text
-        assert "2024-02-07 12:00:00 UTC, stands still" in read.text
+        assert "2024-02-07 12:00:00 UTC, is fixed" in read.text
         assert "Limits off" in read.text
-        assert "sandbox-basic handed out" in [row[0] for row in read.rows]
+        assert "sandbox-basic in settings" in [row[0] for row in read.rows]
 
     def test_limits_and_a_running_clock_are_told_too(self) -> None:
         with Sandbox() as sandbox:
@@ -133,7 +133,7 @@ class TestPage:
 
         assert "Limits 8 requests a second, 480 a minute" in text
         assert f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:}" in text
-        assert "UTC, this machine's" in text
+        assert "UTC, runs" in text
 
     def test_switches_that_are_not_in_their_first_position_are_marked(self) -> None:
         with Sandbox(until="inclusive", late=36) as sandbox:
@@ -145,7 +145,7 @@ class TestPage:
         assert "429 or 403" == rows["throttling"]
 
     def test_without_requests_it_says_so(self, sandbox: Sandbox) -> None:
-        assert 2 == shown(sandbox).text.count("None so far.")
+        assert 2 == shown(sandbox).text.count("None yet.")
 
     def test_it_shows_the_last_requests_newest_first_and_no_more_of_them(self, sandbox: Sandbox) -> None:
         for number in range(30):
@@ -206,7 +206,7 @@ class TestPage:
         with Sandbox(faults=[Fault(clock=90.0)], now=now) as sandbox:
             ask(sandbox, "/trades/last", **MONTH)
 
-            assert "2024-02-07 12:01:30 UTC, stands still, moved by 90 s" in shown(sandbox).text
+            assert "2024-02-07 12:01:30 UTC, is fixed, moved by 90 s" in shown(sandbox).text
 
     def test_whatever_was_asked_is_text_and_nothing_else(self, sandbox: Sandbox) -> None:
         evil = "<script>alert('x')</script>"
@@ -297,7 +297,7 @@ class TestGuide:
         )
 
     def test_the_table_of_faults_names_every_field(self) -> None:
-        table = GUIDE.partition("| field | what it does |")[2].partition("\n\n")[0]
+        table = GUIDE.partition("| field | effect |")[2].partition("\n\n")[0]
         firsts = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
 
         assert sorted(field.name for field in attrs.fields(Fault)) == sorted(re.findall(r"`(\w+)`", " ".join(firsts)))
@@ -331,4 +331,4 @@ def row(field: attrs.Attribute[Any]) -> str:
     positions = ", ".join(f"`{position}`" for position in (field.default, *others))
     if str(field.type) == "int":
         positions = f"`{field.default}`, or a number such as `{others[0]}`"
-    return f"| `{field.name}` | {positions} | {field.metadata['what']} | {field.metadata['evidence']} |"
+    return f"| `{field.name}` | {positions} | {field.metadata['help']} | {field.metadata['evidence']} |"

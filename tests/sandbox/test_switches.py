@@ -72,7 +72,7 @@ def test_together_the_other_settings_hold_every_position_but_the_defaults() -> N
         ("late", -1, "late=-1 must be a whole number from 0 to 10000"),
         ("late", 1.5, "late=1.5 must be a whole number"),
         ("sustained", True, "sustained=True must be a whole number"),
-        ("untill", "inclusive", "there is no switch 'untill'; there are until, books"),
+        ("untill", "inclusive", "there is no switch 'untill'; choose from until, books"),
     ],
 )
 def test_a_switch_has_only_its_positions(switch: str, value: Any, complaint: str) -> None:

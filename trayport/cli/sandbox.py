@@ -1,4 +1,4 @@
-"""``trayport sandbox``: a stand-in for both APIs, until Ctrl-C."""
+"""``trayport sandbox``: serve simulated data for both APIs until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -30,50 +30,53 @@ HELP = "serve simulated data on this machine, until Ctrl-C; no key is needed"
 
 PORT = 8585
 
-_MOST_RULES, _LONGEST = 3, 160
+# Number of broken rules in the summary, and of characters of each.
+_MAX_RULES, _MAX_LENGTH = 3, 160
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be asked of it."""
+    """Add the options of the command."""
     parser.add_argument(
         "--port", type=whole, default=PORT, metavar="N",
-        help="the port to listen on; 0 for any free one (default: %(default)s)",
+        help="port to listen on; 0 for any free one (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=whole, default=1, metavar="N", help="another seed is another market (default: %(default)s)"
+        "--seed", type=whole, default=1, metavar="N", help="seed of the simulated market (default: %(default)s)"
     )
-    parser.add_argument("--volume", type=whole, default=1, metavar="N", help="so many times as many trades as usual")
     parser.add_argument(
-        "--no-limits", action="store_true", help="never answer 429; the real API allows 8 requests a second"
+        "--volume", type=whole, default=1, metavar="N", help="factor for the number of trades (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--no-limits", action="store_true", help="switch off the rate limits; the real API allows 8 requests a second"
     )
     parser.add_argument(
         "--key", choices=KEYS, default=KEY, metavar="NAME",
-        help=f"which of its keys the printed lines use: {', '.join(KEYS)} (default: %(default)s)",
+        help=f"key in the printed lines: {', '.join(KEYS)} (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--now", type=_moment, metavar="TIME",
-        help="where the server's clock stands, such as 2024-02-07T12:00; UTC without a zone (default: it runs)",
+        help="fixed time of the server's clock, such as 2024-02-07T12:00, UTC without a zone (default: current time)",
     )  # fmt: skip
-    parser.add_argument("--faults", metavar="FILE", help="a TOML file of [[fault]] tables: what goes wrong, and when")
-    _add_switches(parser.add_argument_group("switches", "How it reads what the API's guide leaves open."))
+    parser.add_argument("--faults", metavar="FILE", help="inject the faults of a TOML file with [[fault]] tables")
+    _add_switches(parser.add_argument_group("switches", "Readings of points that the API's guide leaves open."))
 
 
 def _add_switches(group: argparse._ArgumentGroup) -> None:
     for field in attrs.fields(Switches):
         positions = (field.default, *field.metadata["others"])
-        of_few: dict[str, Any] = {"type": type(field.default), "choices": positions}
-        of_many: dict[str, Any] = {"type": whole, "metavar": "N"}
-        what = field.metadata["what"].replace("`", "").removesuffix(".")
+        choices: dict[str, Any] = {"type": type(field.default), "choices": positions}
+        number: dict[str, Any] = {"type": whole, "metavar": "N"}
+        text = field.metadata["help"].replace("`", "").removesuffix(".")
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
             default=field.default,
-            help=f"{what} (default: %(default)s)",
-            **(of_many if str(field.type) == "int" else of_few),
+            help=f"{text} (default: %(default)s)",
+            **(number if str(field.type) == "int" else choices),
         )
 
 
 def whole(text: str) -> int:
-    """A number as an option has it."""
+    """Return the whole number of an option."""
     try:
         return int(text)
     except ValueError:
@@ -82,26 +85,26 @@ def whole(text: str) -> int:
 
 def _moment(text: str) -> datetime.datetime:
     try:
-        told = datetime.datetime.fromisoformat(text)
-        return told.astimezone(datetime.UTC) if told.tzinfo else told.replace(tzinfo=datetime.UTC)
+        time_ = datetime.datetime.fromisoformat(text)
+        return time_.astimezone(datetime.UTC) if time_.tzinfo else time_.replace(tzinfo=datetime.UTC)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} must be a time in ISO 8601, such as 2024-02-07T12:00") from None
 
 
 def run(options: argparse.Namespace) -> None:
     """Serve until Ctrl-C."""
-    with _listening(options) as sandbox:
+    with _start(options) as sandbox:
         try:
             print(_lines(sandbox), flush=True)
             while True:
-                time.sleep(0.5)  # in short steps: on Windows, Ctrl-C does not end a wait for a lock
+                time.sleep(0.5)  # in short steps, since on Windows Ctrl-C does not end a wait for a lock
         except KeyboardInterrupt:
             print(f"\n{_summary(sandbox)}")
 
 
-def _listening(options: argparse.Namespace) -> Sandbox:
+def _start(options: argparse.Namespace) -> Sandbox:
     switches = {field.name: getattr(options, field.name) for field in attrs.fields(Switches)}
-    faults = _faults(options.faults)
+    faults = _read_faults(options.faults)
     try:
         return Sandbox(
             options.port,
@@ -121,7 +124,7 @@ def _listening(options: argparse.Namespace) -> Sandbox:
         raise ConfigError(str(error)) from None
 
 
-def _faults(path: str | None) -> tuple[Fault, ...]:
+def _read_faults(path: str | None) -> tuple[Fault, ...]:
     if path is None:
         return ()
     try:
@@ -133,35 +136,35 @@ def _faults(path: str | None) -> tuple[Fault, ...]:
 
 
 def reason(error: Exception) -> str:
-    """What the system says, without the number."""
+    """Return the message of the operating system without its number."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
-# --- what it prints --------------------------------------------------------------------------------------------------
+# --- output ----------------------------------------------------------------------------------------------------------
 
 
 def _lines(sandbox: Sandbox) -> str:
-    """Where it is, which keys there are, and what to paste in each place where one asks."""
+    """Return the addresses, the keys, and lines to paste into curl, bash, PowerShell and Python."""
     variables = {f"TRAYPORT_{name.upper()}": value for name, value in sandbox.settings.items()}
     bash = "\n".join(f"export {name}={value}" for name, value in variables.items())
     powershell = "\n".join(f'$env:{name} = "{value}"' for name, value in variables.items())
     python = ",\n".join(f'    {name}="{value}"' for name, value in sandbox.settings.items())
-    keys = "\n".join(f"  {name:<16}  may see {describe_rights(rights)}" for name, rights in sandbox.keys.items())
+    keys = "\n".join(f"  {name:<16}  entitled to {describe_rights(rights)}" for name, rights in sandbox.keys.items())
     start = _example_day(sandbox)
     end = start + datetime.timedelta(days=2)
     parameters, contract = example_contract(start)
-    # Windows PowerShell takes plain `curl` for a command of its own.
+    # In Windows PowerShell `curl` is an alias of another command.
     curl = "curl.exe" if os.name == "nt" else "curl"
     query = "&".join(f"{name}={value}" for name, value in parameters.items())
     target = f"{sandbox.analytics_url}/trades?from={start}T08:00:00Z&until={start}T09:00:00Z&{query}"
     return f"""\
-A stand-in for Trayport's APIs serves simulated data on this machine. Ctrl-C ends it.
+Simulated servers for both APIs of Trayport are listening on this computer. Ctrl-C stops them.
 
   Analytics API       {sandbox.analytics_url}
   Reference Data API  {sandbox.reference_url}
-  in a browser        {sandbox.url}/
+  Page for a browser  {sandbox.url}/
 
-Keys; the lines below use {sandbox.key}
+Keys (the lines below use {sandbox.key})
 {keys}
 
 --- curl ---
@@ -189,18 +192,18 @@ def _example_day(sandbox: Sandbox) -> datetime.date:
 
 
 def _summary(sandbox: Sandbox) -> str:
-    """What was asked in all, and the rules that were broken most often."""
+    """Return the number of requests, and the rules that were broken most often."""
     counts = count_violations(sandbox.asked)
-    said = f"Answered {_counted(sandbox.answered, 'request')}; {_counted(counts.total(), 'rule')} broken."
-    worst = (f"  {count:>6} x  {_plain(f'{path}: {rule}')}" for (path, rule), count in counts.most_common(_MOST_RULES))
-    return "\n".join([said, *worst])
+    summary = f"Answered {_count_of(sandbox.answered, 'request')}; {_count_of(counts.total(), 'rule')} broken."
+    worst = (f"  {count:>6} x  {_plain(f'{path}: {rule}')}" for (path, rule), count in counts.most_common(_MAX_RULES))
+    return "\n".join([summary, *worst])
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
+def _count_of(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _plain(text: str) -> str:
-    """A text that came from a request, as a console can show it."""
-    shown = text[:_LONGEST].encode("unicode_escape").decode("ascii")
-    return shown if len(text) <= _LONGEST else f"{shown} ..."
+    """Return a text from a request in printable ASCII, cut to a maximum length."""
+    shown = text[:_MAX_LENGTH].encode("unicode_escape").decode("ascii")
+    return shown if len(text) <= _MAX_LENGTH else f"{shown} ..."

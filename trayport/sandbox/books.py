@@ -30,7 +30,7 @@ _RoutedBooks: TypeAlias = list[tuple[VenueBook, Route]]
 def tops(parameters: Parameters, view: View) -> Payload:
     """Return the rows of ``/orders/book/top``.
 
-    The guide does not say how rows name their routes. Here a row has one route, ``route`` and ``routeId`` as in
+    How rows name their routes is not documented. Here a row has one route, ``route`` and ``routeId`` as in
     trades: by default the row with the best orders of all requested routes, and with deduplicateRoutes=false one row
     for each route.
     """

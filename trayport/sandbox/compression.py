@@ -27,7 +27,7 @@ _ENCODINGS = ("br", "gzip", "deflate", "identity")
 
 
 def choose_encoding_of(body: bytes, accepted: str | None) -> str | None:
-    """Return the encoding for a whole body; short bodies stay as they are if the client sent ``Accept-Encoding``."""
+    """Return the encoding for a whole body; a short body is not compressed if the client sent ``Accept-Encoding``."""
     return None if accepted is not None and len(body) < _SMALLEST_COMPRESSED else choose_encoding(accepted)
 
 
@@ -93,7 +93,7 @@ def _compressor(encoding: str | None) -> tuple[Callable[[bytes], bytes], Callabl
 
 
 def gather(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Yield the same bytes in larger pieces: the first as it is, all others but the last of at least ``size`` bytes."""
+    """Yield the same bytes in larger pieces: all but the first and the last have at least ``size`` bytes."""
     waiting: list[bytes] = []
     least, total = 1, 0
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""The sandbox's own page: what is on offer, and what was asked and went wrong last."""
+"""The sandbox's HTML page: addresses, keys, paths and switches, the last requests, and the rules that they broke."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .switches import Switches
 if TYPE_CHECKING:
     from .server import Sandbox
 
-_LAST = 25
-_MOST_RULES = 12
-# So many characters of a value, of a request, and of the sentence about a rule.
+# Number of requests and of rules on the page.
+_MAX_REQUESTS, _MAX_RULES = 25, 12
+# Number of characters of a value, of all parameters of a request, and of a rule.
 _VALUE, _REQUEST, _RULE = 48, 320, 200
 
 
 def page(sandbox: Sandbox) -> str:
-    """The page at ``/``: whole in itself, without scripts, and with all that was asked shortened and escaped."""
+    """Return the page at ``/``, without scripts and external files; all texts of requests are shortened and escaped."""
     asked = list(sandbox.asked)
     return f"""\
 <!doctype html>
@@ -42,7 +42,7 @@ def page(sandbox: Sandbox) -> str:
 <body>
 <header>
 <h1>trayport sandbox</h1>
-<p>A stand-in for Trayport's two APIs on this machine: real names, ids and rules, invented trades.</p>
+<p>Simulated servers for both APIs of Trayport on this computer: real names, ids and rules, invented trades.</p>
 </header>
 <main>
 {_facts(sandbox)}
@@ -59,7 +59,7 @@ def page(sandbox: Sandbox) -> str:
 
 
 def describe_rights(rights: Rights) -> str:
-    """What a key may see, such as ``"all but the current UTC day"``."""
+    """Return the entitlements of a key in words, such as ``"all but the current UTC day"``."""
     missing = ["the current UTC day"] * (not rights.intraday)
     missing += ["own trades and orders"] * (not rights.private) + ["order books"] * (not rights.books)
     missing += [f"the route {name}" for _, name in ROUTES if name not in rights.routes] + sorted(rights.outside)
@@ -67,7 +67,7 @@ def describe_rights(rights: Rights) -> str:
     return f"all but {listed}" if missing else "all"
 
 
-# --- its parts -----------------------------------------------------------------------------------------------------
+# --- sections --------------------------------------------------------------------------------------------------------
 
 
 def _facts(sandbox: Sandbox) -> str:
@@ -84,39 +84,39 @@ def _facts(sandbox: Sandbox) -> str:
 
 
 def _clock(sandbox: Sandbox) -> str:
-    whose = "this machine's" if sandbox.now is None else "stands still"
+    state = "runs" if sandbox.now is None else "is fixed"
     moved = f", moved by {sandbox.jumped:g} s" if sandbox.jumped else ""
-    return f"{sandbox.clock:%Y-%m-%d %H:%M:%S} UTC, {whose}{moved}"
+    return f"{sandbox.clock:%Y-%m-%d %H:%M:%S} UTC, {state}{moved}"
 
 
 def _keys(sandbox: Sandbox) -> str:
     rows = (
-        f"<tr><td>{_code(name)}{_tag('handed out') if name == sandbox.key else ''}</td>"
-        f"<td>may see {describe_rights(rights)}</td></tr>"
+        f"<tr><td>{_code(name)}{_tag('in settings') if name == sandbox.key else ''}</td>"
+        f"<td>entitled to {describe_rights(rights)}</td></tr>"
         for name, rights in sandbox.keys.items()
     )
-    return _table("keys", ("Key", "Rights"), rows)
+    return _table("keys", ("Key", "Entitlements"), rows)
 
 
 def _requests(asked: list[Asked], answered: int) -> str:
     if not asked:
-        return "<p>None so far.</p>"
+        return "<p>None yet.</p>"
     rows = (
         f"<tr><td>{number}</td><td>{_request(one)}</td>"
-        f'<td><b class="{_tone(one)}">{one.status or "none"}</b>{_tag("fault") if one.fault else ""}</td></tr>'
-        for number, one in zip(range(answered, 0, -1), reversed(asked[-_LAST:]), strict=False)
+        f'<td><b class="{_color(one)}">{one.status or "none"}</b>{_tag("fault") if one.fault else ""}</td></tr>'
+        for number, one in zip(range(answered, 0, -1), reversed(asked[-_MAX_REQUESTS:]), strict=False)
     )
-    return _table("requests", ("No.", "Request", "Answer"), rows)
+    return _table("requests", ("No.", "Request", "Status"), rows)
 
 
-def _tone(asked: Asked) -> str:
-    if asked.status >= 400 or asked.status == 0:  # 0 is no answer at all
+def _color(asked: Asked) -> str:
+    if asked.status >= 400 or asked.status == 0:  # 0: no response was sent
         return "bad"
     return "odd" if asked.broken or asked.fault else "good"
 
 
 def _request(asked: Asked) -> str:
-    """The path and the parameters, as many of them as there is room for, and the rules that were broken."""
+    """Return path and parameters, cut to a maximum length, and the broken rules."""
     parts, room = list[str](), _REQUEST
     for name, value in asked.params:
         name, value = _short(name, _VALUE), _short(value, _VALUE)
@@ -130,19 +130,19 @@ def _request(asked: Asked) -> str:
 
 
 def _violations(asked: list[Asked]) -> str:
-    counts = count_violations(reversed(asked))  # of those that are as frequent, the latest comes first
+    counts = count_violations(reversed(asked))  # equally frequent rules: the latest comes first
     if not counts:
-        return "<p>None so far.</p>"
+        return "<p>None yet.</p>"
     rows = (
         f"<tr><td>{count}</td><td>{_code(_short(path, _VALUE * 2))} {html.escape(_short(rule, _RULE))}</td></tr>"
-        for (path, rule), count in counts.most_common(_MOST_RULES)
+        for (path, rule), count in counts.most_common(_MAX_RULES)
     )
-    more = len(counts) - _MOST_RULES
+    more = len(counts) - _MAX_RULES
     return _table("rules", ("Times", "Rule"), rows) + (f"<p>And {more} more.</p>" if more > 0 else "")
 
 
 def count_violations(asked: Iterable[Asked]) -> Counter[tuple[str, str]]:
-    """How often each rule was broken at each path."""
+    """Return the number of violations of each rule by path, as ``(path, rule)``."""
     return Counter((one.path, rule) for one in asked for rule in one.broken)
 
 
@@ -167,18 +167,18 @@ def _parameters(path: Path) -> str:
 def _switches(switches: Switches) -> str:
     rows = []
     for field in attrs.fields(Switches):
-        stands, default = getattr(switches, field.name), field.default
-        others = [f"{position}" for position in (default, *field.metadata["others"]) if position != stands]
-        tag = _tag("not the default") if stands != default else ""
-        what = re.sub("`(.*?)`", r"<code>\1</code>", html.escape(field.metadata["what"], quote=False))
+        current, default = getattr(switches, field.name), field.default
+        others = [f"{position}" for position in (default, *field.metadata["others"]) if position != current]
+        tag = _tag("not the default") if current != default else ""
+        text = re.sub("`(.*?)`", r"<code>\1</code>", html.escape(field.metadata["help"], quote=False))
         rows.append(
-            f"<tr><td>{_code(field.name)}</td><td><b>{stands}</b>{tag}<p>or {', '.join(others)}</p></td>"
-            f"<td>{what}</td></tr>"
+            f"<tr><td>{_code(field.name)}</td><td><b>{current}</b>{tag}<p>or {', '.join(others)}</p></td>"
+            f"<td>{text}</td></tr>"
         )
-    return _table("switches", ("Switch", "Position", "What it decides"), rows)
+    return _table("switches", ("Switch", "Position", "Meaning"), rows)
 
 
-# --- how it is written ---------------------------------------------------------------------------------------------
+# --- markup ----------------------------------------------------------------------------------------------------------
 
 
 def _section(title: str, body: str) -> str:
@@ -199,7 +199,7 @@ def _tag(text: str) -> str:
 
 
 def _short(text: str, most: int) -> str:
-    """At most so many characters of a text, all of which can be seen."""
+    """Return a text with at most ``most`` characters, with invisible ones replaced."""
     shown = text if len(text) <= most else f"{text[: most - 1]}…"
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in shown)
 

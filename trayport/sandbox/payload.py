@@ -1,8 +1,8 @@
 """Response bodies: JSON as in the published samples, and CSV as far as the guide describes it.
 
-The guide says that CSV has ISO 8601 times and empty cells for null (guide pp. 8, 16, 19), but not how it represents
-nested fields. Here each nested value is a column with dots in its name, and each order of a book is a row. Page numbers
-refer to the API guide, see docs/sources.md.
+CSV has ISO 8601 times and empty cells for null (guide pp. 8, 16, 19). Its form of nested fields is not documented; here
+each nested value is a column with dots in its name, and each order of a book is a row. Page numbers refer to the API
+guide, see docs/sources.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Responses of the Reference Data API: products, sequences and items, in JSON whatever the client accepts.
+"""Responses of the Reference Data API: products, sequences and items, always in JSON.
 
 Page numbers refer to the API guide, see docs/sources.md.
 """

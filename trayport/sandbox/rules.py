@@ -160,7 +160,7 @@ _CANDLES = {
     "day": (DAY, (1, 7)),
     "month": (None, (1,)),
 }
-# Weeks begin on Monday (assumed, the guide does not say); 1 January 1970 was a Thursday.
+# Weeks begin on Monday (assumed, not documented); 1 January 1970 was a Thursday.
 _MONDAY = 4 * DAY
 
 

@@ -276,7 +276,7 @@ class Sandbox:
         return response
 
     def _guarded(self, request: HttpRequest, make: Callable[[], HttpResponse]) -> HttpResponse:
-        """Return what ``make`` returns; an error of the sandbox itself is logged and becomes a 500."""
+        """Return the response that ``make`` makes; an error of the sandbox itself is logged and becomes a 500."""
         try:
             return make()
         except Exception:

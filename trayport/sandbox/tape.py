@@ -29,7 +29,7 @@ _HAS_PRIVATE_FEED = np.array([VENUES[code].separate_private_feed for code in ven
 
 # The last trade is searched in the last 2 days, then 12, then 60, and at most one year (guide p. 19).
 _LOOKBACK_DAYS = (2, 12, 60, 365)
-# Trades are simulated for so many days together that they are about this number of rows.
+# Approximate number of rows that are simulated together; it defines the number of days of a chunk.
 _ROWS_PER_CHUNK = 25_000
 
 

@@ -2,7 +2,7 @@
 
 Ids and names of real products and sequences come from public sources. Where ``id_known`` in the table is false, the id
 is invented because none is public (for the instruments THE, PEG and Germany Peaks, the name too). Ids without a name
-are left out, and so are "NBP ICE", whose two public ids contradict each other, and sequences with unknown items. The
+are left out, and so are "NBP ICE", which has two public ids, and sequences with unknown items. The
 ids of items follow the published ones: 232 is Apr-23 in gas months, 80 to 124 are Q4-23 to Q4-34 in power quarters,
 710 is the EUA of Dec-23.
 """

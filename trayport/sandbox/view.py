@@ -39,7 +39,7 @@ class View:
         return self.known(self.market.trades(contracts, first, max(first, last)).between(start, end))
 
     def known(self, trades: Trades) -> Trades:
-        """Return trades in their current state, as far as they are on the key's routes."""
+        """Return the trades on the key's routes in their current state."""
         shown = self.revisions.applied(trades.known(self.caller.now))
         return shown if ROUTES[0] in self.caller.routes else shown.take(shown.on_second_route)
 
