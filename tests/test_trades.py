@@ -1,4 +1,4 @@
-"""Trades from end to end: complete, exact, in order, and what was said of them."""
+"""Trades from end to end: complete, exact, in order, and described in their ``attrs``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def dtypes(frame: pd.DataFrame) -> dict[str, str]:
     return {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
 
 
-def test_a_long_window_is_eight_requests_and_every_row_comes_once(client: Client, asked: Asked) -> None:
+def test_a_window_of_eight_requests_has_every_row_once(client: Client, asked: Asked) -> None:
     frame = client.trades("TTF Apr-24", "2023-06-01", "2024-02-10")
 
     assert 8 == len(asked())
@@ -45,7 +45,7 @@ def test_a_long_window_is_eight_requests_and_every_row_comes_once(client: Client
     assert not frame.reset_index().duplicated(["contract", "venue_code", "trade_id"]).any()
     assert ["TTF Hi Cal 51.6* Apr-24"] == frame["contract"].unique().tolist()
 
-    # The model is asked directly, past the server, the wire and the client.
+    # The model returns the expected rows directly, without the server and the client.
     sequence = lists.SEQUENCES[10000305]
     item = lists.item(sequence, 244)
     assert item is not None
@@ -58,18 +58,18 @@ def test_a_long_window_is_eight_requests_and_every_row_comes_once(client: Client
 
 
 def test_seventy_five_contracts_over_sixty_days_are_four_requests(client: Client, asked: Asked) -> None:
-    names = [f"TTF {month}" for month in pd.period_range("2021-01", "2027-03", freq="M").strftime("%Y-%m")]
+    names = [f"PEG {month}" for month in pd.period_range("2021-01", "2027-03", freq="M").strftime("%Y-%m")]
     frame = client.trades(names, "2023-06-01", "2023-07-31")
 
     assert (75, 4) == (len(names), len(asked()))
     assert all(("optionalFields", "contract") in request.params for request in asked())
     assert 30 < frame["contract"].nunique()
     assert 4 == frame.attrs["trayport"]["requests"]
-    apart = pd.concat([client.trades(some, "2023-06-01", "2023-07-31") for some in (names[:33], names[33:])])
-    assert rows(apart) == rows(frame)
+    separate = pd.concat([client.trades(some, "2023-06-01", "2023-07-31") for some in (names[:33], names[33:])])
+    assert rows(separate) == rows(frame)
 
 
-def test_contracts_of_several_products_are_one_group_each(client: Client, asked: Asked) -> None:
+def test_each_product_and_sequence_has_requests_of_its_own(client: Client, asked: Asked) -> None:
     names = ["TTF Aug-23", "EUA Dec-23", "TTF Sep-23", "TTF Q4-23", "Germany Baseload Cal-24", "TTF Aug-23/Sep-23"]
     frame = client.trades(names, "2023-06-05", "2023-06-09")
 
@@ -78,13 +78,13 @@ def test_contracts_of_several_products_are_one_group_each(client: Client, asked:
             "Germany Baseload* Cal-24", "TTF Hi Cal 51.6* Aug-23/Sep-23"} == set(frame["contract"])  # fmt: skip
 
 
-def test_several_contracts_give_what_each_gives_alone(client: Client) -> None:
-    names = ["TTF Aug-23", "TTF Sep-23", "EUA Dec-23", "TTF Aug-23/Sep-23", "Germany Baseload Q4-23..Q1-24"]
+def test_several_contracts_have_the_rows_of_each_alone(client: Client) -> None:
+    names = ["TTF Aug-23", "TTF Sep-23", "NBP Win-23", "TTF Aug-23/Sep-23", "Germany Baseload Q4-23..Q1-24"]
     together = client.trades(names, "2023-06-05", "2023-07-20")
     alone = pd.concat([client.trades(name, "2023-06-05", "2023-07-20") for name in names])
 
     for name in together["contract"].unique():
-        # What came at one instant has no order of its own.
+        # Trades of one time have no order.
         one, other = (
             frame[frame["contract"] == name].reset_index().sort_values(["timestamp", "venue_code", "trade_id"])
             for frame in (together, alone)
@@ -103,10 +103,10 @@ def test_a_market_is_the_union_of_its_instruments(client: Client) -> None:
     assert sorted(market["trade_id"]) == sorted(pd.concat(parts)["trade_id"])
 
 
-def test_trades_of_one_instant_are_in_the_order_of_the_contracts_as_asked(client: Client) -> None:
+def test_trades_of_one_time_are_in_the_order_of_the_contracts(client: Client) -> None:
     names = ["TTF Jul-23", "TTF Aug-23", "TTF Sep-23"]
     for order in (names, names[::-1]):
-        frame = client.trades(order, "2023-06-05", "2023-06-30")
+        frame = client.trades(order, "2023-06-05", "2023-06-10")
         rank = pd.Series(frame["contract"].map({f"TTF Hi Cal 51.6* {name[4:]}": n for n, name in enumerate(order)}))
         ties = frame.index.duplicated(keep=False)
 
@@ -127,8 +127,8 @@ def test_a_front_changes_with_the_month(client: Client, asked: Asked) -> None:
     assert ["TTF Hi Cal 51.6* front 2 of 10000305"] == frame.attrs["trayport"]["contract"]
 
 
-def test_a_front_of_quarters_has_the_guides_number_of_contracts(client: Client) -> None:
-    # guide p. 29: fifty were asked for, and there are forty-five, from Q4-23 to Q4-34.
+def test_a_front_of_quarters_has_the_number_of_contracts_in_the_guide(client: Client) -> None:
+    # guide p. 29: of the 50 requested contracts 45 exist, from Q4-23 to Q4-34.
     product = client.catalogue.product(Instrument(10001126))
     quarters = [item for item in lists.items(10000105, pd.Timestamp("2023-08-12").date())
                 if item.first and item.last and item.first <= pd.Timestamp("2023-08-12").date()
@@ -155,15 +155,13 @@ def test_naive_times_and_the_index_are_in_the_zone_of_the_settings(make_client: 
     pd.testing.assert_frame_equal(utc, amsterdam.tz_convert("UTC"))
 
 
-def test_windows_in_which_a_contract_should_not_have_traded_are_asked_for_all_the_same(
-    client: Client, asked: Asked
-) -> None:
+def test_windows_before_and_after_the_life_of_a_contract_are_requested_too(client: Client, asked: Asked) -> None:
     before, after = (client.trades("TTF Apr-24", f"{year}-01-01", f"{year}-03-01") for year in (2012, 2025))
 
     assert (0, 0, 4) == (len(before), len(after), len(asked()))
 
 
-def test_no_trades_are_an_empty_frame_of_the_same_shape(client: Client, asked: Asked) -> None:
+def test_a_window_without_trades_gives_an_empty_frame_of_the_same_columns(client: Client, asked: Asked) -> None:
     weekend = client.trades("TTF Apr-24", "2024-02-10", "2024-02-12")
     nothing = client.trades("TTF Apr-24", "2024-02-10", "2024-02-10")
     traded = client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")
@@ -176,12 +174,12 @@ def test_no_trades_are_an_empty_frame_of_the_same_shape(client: Client, asked: A
     assert 2 == len(asked())
 
 
-def test_a_start_after_all_data_asks_for_nothing(client: Client, asked: Asked) -> None:
+def test_a_start_after_all_data_makes_no_request(client: Client, asked: Asked) -> None:
     assert 0 == len(client.trades("TTF Apr-24", "2100-01-01"))
     assert [] == asked()
 
 
-def test_a_frame_says_what_it_is_an_answer_to(client: Client) -> None:
+def test_a_frame_has_its_query_in_attrs(client: Client) -> None:
     frame = client.trades(["TTF Apr-24", "TTF 2024-05"], "2024-02-05", "2024-02-06", fields=["route"])
 
     assert {
@@ -204,18 +202,18 @@ def test_a_frame_says_what_it_is_an_answer_to(client: Client) -> None:
 def test_a_frame_survives_parquet_pickle_and_concat(client: Client, tmp_path: Path) -> None:
     frame = client.trades("TTF Apr-24", "2024-02-05", "2024-02-06", include_private=True, fields=["route_id"])
     frame.to_parquet(tmp_path / "trades.parquet")
-    back = pd.read_parquet(tmp_path / "trades.parquet")
+    read = pd.read_parquet(tmp_path / "trades.parquet")
 
-    # pandas 2 reads text back as the same dtype in another storage.
-    assert dtypes(frame) == dtypes(back)
-    pd.testing.assert_frame_equal(frame, back.astype(frame.dtypes.to_dict()))
-    assert frame.attrs == back.attrs == pickle.loads(pickle.dumps(frame)).attrs
+    # pandas 2 reads text in another storage of the same dtype.
+    assert dtypes(frame) == dtypes(read)
+    pd.testing.assert_frame_equal(frame, read.astype(frame.dtypes.to_dict()))
+    assert frame.attrs == read.attrs == pickle.loads(pickle.dumps(frame)).attrs
     both = pd.concat([frame, frame])
     assert (2 * len(frame), dtypes(frame)) == (len(both), dtypes(both))
     assert frame.attrs == both.attrs
 
 
-def test_private_trades_are_marked_and_their_copies_too(client: Client) -> None:
+def test_own_trades_and_their_public_copies_are_marked(client: Client) -> None:
     public = client.trades("TTF Apr-24", "2024-02-05", "2024-02-10")
     private = client.trades("TTF Apr-24", "2024-02-05", "2024-02-10", include_private=True)
 
@@ -227,16 +225,16 @@ def test_private_trades_are_marked_and_their_copies_too(client: Client) -> None:
     assert {123, 0} == set(own["aggressor_company_id"]) | set(own["initiator_company_id"])
 
 
-def test_routes_bring_their_column_and_duplicates_only_when_asked_for(client: Client) -> None:
+def test_routes_add_a_column_and_duplicates_only_without_deduplication(client: Client) -> None:
     window = "2024-02-05", "2024-02-06"
     plain = client.trades("TTF Apr-24", *window)
     every = client.trades("TTF Apr-24", *window, routes="all")
-    double = client.trades("TTF Apr-24", *window, routes="all", deduplicate=False, fields=["route_id"])
+    doubled = client.trades("TTF Apr-24", *window, routes="all", deduplicate=False, fields=["route_id"])
     desk = client.trades("TTF Apr-24", *window, routes=[904])
 
-    assert ([*DTYPES, "route"], [*DTYPES, "route", "route_id"]) == (list(every), list(double))
+    assert ([*DTYPES, "route"], [*DTYPES, "route", "route_id"]) == (list(every), list(doubled))
     assert (len(plain), {"House"}) == (len(every), set(every["route"]))
-    assert len(double) == len(plain) + len(desk)
+    assert len(doubled) == len(plain) + len(desk)
     assert {"Desk"} == set(desk["route"])
 
 
@@ -254,7 +252,7 @@ def test_routes_bring_their_column_and_duplicates_only_when_asked_for(client: Cl
     ],
 )
 @pytest.mark.parametrize("face", ["trades", "plan", "stream"])
-def test_a_wrong_contract_is_refused_before_anything_is_asked(
+def test_a_wrong_contract_is_refused_before_a_request(
     client: Client, asked: Asked, face: str, contract: Any, error: type[Exception], match: str
 ) -> None:
     ask = client.trades if face == "trades" else getattr(client, face).trades
@@ -264,36 +262,36 @@ def test_a_wrong_contract_is_refused_before_anything_is_asked(
     assert [] == asked()
 
 
-def test_an_end_in_today_is_refused_and_answered_with_intraday_rights(make_client: MakeClient) -> None:
+def test_an_end_in_today_needs_intraday_rights(make_client: MakeClient) -> None:
     now = pd.Timestamp("2024-02-07T12:00", tz="UTC")
     with Sandbox(limits=False, key="sandbox-intraday", now=now.to_pydatetime()) as sandbox:
-        shy = make_client(sandbox, clock=lambda: now)
+        without = make_client(sandbox, clock=lambda: now)
         with pytest.raises(QueryError, match="2024-02-07T00:00:00Z, the end of the data"):
-            shy.trades("TTF Apr-24", "2024-02-06", "2024-02-07T11:00")
+            without.trades("TTF Apr-24", "2024-02-06", "2024-02-07T11:00")
         frame = make_client(sandbox, clock=lambda: now, intraday=True).trades("TTF Apr-24", "2024-02-07")
 
         assert "2024-02-07T12:00:00+00:00" == frame.attrs["trayport"]["end"]
         assert 0 < len(frame) == len(frame[:"2024-02-07T12:00"])
-        assert 0 == len(shy.trades("TTF Apr-24", "2024-02-07"))
+        assert 0 == len(without.trades("TTF Apr-24", "2024-02-07"))
 
 
-def test_the_plan_says_what_will_be_asked_and_no_more_is(client: Client, asked: Asked) -> None:
-    question: dict[str, Any] = {"contract": ["TTF Apr-24", "EUA Dec-24"], "start": "2024-01-01", "end": "2024-03-01"}
-    plan = client.plan.trades(**question)
+def test_exactly_the_planned_requests_are_made(client: Client, asked: Asked) -> None:
+    query: dict[str, Any] = {"contract": ["TTF Apr-24", "NBP Sum-24"], "start": "2024-01-01", "end": "2024-03-01"}
+    plan = client.plan.trades(**query)
 
     assert (4, []) == (len(plan), asked())
-    client.trades(**question)
+    client.trades(**query)
     assert sorted(dict(request.params)["from"] for request in plan.requests) == sorted(
         dict(request.params)["from"] for request in asked()
     )
 
 
-def test_a_stream_gives_the_same_rows_a_piece_at_a_time(client: Client) -> None:
-    question: dict[str, Any] = {"contract": ["TTF Apr-24", "TTF May-24"], "start": "2023-12-01", "end": "2024-03-01"}
-    pieces = list(client.stream.trades(**question))
-    whole = client.trades(**question)
+def test_a_stream_yields_the_same_rows_in_pieces(client: Client) -> None:
+    query: dict[str, Any] = {"contract": ["TTF Apr-24", "TTF May-24"], "start": "2023-12-01", "end": "2024-03-01"}
+    pieces = list(client.stream.trades(**query))
+    whole = client.trades(**query)
 
-    assert len(client.plan.trades(**question)) == len(pieces) == 3
+    assert len(client.plan.trades(**query)) == len(pieces) == 3
     pd.testing.assert_frame_equal(whole, pd.concat(pieces))
     assert ["2023-12-01", "2024-01-02", "2024-02-03"] == [piece.attrs["trayport"]["start"][:10] for piece in pieces]
     assert [(1, True)] * 3 == [
@@ -302,7 +300,7 @@ def test_a_stream_gives_the_same_rows_a_piece_at_a_time(client: Client) -> None:
     assert whole.attrs["trayport"]["contract"] == pieces[0].attrs["trayport"]["contract"]
 
 
-def test_nothing_that_was_sent_was_ignored(client: Client, asked: Asked) -> None:
+def test_the_server_ignores_no_parameter(client: Client, asked: Asked) -> None:
     client.trades(
         "TTF Apr-24/May-24", "2024-02-05", "2024-02-06", include_private=True, routes="all", fields=["route_id"]
     )
@@ -311,7 +309,7 @@ def test_nothing_that_was_sent_was_ignored(client: Client, asked: Asked) -> None
     assert [frozenset()] * 2 == [request.ignored for request in asked()]
 
 
-# --- seams; any split at all is tried in test_completeness ---------------------------------------------------
+# --- seams; test_completeness tries random splits ------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=["inclusive", "exclusive"])
@@ -320,7 +318,7 @@ def until(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module", params=["sorted", "shuffled"])
-def odd_client(request: pytest.FixtureRequest, until: Any, cache_dir: Path) -> Any:
+def switched_client(request: pytest.FixtureRequest, until: Any, cache_dir: Path) -> Any:
     with Sandbox(limits=False, until=until, order=request.param) as sandbox:
         config = tp.Config(limiter="off", cache_dir=cache_dir, **sandbox.settings)  # type: ignore[arg-type]
         with Client(config=config) as client:
@@ -331,20 +329,20 @@ def rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     return sorted(frame.reset_index().itertuples(index=False, name=None))
 
 
-def test_a_trade_on_the_seam_comes_once_from_either_kind_of_server(odd_client: Client) -> None:
-    frame = odd_client.trades("TTF Apr-24", "2024-01-02", "2024-02-02")
-    moments = pd.DatetimeIndex(frame.index)
-    whole_seconds = moments[moments == moments.floor("s")]
+def test_a_trade_on_a_seam_is_returned_once_by_both_kinds_of_servers(switched_client: Client) -> None:
+    frame = switched_client.trades("TTF Apr-24", "2024-01-22", "2024-02-02")
+    times = pd.DatetimeIndex(frame.index)
+    whole_seconds = times[times == times.floor("s")]
     assert len(whole_seconds) > 20
 
-    for moment in whole_seconds[::10]:
-        before = odd_client.trades("TTF Apr-24", "2024-01-02", moment)
-        after = odd_client.trades("TTF Apr-24", moment, "2024-02-02")
+    for time in whole_seconds[::10]:
+        before = switched_client.trades("TTF Apr-24", "2024-01-22", time)
+        after = switched_client.trades("TTF Apr-24", time, "2024-02-02")
         assert len(frame) == len(before) + len(after)
-        assert after.index[0] == moment
+        assert after.index[0] == time
 
 
-def test_a_frame_can_go_through_memory_as_feather_tables_do(client: Client) -> None:
+def test_a_frame_can_be_written_as_feather(client: Client) -> None:
     buffer = BytesIO()
     client.trades("TTF Apr-24", "2024-02-05", "2024-02-06").reset_index().to_feather(buffer)
 

@@ -21,5 +21,6 @@ def load() -> None:
 
 
 def examples(count: int) -> settings:
-    """Return settings for a property that deserves ``count`` examples under ``ci``; under ``dev`` at most a few."""
-    return settings(max_examples=count if settings.default.max_examples > _FEW else min(count, _FEW))
+    """Return settings for ``count`` examples under ``ci``, and for a third of them, at most a few, under ``dev``."""
+    few = min(_FEW, max(1, count // 3))
+    return settings(max_examples=count if settings.default.max_examples > _FEW else few)
