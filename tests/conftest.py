@@ -1,4 +1,4 @@
-"""Clients for tests, on the shared sandbox without limits and with a cache of their own; and what else many share."""
+"""Fixtures of several test modules: clients of the shared sandbox, which has no rate limit, and sessions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MakeClient = Callable[..., Client]
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that all tests on the shared sandbox may fill and use."""
+    """The cache of all tests on the shared sandbox."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
 def make_client(sandbox: Sandbox, cache_dir: Path) -> Iterator[MakeClient]:
-    """Makes clients of a sandbox, the shared one unless another is given, and closes them."""
+    """Return a function that makes clients of a sandbox, by default the shared one; they are closed after the test."""
     with ExitStack() as stack:
 
         def make(at: Sandbox = sandbox, /, **settings: Any) -> Client:
@@ -40,21 +40,21 @@ def make_client(sandbox: Sandbox, cache_dir: Path) -> Iterator[MakeClient]:
 
 @pytest.fixture(scope="module")
 def client(sandbox: Sandbox, cache_dir: Path) -> Iterator[Client]:
-    """A client of the shared sandbox that has looked its names up; who disturbs it makes one of their own."""
+    """A client of the shared sandbox; a test that changes a client makes one with ``make_client``."""
     with Client(config=Config(**{"limiter": "off", "cache_dir": cache_dir, **sandbox.settings})) as made:
         yield made
 
 
 @pytest.fixture
 def asked(sandbox: Sandbox) -> Callable[[], list[Any]]:
-    """What the shared sandbox's Analytics API has been asked since the test began."""
+    """Return a function for the requests to the Analytics API of the shared sandbox since the test began."""
     before = len(sandbox.asked)
     return lambda: [request for request in sandbox.asked[before:] if request.api == "/api"]
 
 
 @pytest.fixture
 def make_bench() -> Iterator[MakeBench]:
-    """Make benches, and close them."""
+    """Return a function that makes sessions for socket servers; they are closed after the test."""
     with ExitStack() as stack:
 
         def make(*responses: Response, **settings: Any) -> Bench:
@@ -67,7 +67,7 @@ def make_bench() -> Iterator[MakeBench]:
 
 @pytest.fixture
 def _hasty() -> Iterator[None]:
-    """Threads take turns as often as they can."""
+    """Let threads switch every microsecond."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

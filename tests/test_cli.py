@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it writes, and its exit codes."""
+"""The command line: its output, its files and its exit codes."""
 
 from __future__ import annotations
 
@@ -28,40 +28,38 @@ from trayport.cli.demo import daily_vwap
 from trayport.sandbox import Sandbox
 from trayport.testing import sandboxed
 
-QUESTIONS = [
+QUERIES = [
     "trades", "private-trades", "ohlcv", "last-trade", "activity", "top-of-book", "order-book", "snapshots",
 ]  # fmt: skip
-COMMANDS = [*QUESTIONS, "plan", "search", "resolve", "venues", "doctor", "sandbox", "metrics", "demo"]
+COMMANDS = [*QUERIES, "plan", "search", "resolve", "venues", "doctor", "sandbox", "metrics", "demo"]
 
 
 @pytest.fixture(scope="module")
 def default() -> Iterator[Sandbox]:
-    """The sandbox that commands ask, and the flat functions that they are compared with."""
+    """The sandbox of the commands, and of the flat functions that they are compared with."""
     with sandboxed() as sandbox:
         yield sandbox
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
 
     assert (0, f"trayport {trayport.__version__}\n") == (ended.value.code, capsys.readouterr().out)
 
 
-def test_without_a_command_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([])
 
     assert 0 == ended.value.code
     text = capsys.readouterr().out
-    named = re.findall(r"^    ([a-z-]+)(?: |$)", text, re.MULTILINE)
-    assert COMMANDS == named
+    listed = re.findall(r"^    ([a-z-]+)(?: |$)", text, re.MULTILINE)
+    assert COMMANDS == listed
 
 
 @pytest.mark.parametrize("arguments", [["fly"], ["sandbox", "--port", "http"]])
-def test_a_wrong_command_is_refused_with_the_right_ones(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_command_is_refused_with_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
 
@@ -79,17 +77,17 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """What the demo prints, and the folder that it runs in."""
-    folder, said = tmp_path_factory.mktemp("demo"), io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stdout(said):
+    """The output of the demo, and the folder that it runs in."""
+    folder, output = tmp_path_factory.mktemp("demo"), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(output):
         assert 0 == main(["demo"])
-    return said.getvalue(), folder
+    return output.getvalue(), folder
 
 
 class TestDemo:
-    """``trayport demo``"""
+    """``trayport demo``."""
 
-    def test_it_shows_the_plan_the_frame_the_prices_and_a_chart(self, demo: tuple[str, Path]) -> None:
+    def test_it_prints_a_plan_a_frame_and_prices_and_draws_a_chart(self, demo: tuple[str, Path]) -> None:
         output, folder = demo
         assert "Plan: trades, 2 requests" in output
         assert "2024-01-08 to 2024-02-09  TTF Hi Cal 51.6* Apr-24 and 2 more" in output
@@ -99,10 +97,10 @@ class TestDemo:
         assert f"Chart: {chart}" in output
         assert chart.read_bytes().startswith(b"\x89PNG")
 
-    def test_it_speaks_plain_ascii_as_old_consoles_do(self, demo: tuple[str, Path]) -> None:
+    def test_its_output_is_ascii_for_old_consoles(self, demo: tuple[str, Path]) -> None:
         assert demo[0].isascii()
 
-    def test_without_matplotlib_a_sentence_stands_for_the_chart(
+    def test_without_matplotlib_a_sentence_replaces_the_chart(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -115,7 +113,7 @@ class TestDemo:
         assert "No chart: charts need matplotlib: pip install 'trayport[plots]'." in capsys.readouterr().out
         assert [] == list(tmp_path.iterdir())
 
-    def test_a_folder_that_cannot_be_written_costs_only_the_chart(
+    def test_a_read_only_folder_loses_only_the_chart(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -137,8 +135,8 @@ class TestDemo:
         assert expected == pytest.approx(table.loc["2024-02-05", "TTF Hi Cal 51.6* May-24"])
 
 
-# Each question as a command, and the same as a call.
-ASKED: list[tuple[list[str], Callable[[Any], Any]]] = [
+# Each query as a command, and as a call.
+COMMANDS_AND_CALLS: list[tuple[list[str], Callable[[Any], Any]]] = [
     (
         ["trades", "TTF Apr-24, TTF May-24", "2024-02-05", "2024-02-06"],
         lambda ask: ask.trades(["TTF Apr-24", "TTF May-24"], "2024-02-05", "2024-02-06"),
@@ -193,22 +191,22 @@ ASKED: list[tuple[list[str], Callable[[Any], Any]]] = [
 ]  # fmt: skip
 
 
-class TestQuestions:
-    """``trayport trades`` and its like"""
+class TestQueries:
+    """``trayport trades`` and the commands of the other queries."""
 
-    @pytest.mark.parametrize("words, ask", ASKED)
-    def test_the_output_is_the_functions_own_frame_as_csv(
+    @pytest.mark.parametrize("words, ask", COMMANDS_AND_CALLS)
+    def test_the_output_is_the_frame_of_the_function_as_csv(
         self, words: list[str], ask: Callable[[Any], pd.DataFrame], default: Sandbox, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert 0 == main(words)
-        said = capsys.readouterr()
+        output = capsys.readouterr()
 
         expected = ask(tp)
-        pd.testing.assert_frame_equal(as_csv_tells_it(expected), read(said.out, expected))
-        assert "" == said.err
+        pd.testing.assert_frame_equal(as_read_from_csv(expected), read(output.out, expected))
+        assert "" == output.err
 
-    @pytest.mark.parametrize("words, ask", ASKED)
-    def test_a_csv_file_holds_what_the_output_would(
+    @pytest.mark.parametrize("words, ask", COMMANDS_AND_CALLS)
+    def test_a_csv_file_has_the_same_bytes_as_the_output(
         self, words: list[str], ask: Callable[[Any], pd.DataFrame], default: Sandbox,
         capsys: pytest.CaptureFixture[str], tmp_path: Path,
     ) -> None:  # fmt: skip
@@ -221,22 +219,22 @@ class TestQuestions:
         rows = "1 row" if printed.count("\n") == 2 else f"{printed.count(chr(10)) - 1:,} rows"
         assert ("", f"{rows} in {tmp_path / 'it.csv'}\n") == tuple(capsys.readouterr())
 
-    @pytest.mark.parametrize("words, ask", ASKED)
-    def test_a_parquet_file_holds_the_frame_with_its_types_and_what_it_says_of_itself(
+    @pytest.mark.parametrize("words, ask", COMMANDS_AND_CALLS)
+    def test_a_parquet_file_has_the_frame_with_its_dtypes_and_attrs(
         self, words: list[str], ask: Callable[[Any], pd.DataFrame], default: Sandbox, tmp_path: Path
     ) -> None:
         path = tmp_path / "it.parquet"
 
         assert 0 == main([*words, "--output", str(path)])
         expected, found = ask(tp), pd.read_parquet(path)
-        # pandas 2 reads text back as the same dtype in another storage.
+        # pandas 2 reads text in another storage of the same dtype.
         pd.testing.assert_frame_equal(expected, found.astype(expected.dtypes.to_dict()))
         assert expected.dtypes.astype(str).to_dict() == found.dtypes.astype(str).to_dict()
         assert expected.attrs == found.attrs
         assert [path] == list(tmp_path.iterdir())
 
-    @pytest.mark.parametrize("words, ask", ASKED)
-    def test_plan_in_front_prints_the_plan_and_asks_nothing(
+    @pytest.mark.parametrize("words, ask", COMMANDS_AND_CALLS)
+    def test_plan_prints_the_plan_and_makes_no_request(
         self, words: list[str], ask: Callable[[Any], Any], default: Sandbox, capsys: pytest.CaptureFixture[str]
     ) -> None:
         before = [request for request in default.asked if request.api == "/api"]
@@ -245,13 +243,13 @@ class TestQuestions:
         assert f"{ask(tp.plan)}\n" == capsys.readouterr().out
         assert before == [request for request in default.asked if request.api == "/api"]
 
-    @pytest.mark.parametrize("question", QUESTIONS)
+    @pytest.mark.parametrize("query", QUERIES)
     @pytest.mark.parametrize("face", ["flat", "plan"])
-    def test_its_parameters_are_the_functions(
-        self, question: str, face: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    def test_a_command_has_the_parameters_of_its_function(
+        self, query: str, face: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        name = question.replace("-", "_")
-        at, words = (DEFAULT, [question]) if face == "flat" else (DEFAULT.plan, ["plan", question])
+        name = query.replace("-", "_")
+        at, words = (DEFAULT, [query]) if face == "flat" else (DEFAULT.plan, ["plan", query])
         signature = inspect.signature(getattr(DEFAULT, name))
         needed = [p.name for p in signature.parameters.values() if p.default is p.empty]
         asked: list[dict[str, Any]] = []
@@ -262,47 +260,47 @@ class TestQuestions:
         given = {name: [name] if name == "contract" else name for name in needed}
         assert [{**given, **defaults}] == asked
 
-    @pytest.mark.parametrize("question", QUESTIONS)
-    def test_every_parameter_has_help_and_the_exit_codes_are_told(
-        self, question: str, capsys: pytest.CaptureFixture[str]
+    @pytest.mark.parametrize("query", QUERIES)
+    def test_the_help_lists_every_parameter_and_the_exit_codes(
+        self, query: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(SystemExit):
-            main([question, "--help"])
+            main([query, "--help"])
 
         text = " ".join(capsys.readouterr().out.split())
-        for name in inspect.signature(getattr(tp, question.replace("-", "_"))).parameters:
+        for name in inspect.signature(getattr(tp, query.replace("-", "_"))).parameters:
             assert re.search(rf"(?<![\w-])(--|--no-)?{name.replace('_', '[_-]')}(?![\w-])", text), name
         assert "3 a part is missing" in text
 
 
-def as_csv_tells_it(frame: pd.DataFrame) -> pd.DataFrame:
-    """Without the difference between an empty text and none, which CSV does not know."""
+def as_read_from_csv(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with missing texts for empty ones, which CSV does not distinguish."""
     texts = frame.select_dtypes("string").columns
     return frame.assign(**{name: frame[name].replace("", pd.NA) for name in texts})
 
 
 def read(text: str, like: pd.DataFrame) -> pd.DataFrame:
-    """A frame from CSV, with the types of another."""
-    moments = list(like.select_dtypes(["datetime", "datetimetz"]))
-    # Versions of pandas differ in the last digit that they read, and Python reads what was written.
+    """Return a frame from CSV, with the dtypes of another."""
+    times = list(like.select_dtypes(["datetime", "datetimetz"]))
+    # Versions of pandas differ in the last digit of floats that they read; Python reads them exactly.
     floats = list(like.select_dtypes("float"))
-    types = {name: "str" if name in floats else dtype for name, dtype in like.dtypes.items() if name not in moments}
+    types = {name: "str" if name in floats else dtype for name, dtype in like.dtypes.items() if name not in times}
     found = pd.read_csv(io.StringIO(text), dtype=types).astype(dict.fromkeys(floats, "float64"))
     if like.index.name is not None:
         found = found.set_index(like.index.name)
         found.index = pd.DatetimeIndex(pd.to_datetime(found.index, format="ISO8601", utc=True)).as_unit("ns")
-    for name in moments:
+    for name in times:
         read = pd.to_datetime(found[name], format="ISO8601", utc=True)
         found[name] = (read if like[name].dt.tz else read.dt.tz_localize(None)).astype(like[name].dtype)
     return found
 
 
-# Two requests, of which the second reaches into today: a client that thinks it may sends it, and the server refuses.
+# Two requests, of which the second reaches into today: a client with intraday=True sends it, and the server refuses.
 REFUSED_IN_PART = ["trades", "TTF Y+1", f"{pd.Timestamp.now('UTC') - pd.Timedelta(days=40):%Y-%m-%d}"]
 
 
 class TestRefusals:
-    """Exit code 2: nothing was asked"""
+    """Exit code 2: no request was made."""
 
     @pytest.mark.parametrize(
         "words, reason",
@@ -323,12 +321,12 @@ class TestRefusals:
             (["resolve", "TTF Apr-24", "--at", "soon"], "at 'soon' is not a time"),
         ],
     )
-    def test_a_slip_is_told_in_a_sentence(
+    def test_a_mistake_is_explained_in_a_sentence(
         self, words: list[str], reason: str, default: Sandbox, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert 2 == main(words)
-        said = capsys.readouterr()
-        assert ("", True, True) == (said.out, said.err.startswith("trayport: "), reason in said.err)
+        output = capsys.readouterr()
+        assert ("", True, True) == (output.out, output.err.startswith("trayport: "), reason in output.err)
 
     @pytest.mark.parametrize(
         "name, reason",
@@ -339,7 +337,7 @@ class TestRefusals:
             ("folder.csv", "cannot be written"),
         ],
     )
-    def test_a_file_that_cannot_be_is_refused_before_anything_is_asked(
+    def test_an_impossible_file_is_refused_before_a_request(
         self, name: str, reason: str, default: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         (tmp_path / "folder.csv").mkdir()
@@ -359,7 +357,7 @@ class TestRefusals:
             ["plan"],
         ],
     )
-    def test_what_is_no_command_is_refused_with_its_usage(
+    def test_wrong_arguments_are_refused_with_the_usage(
         self, words: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(SystemExit) as ended:
@@ -370,7 +368,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "words", [["trades", "TTF Apr-24", "2024-02-05"], ["search", "ttf"], ["private-trades", "2024-02-05"]]
     )
-    def test_without_a_key_the_ways_to_give_one_are_told(
+    def test_without_a_key_the_message_names_its_sources(
         self, words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         with sandboxed():
@@ -380,45 +378,49 @@ class TestRefusals:
         assert "TRAYPORT_API_KEY" in capsys.readouterr().err
 
 
-class TestPartsAndFailures:
-    """Exit codes 1, 3, 4 and 5: a part is never taken for the whole"""
+class TestPartialResultsAndFailures:
+    """Exit codes 1, 3, 4 and 5: a partial result never replaces a complete one."""
 
     @pytest.fixture
-    def hopeful(self) -> Iterator[Sandbox]:
-        """A client that thinks that it may see today, and a sandbox that thinks otherwise."""
+    def not_intraday(self) -> Iterator[Sandbox]:
+        """A sandbox that refuses intraday requests of a client with intraday=True."""
         with sandboxed() as sandbox:
             tp.configure(intraday=True)
             yield sandbox
 
     @pytest.mark.parametrize("name", ["it.csv", "it.parquet"])
-    def test_a_part_goes_beside_the_file_which_stays_as_it_was(
-        self, name: str, hopeful: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    def test_a_partial_result_is_written_beside_the_file_which_is_not_changed(
+        self, name: str, not_intraday: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         path, partial = tmp_path / name, tmp_path / f"{name}.partial"
         path.write_text("yesterday's")
 
         assert 3 == main([*REFUSED_IN_PART, "-o", str(path)])
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         with pytest.raises(PartialDataError) as caught:
             tp.trades(*REFUSED_IN_PART[1:])
         kept = caught.value.frame
         found = pd.read_parquet(partial) if name == "it.parquet" else read(partial.read_text(), kept)
         pd.testing.assert_frame_equal(kept, found.astype(kept.dtypes.to_dict()))
         assert ("yesterday's", {path, partial}) == (path.read_text(), set(tmp_path.iterdir()))
-        assert said.err.startswith("trayport: incomplete, 1 of 2 requests failed for good:\n  TTF Hi Cal 51.6* Cal-")
-        assert said.err.endswith(f"The partial result, {len(kept):,} rows, is in {partial}; {path} was not changed.\n")
-        assert "" == said.out
+        assert output.err.startswith("trayport: incomplete, 1 of 2 requests failed for good:\n  TTF Hi Cal 51.6* Cal-")
+        assert output.err.endswith(
+            f"The partial result, {len(kept):,} rows, is in {partial}; {path} was not changed.\n"
+        )
+        assert "" == output.out
 
-    def test_a_part_on_the_output_is_followed_by_what_is_missing(
-        self, hopeful: Sandbox, capsys: pytest.CaptureFixture[str]
+    def test_a_partial_result_in_the_output_is_followed_by_a_message(
+        self, not_intraday: Sandbox, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert 3 == main(REFUSED_IN_PART)
-        said = capsys.readouterr()
-        rows = said.out.count("\n") - 1
+        output = capsys.readouterr()
+        rows = output.out.count("\n") - 1
         assert rows > 10
-        assert said.err.endswith(f"The partial result, {rows:,} rows, is in the output.\n")
+        assert output.err.endswith(f"The partial result, {rows:,} rows, is in the output.\n")
 
-    def test_the_whole_replaces_the_file_and_clears_the_part_away(self, hopeful: Sandbox, tmp_path: Path) -> None:
+    def test_a_complete_result_replaces_the_file_and_removes_the_partial_one(
+        self, not_intraday: Sandbox, tmp_path: Path
+    ) -> None:
         path = tmp_path / "it.csv"
         main([*REFUSED_IN_PART, "-o", str(path)])
         assert [tmp_path / "it.csv.partial"] == list(tmp_path.iterdir())
@@ -427,28 +429,28 @@ class TestPartsAndFailures:
         assert 0 == main([*REFUSED_IN_PART, "-o", str(path)])
         assert [path] == list(tmp_path.iterdir())
 
-    def test_where_nothing_arrived_there_is_no_part_and_the_reason_gives_the_code(
+    def test_without_any_result_no_file_is_written_and_the_first_error_gives_the_code(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         with sandboxed():
             tp.configure(api_key="another")
 
             assert 5 == main(["private-trades", "2024-01-01", "2024-03-01", "-o", str(tmp_path / "it.csv")])
-        said = capsys.readouterr()
-        assert ("", []) == (said.out, list(tmp_path.iterdir()))
-        assert "401 Unauthorized; check the key" in said.err
+        output = capsys.readouterr()
+        assert ("", []) == (output.out, list(tmp_path.iterdir()))
+        assert "401 Unauthorized; check the key" in output.err
 
     @pytest.mark.parametrize(
         "words", [["trades", "TTF Apr-24", "2024-02-05", "2024-02-06"], ["search", "ttf"], ["resolve", "TTF Apr-24"]]
     )
-    def test_a_key_that_may_not_is_5(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_key_that_is_not_allowed_is_5(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         with sandboxed():
             tp.configure(api_key="another")
 
             assert 5 == main(words)
         assert "401 Unauthorized; check the key" in capsys.readouterr().err
 
-    def test_a_server_that_is_not_there_is_1(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_an_unreachable_server_is_1(self, capsys: pytest.CaptureFixture[str]) -> None:
         with sandboxed(analytics_url="http://127.0.0.1:1/api", attempts=1):
             assert 1 == main(["trades", "TTF Apr-24", "2024-02-05", "2024-02-06"])
         assert "the connection failed after 1 attempt" in capsys.readouterr().err
@@ -464,7 +466,7 @@ class TestPartsAndFailures:
             ["activity", "2024-02-03", "2024-02-04"],
         ],
     )
-    def test_no_data_is_4_only_where_data_are_required(
+    def test_no_data_is_4_only_with_require_data(
         self, words: list[str], default: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         path = tmp_path / "it.csv"
@@ -476,11 +478,11 @@ class TestPartsAndFailures:
         assert 0 == main([*words, "-o", str(path)])
         assert path.read_text().startswith(("timestamp,contract", "market_id"))
 
-    def test_with_data_it_makes_no_difference(self, default: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-        for words, _ in ASKED:
+    def test_require_data_changes_nothing_with_data(self, default: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+        for words, _ in COMMANDS_AND_CALLS:
             assert 0 == main([*words, "--require-data"])
 
-    def test_a_file_is_written_wholly_or_not_at_all(
+    def test_a_file_is_written_whole_or_not_at_all(
         self, default: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path = tmp_path / "it.csv"
@@ -492,13 +494,13 @@ class TestPartsAndFailures:
 
         monkeypatch.setattr(pd.DataFrame, "to_csv", half)
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdout", sys.stdout)  # a command that cannot write lets go of it
+            patch.setattr(sys, "stdout", sys.stdout)  # a command that cannot write sets it to None
             assert 1 == main(["trades", "TTF Apr-24", "2024-02-05", "2024-02-06", "-o", str(path)])
         assert "trayport: the output cannot be written: No space left on device\n" == capsys.readouterr().err
         assert ("yesterday's", [path]) == (path.read_text(), list(tmp_path.iterdir()))
 
     @pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
-    def test_a_link_stays_a_link(self, default: Sandbox, tmp_path: Path) -> None:
+    def test_a_link_remains_a_link(self, default: Sandbox, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").mkdir()
         link = tmp_path / "it.csv"
         link.symlink_to(tmp_path / "elsewhere" / "real.csv")
@@ -506,28 +508,28 @@ class TestPartsAndFailures:
         assert 0 == main(["snapshots", "TTF Apr-24", "--at", "2024-02-05T16:00", "-o", str(link)])
         assert (True, [link.resolve()]) == (link.is_symlink(), list((tmp_path / "elsewhere").iterdir()))
 
-    def test_a_warning_is_a_sentence_too(self, default: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_warning_is_printed_as_a_sentence(self, default: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
         assert 0 == main(["top-of-book", "TTF Apr-24", "2020-02-03T09:00", "2020-02-03T09:05"])
-        said = capsys.readouterr().err
-        assert said.startswith("trayport: orders of EPEX")
-        assert ".py" not in said
+        output = capsys.readouterr().err
+        assert output.startswith("trayport: orders of EPEX")
+        assert ".py" not in output
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent to a process by a signal")
-def test_ctrl_c_keeps_what_arrived_beside_the_file(
+def test_ctrl_c_keeps_the_partial_result_beside_the_file(
     sandbox: Sandbox, client: Any, cache_dir: Path, tmp_path: Path, asked: Any
 ) -> None:
-    client.resolve("TTF Apr-24")  # so that no time goes by with looking names up slowly
+    client.resolve("TTF Apr-24")  # the command finds its names in the cache
     path = tmp_path / "it.csv"
     command = [sys.executable, "-m", "trayport", "trades", "TTF Apr-24", "2022-10-01", "2024-02-01", "-o", str(path)]
-    slowly = environment(sandbox, cache_dir, per_second="4")
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=slowly) as process:
+    slow = environment(sandbox, cache_dir, per_second="4")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=slow) as process:
         assert process.stderr is not None
         deadline = time.monotonic() + 60
         while len(asked()) < 6 and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
+        output = process.stderr.read()
 
     assert (1, False) == (process.returncode, path.exists())
     rows = len(pd.read_csv(tmp_path / "it.csv.partial"))
@@ -535,11 +537,11 @@ def test_ctrl_c_keeps_what_arrived_beside_the_file(
     assert [
         f"trayport: The partial result, {rows:,} rows, is in {path}.partial; {path} was not changed.",
         "trayport: interrupted",
-    ] == said.splitlines()
+    ] == output.splitlines()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no head on Windows")
-def test_a_reader_of_rows_that_has_seen_enough_is_no_crash(sandbox: Sandbox, cache_dir: Path) -> None:
+def test_a_closed_pipe_ends_the_output_of_rows_quietly(sandbox: Sandbox, cache_dir: Path) -> None:
     command = f"'{sys.executable}' -m trayport trades 'TTF Apr-24' 2024-01-08 2024-02-08 | head -1"
     done = subprocess.run(
         command, shell=True, capture_output=True, text=True, env=environment(sandbox, cache_dir, limiter="off")
@@ -549,9 +551,9 @@ def test_a_reader_of_rows_that_has_seen_enough_is_no_crash(sandbox: Sandbox, cac
 
 
 class TestNames:
-    """``trayport search``, ``resolve`` and ``venues``"""
+    """``trayport search``, ``resolve`` and ``venues``."""
 
-    def test_search_prints_what_the_function_finds(self, default: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_search_prints_the_products_found(self, default: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
         assert 0 == main(["search", "ttf eex", "--limit", "3"])
         expected = tp.search("ttf eex", limit=3)
         pd.testing.assert_frame_equal(expected, read(capsys.readouterr().out, expected))
@@ -595,7 +597,7 @@ class TestNames:
         pd.testing.assert_frame_equal(expected, read(capsys.readouterr().out, expected))
 
     @pytest.mark.parametrize("name", ["search", "resolve", "venues"])
-    def test_its_parameters_are_the_functions(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_command_has_the_parameters_of_its_function(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         signature = inspect.signature(getattr(DEFAULT, name))
         needed = [p.name for p in signature.parameters.values() if p.default is p.empty]
         asked: list[dict[str, Any]] = []
@@ -626,29 +628,34 @@ def test_each_kind_of_error_has_its_exit_code(error: TrayportError, code: int) -
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent to a process by a signal")
-def test_ctrl_c_is_a_sentence_and_no_traceback(tmp_path: Path) -> None:
+def test_ctrl_c_prints_a_sentence_and_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "trayport", "demo"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
+        output = process.stderr.read()
 
-    assert ("trayport: interrupted", 1) == (said.strip().splitlines()[-1][:21], process.returncode)
-    assert "Traceback" not in said
+    assert ("trayport: interrupted", 1) == (output.strip().splitlines()[-1][:21], process.returncode)
+    assert "Traceback" not in output
 
 
-def test_the_package_is_the_command_too() -> None:
+def test_the_package_can_be_run_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "trayport", "--version"], capture_output=True, text=True, check=True)
 
     assert f"trayport {trayport.__version__}" == done.stdout.strip()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="there is no head on Windows")
-def test_a_reader_that_has_seen_enough_is_no_crash(tmp_path: Path) -> None:
-    command = f'"{sys.executable}" -m trayport demo | head -1'
-    began = time.monotonic()
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+def test_a_closed_pipe_ends_the_demo_quietly(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    pipe = open(write, "w", buffering=1)  # noqa: SIM115  # closing it fails, too
+    try:
+        with contextlib.chdir(tmp_path), contextlib.redirect_stdout(pipe):
+            assert 1 == main(["demo"])
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
 
-    assert ("", True) == (done.stderr, time.monotonic() - began < 60)
+    assert "" == capfd.readouterr().err

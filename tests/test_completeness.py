@@ -102,7 +102,7 @@ class Servers:
     @cached_property
     def seconds_of_trades(self) -> list[pd.Timestamp]:
         """Whole seconds at which a contract of the pool was traded."""
-        frame = self.client(self.sandbox()).trades(POOL, "2023-12-20", "2024-01-25")
+        frame = self.client(self.sandbox()).trades(POOL, "2023-12-20", "2024-01-10")
         times = pd.DatetimeIndex(frame.index)
         return sorted(set(times[times == times.floor("s")]))[::9]
 
