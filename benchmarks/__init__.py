@@ -1,8 +1,8 @@
-"""What the README claims, measured again by one command: ``python -m benchmarks``."""
+"""Measurements of the figures in the README; ``python -m benchmarks`` repeats them."""
 
 from __future__ import annotations
 
 
 def verdict(good: bool) -> str:
-    """Was a target met?"""
+    """Return "met" or "MISSED" for a target."""
     return "met" if good else "MISSED"

@@ -1,6 +1,6 @@
-"""Measures everything, prints it with the machine and the versions, and writes it to ``benchmarks/results.md``.
+"""Run all benchmarks, print the results with the machine and the versions, and write them to ``benchmarks/results.md``.
 
-But for the limits, which take a quarter of an hour: ``python -m benchmarks.limiter``.
+The rate limit is measured by ``python -m benchmarks.limiter``, which takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def versions(packages: Iterable[str]) -> str:
     return ", ".join(f"{name} {version(name)}" for name in packages)
 
 
-def measured(*, quick: bool) -> Iterator[str]:
+def results(*, quick: bool) -> Iterator[str]:
     yield f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
     yield versions(PACKAGES)
     yield f"{versions(name for name in COMPARED if find_spec(name))}\n"
@@ -36,15 +36,15 @@ def measured(*, quick: bool) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few repetitions: only to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="run few repetitions, to check that the benchmarks work")
     quick = parser.parse_args().quick
     lines = []
-    for line in measured(quick=quick):
+    for line in results(quick=quick):
         print(line, flush=True)
         lines.append(line)
     if not quick:
         text = "\n".join(lines)
-        RESULTS.write_text(f"# As measured by `python -m benchmarks`\n\n```\n{text}\n```\n", encoding="utf-8")
+        RESULTS.write_text(f"# Results of `python -m benchmarks`\n\n```\n{text}\n```\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

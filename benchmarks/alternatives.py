@@ -1,8 +1,8 @@
-"""What else makes a frame of an answer's bytes: in which time, in how much memory, and whether it is the right frame.
+"""Other ways from the bytes of a response to a frame: their time, their memory, and whether the frame is right.
 
-Each way ends with a frame whose times are UTC to the nanosecond. Left out, with the reason: ``pandas.read_json`` of
-books, whose orders it leaves as lists in two columns, so that the loops are still to come; ``pyarrow.json``, which
-reads lines and no arrays. ``python -m benchmarks.alternatives`` takes some minutes; ``--quick`` some seconds.
+Each way ends with a frame whose times are UTC to the nanosecond. Two ways are left out: ``pandas.read_json`` of books,
+because it leaves the orders as lists in two columns, so that the loops remain to be done, and ``pyarrow.json``, because
+it reads lines and not arrays. ``python -m benchmarks.alternatives`` takes some minutes; ``--quick`` some seconds.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from attrs import frozen
 from trayport.decoding import Schema, decode
 from trayport.endpoints import ORDER_BOOK, TRADES, Endpoint
 
-from .decoding import books, loops, most, naive, seconds, trades
+from .decoding import books, loops, naive, peak_megabytes, seconds, trades
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-# The contract object of every trade, but for its item.
+# The contract object of every trade, except for its item.
 CONTRACT: dict[str, Any] = {
     "contractType": "SinglePeriod",
     "marketId": 10000065,
@@ -47,28 +47,28 @@ CONTRACT: dict[str, Any] = {
 
 @frozen
 class Way:
-    """One way from bytes to a frame, the packages that it needs, and how its frame is told as pandas has it."""
+    """One way from bytes to a frame, the packages that it needs, and the conversion of its frame to one of pandas."""
 
     read: Callable[[bytes], Any]
     needs: tuple[str, ...] = ()
-    told: Callable[[Any], pd.DataFrame] = lambda frame: frame
+    convert: Callable[[Any], pd.DataFrame] = lambda frame: frame
 
     @property
     def missing(self) -> str:
-        """Those of the packages that are not installed."""
+        """Names of the packages that are not installed."""
         return ", ".join(name for name in self.needs if find_spec(name) is None)
 
 
 # --- trayport ------------------------------------------------------------------------------------------------
 
 
-def on_the_wire(frame: pd.DataFrame, endpoint: Endpoint) -> pd.DataFrame:
-    """The frame with the names that the answer has."""
-    told = frame.reset_index().rename(columns={column.name: column.wire for column in endpoint.columns})
+def with_wire_names(frame: pd.DataFrame, endpoint: Endpoint) -> pd.DataFrame:
+    """Return the frame with the names and the contract objects of the response."""
+    renamed = frame.reset_index().rename(columns={column.name: column.wire for column in endpoint.columns})
     if endpoint is ORDER_BOOK:
-        told["side"] += "s"
-    items = told["contract"].str.rpartition(" ")[2].astype(int)
-    return told.assign(contract=pd.Series([{**CONTRACT, "sequenceItemId": item} for item in items]))
+        renamed["side"] += "s"
+    items = renamed["contract"].str.rpartition(" ")[2].astype(int)
+    return renamed.assign(contract=pd.Series([{**CONTRACT, "sequenceItemId": item} for item in items]))
 
 
 # --- pandas --------------------------------------------------------------------------------------------------
@@ -157,51 +157,51 @@ BOOKS_SQL = """
 """
 
 
-def written(payload: bytes, folder: str) -> Path:
-    """The same bytes in a file: DuckDB reads no others."""
+def write_file(payload: bytes, folder: str) -> Path:
+    """Write the bytes to a file, because DuckDB reads only files."""
     file = Path(folder, "answer.json")
     file.write_bytes(payload)
     return file
 
 
-def asked(payload: bytes, columns: str, sql: str, take: Callable[[duckdb.DuckDBPyRelation], Any]) -> Any:
-    """What ``take`` makes of the query's result."""
+def query_duckdb(payload: bytes, columns: str, sql: str, take: Callable[[duckdb.DuckDBPyRelation], Any]) -> Any:
+    """Return the result of a query, converted by ``take``."""
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="trayport-") as folder, duckdb.connect() as connection:
-        source = f"read_json('{written(payload, folder)}', format = 'array', columns = {{{columns}}})"
+        source = f"read_json('{write_file(payload, folder)}', format = 'array', columns = {{{columns}}})"
         return take(connection.sql(f"WITH answer AS MATERIALIZED (SELECT * FROM {source}) {sql}"))
 
 
 def as_arrow(relation: duckdb.DuckDBPyRelation) -> pa.Table:
     table: pa.Table = relation.to_arrow_table()
     number = next(number for number, kind in enumerate(table.schema.types) if pa.types.is_timestamp(kind))
-    moments = table.column(number).cast(pa.timestamp("ns", "UTC"))
-    return table.set_column(number, table.schema.names[number], moments)
+    times = table.column(number).cast(pa.timestamp("ns", "UTC"))
+    return table.set_column(number, table.schema.names[number], times)
 
 
 def as_frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
-    frame: pd.DataFrame = as_arrow(relation).to_pandas()  # less time and memory than with DuckDB's own `df`
+    frame: pd.DataFrame = as_arrow(relation).to_pandas()  # takes less time and memory than DuckDB's `df`
     return frame
 
 
 def duck(columns: str, sql: str) -> dict[str, Way]:
     return {
         "DuckDB to Arrow": Way(
-            lambda payload: asked(payload, columns, sql, as_arrow), ("duckdb",), lambda table: table.to_pandas()
+            lambda payload: query_duckdb(payload, columns, sql, as_arrow), ("duckdb",), lambda table: table.to_pandas()
         ),
-        "DuckDB to pandas": Way(lambda payload: asked(payload, columns, sql, as_frame), ("duckdb",)),
+        "DuckDB to pandas": Way(lambda payload: query_duckdb(payload, columns, sql, as_frame), ("duckdb",)),
     }
 
 
-# --- what is compared ----------------------------------------------------------------------------------------
+# --- jobs ----------------------------------------------------------------------------------------------------
 
 
 def ours(endpoint: Endpoint) -> dict[str, Way]:
     schema = Schema(endpoint)
     return {
         "trayport": Way(
-            lambda payload: decode(payload, schema, "TTF 0"), told=lambda frame: on_the_wire(frame, endpoint)
+            lambda payload: decode(payload, schema, "TTF 0"), convert=lambda frame: with_wire_names(frame, endpoint)
         )
     }
 
@@ -217,7 +217,7 @@ def of_trades(*, contract: bool) -> dict[str, Way]:
     named = {
         "trayport": Way(
             lambda payload: decode(payload, Schema(TRADES), lambda ids: f"TTF {ids.item_id}"),
-            told=lambda frame: on_the_wire(frame, TRADES),
+            convert=lambda frame: with_wire_names(frame, TRADES),
         )
     }
     columns = f"{_TRADE}, contract: 'STRUCT({_IDS})'" if contract else _TRADE
@@ -244,10 +244,10 @@ def of_books() -> dict[str, Way]:
 
 @frozen
 class Job:
-    """An answer, and every way to read it; the first of them is what the others are compared with."""
+    """A response and every way to read it; the first way is the reference for the others."""
 
     title: str
-    made: Callable[[int], bytes]
+    make: Callable[[int], bytes]
     rows: int
     ways: dict[str, Way]
 
@@ -262,7 +262,7 @@ JOBS = {
 
 
 def unequal(found: pd.Series, expected: pd.Series) -> float:
-    """The share of cells that are not exactly those expected: times to the nanosecond, floats to the bit."""
+    """Return the share of cells that differ from the expected ones: times to the nanosecond, floats to the bit."""
     if isinstance(expected.dtype, pd.DatetimeTZDtype):
         if found.dtype != expected.dtype:
             return 1.0
@@ -275,7 +275,7 @@ def unequal(found: pd.Series, expected: pd.Series) -> float:
 
 
 def verdict(found: pd.DataFrame, expected: pd.DataFrame) -> str:
-    """Is it the frame that was expected? If not, why."""
+    """Return "yes" if the frame is the expected one, otherwise the differences."""
     if len(found) != len(expected) or not set(expected) <= set(found):
         return "NO: other rows or columns"
     shares = {name: unequal(found[name], expected[name]) for name in expected}
@@ -286,8 +286,8 @@ def verdict(found: pd.DataFrame, expected: pd.DataFrame) -> str:
 # --- measuring -----------------------------------------------------------------------------------------------
 
 
-def both(act: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the clock, and those of all cores together."""
+def wall_and_cpu(act: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds on the clock and the CPU seconds of all cores."""
     spent = []
 
     def timed() -> object:
@@ -300,31 +300,31 @@ def both(act: Callable[[], object]) -> tuple[float, float]:
 
 
 def medians(ways: dict[str, Way], payload: bytes, rounds: int) -> dict[str, tuple[float, float]]:
-    """Both kinds of seconds for each way, side by side within each round; what goes before whom is left to chance."""
+    """Return the wall and CPU seconds of each way; the ways take turns within each round, in random order."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    dice = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     for _ in range(rounds):
-        for name in dice.permutation(list(ways)):  # polars and DuckDB keep memory, which the next has for nothing
-            times[name].append(both(partial(ways[name].read, payload)))
+        for name in rng.permutation(list(ways)):  # polars and DuckDB keep memory, which saves time for the next way
+            times[name].append(wall_and_cpu(partial(ways[name].read, payload)))
     return {
-        name: (statistics.median(clock for clock, _ in pairs), statistics.median(cores for _, cores in pairs))
+        name: (statistics.median(wall for wall, _ in pairs), statistics.median(cpu for _, cpu in pairs))
         for name, pairs in times.items()
     }
 
 
 def writing(payload: bytes, rounds: int) -> float:
-    """Seconds that DuckDB's file takes, which are in its times."""
+    """Return the seconds to write DuckDB's file; its times include them."""
     with tempfile.TemporaryDirectory(prefix="trayport-") as folder:
-        return statistics.median(seconds(partial(written, payload, folder)) for _ in range(rounds))
+        return statistics.median(seconds(partial(write_file, payload, folder)) for _ in range(rounds))
 
 
 def growth(key: str, way: str, file: str) -> float | None:
-    """How much memory it takes on top of the payload, in a process of its own."""
+    """Return the peak memory in MB on top of the payload; called in a separate process."""
     job, payload = JOBS[key], Path(file).read_bytes()
-    job.ways[way].read(job.made(10))  # what it imports
-    before = most()
+    job.ways[way].read(job.make(10))  # so that imports are not counted
+    before = peak_megabytes()
     kept = job.ways[way].read(payload)
-    after = most()
+    after = peak_megabytes()
     del kept
     return None if before is None or after is None else after - before
 
@@ -335,7 +335,7 @@ def peak(key: str, way: str, file: Path) -> float | None:
     return None if done.stdout.strip() == "None" else float(done.stdout)
 
 
-# --- what is printed -----------------------------------------------------------------------------------------
+# --- output --------------------------------------------------------------------------------------------------
 
 HEAD = f"{'':26}{'ms':>6}{'cpu ms':>8}{'x naive':>9}{'MB':>7}{'of naive':>10}   the same frame"
 
@@ -344,18 +344,18 @@ def measure(*, quick: bool) -> Iterator[str]:
     rounds = 1 if quick else 5
     yield f"\nother ways from bytes to a frame, medians of {rounds}"
     yield f"  cpu ms: of all threads; polars and DuckDB may use all {os.cpu_count()} cores, the others use one"
-    yield "  x naive: times as fast; MB: peak beside the payload, once, in a process of its own (only Linux tells it)"
+    yield "  x naive: times as fast; MB: peak beside the payload, one run in a separate process (Linux only)"
     for key, job in JOBS.items():
         count = job.rows // 200 if quick else job.rows
-        payload = job.made(count)
+        payload = job.make(count)
         yield f"  {len(payload) / 1e6:.0f} MB, {count:,} {job.title}; frames compared over {count // 10:,}"
-        # Each process takes a second: to see that it runs, those of one answer are enough.
-        yield from compared(key, payload, job.made(count // 10), rounds, in_memory=not quick or key == "books")
+        # Each process takes a second; a quick run measures the memory of one response only.
+        yield from compared(key, payload, job.make(count // 10), rounds, in_memory=not quick or key == "books")
 
 
 def compared(key: str, payload: bytes, small: bytes, rounds: int, *, in_memory: bool) -> Iterator[str]:
     ways = {name: way for name, way in JOBS[key].ways.items() if not way.missing}
-    same = sameness(ways, small)  # it also has each way import all that it needs
+    same = sameness(ways, small)  # this also imports the packages of each way
     times = medians(ways, payload, rounds)
     peaks = memory(key, ways, payload) if in_memory else dict.fromkeys(ways)
     yield f"    {HEAD}"
@@ -363,13 +363,13 @@ def compared(key: str, payload: bytes, small: bytes, rounds: int, *, in_memory: 
         if way.missing:
             yield f"    {name:26}{way.missing} is not installed"
         else:
-            clock, cores = times[name]
+            wall, cpu = times[name]
             yield (
-                f"    {name:26}{clock * 1000:6.0f}{cores * 1000:8.0f}{times['naive'][0] / clock:9.1f}"
+                f"    {name:26}{wall * 1000:6.0f}{cpu * 1000:8.0f}{times['naive'][0] / wall:9.1f}"
                 f"{shares(peaks[name], peaks['naive'])}   {same[name]}"
             )
     if any("duckdb" in way.needs for way in ways.values()):
-        yield f"    DuckDB reads files: its times are with writing one ({writing(payload, rounds) * 1000:.0f} ms)"
+        yield f"    DuckDB reads files: its times include writing one ({writing(payload, rounds) * 1000:.0f} ms)"
 
 
 def shares(peak: float | None, without: float | None) -> str:
@@ -380,13 +380,13 @@ def shares(peak: float | None, without: float | None) -> str:
 
 def sameness(ways: dict[str, Way], payload: bytes) -> dict[str, str]:
     expected = ways["naive"].read(payload)
-    found = {name: verdict(way.told(way.read(payload)), expected) for name, way in ways.items()}
-    return {**found, "naive": "what the others are compared with"}
+    found = {name: verdict(way.convert(way.read(payload)), expected) for name, way in ways.items()}
+    return {**found, "naive": "the reference"}
 
 
 def memory(key: str, ways: dict[str, Way], payload: bytes) -> dict[str, float | None]:
     with tempfile.TemporaryDirectory(prefix="trayport-") as folder:
-        file = written(payload, folder)
+        file = write_file(payload, folder)
         return {name: peak(key, name, file) for name in ways}
 
 

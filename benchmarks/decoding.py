@@ -1,4 +1,7 @@
-"""How long an answer's bytes take to become a frame, and how much memory, against what a script does without us."""
+"""Time and memory from the bytes of a response to a frame, compared with a script that does not use this package.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -29,58 +32,58 @@ START = 1_677_661_222_627_634_001
 VENUES = ("BRO1", "EEX7", "ICE", "TPS2", "GFI", "ICAP")
 
 
-# --- answers -------------------------------------------------------------------------------------------------
+# --- responses -----------------------------------------------------------------------------------------------
 
 
-def answer(rows: Iterator[str]) -> bytes:
+def json_array(rows: Iterator[str]) -> bytes:
     return f"[{','.join(rows)}]".encode()
 
 
 def trades(count: int, *, contract: bool = False) -> bytes:
-    """One contract's, or those of fifty with their objects, as the guide has them (pp. 13 to 15)."""
-    dice = np.random.default_rng(7)
+    """Return trades of one contract, or of fifty contracts with their contract objects (guide pp. 13 to 15)."""
+    rng = np.random.default_rng(7)
     cells = zip(
-        dice.integers(10**9, 10**10, count).tolist(),
-        dice.choice(VENUES, count).tolist(),
-        (START + np.cumsum(dice.integers(1, 10**9, count))).tolist(),
-        (dice.integers(20_000, 60_000, count) / 1000).tolist(),
-        dice.integers(1, 60, count).tolist(),
-        dice.choice(["true", "false"], count).tolist(),
-        dice.integers(220, 270, count).tolist(),
+        rng.integers(10**9, 10**10, count).tolist(),
+        rng.choice(VENUES, count).tolist(),
+        (START + np.cumsum(rng.integers(1, 10**9, count))).tolist(),
+        (rng.integers(20_000, 60_000, count) / 1000).tolist(),
+        rng.integers(1, 60, count).tolist(),
+        rng.choice(["true", "false"], count).tolist(),
+        rng.integers(220, 270, count).tolist(),
         strict=True,
     )
     ids = (
         ',"contract":{{"contractType":"SinglePeriod","marketId":10000065,"instrumentId":null,"sequenceId":10000305,'
         '"sequenceItemId":{},"secondSequenceItemId":null}}'
     )
-    return answer(
-        f'{{"tradeId":"{number}-{venue}","venueCode":"{venue}","dealDate":{moment},"price":{price},'
+    return json_array(
+        f'{{"tradeId":"{number}-{venue}","venueCode":"{venue}","dealDate":{time_ns},"price":{price},'
         f'"quantity":{quantity},"aggressorBuy":{buy}{ids.format(item) if contract else ""}}}'
-        for number, venue, moment, price, quantity, buy, item in cells
+        for number, venue, time_ns, price, quantity, buy, item in cells
     )
 
 
 def books(count: int, depth: int = 10) -> bytes:
-    dice = np.random.default_rng(7)
-    middles, sizes = dice.integers(20_000, 60_000, count).tolist(), dice.integers(1, 60, (count, 2, depth)).tolist()
+    rng = np.random.default_rng(7)
+    mids, sizes = rng.integers(20_000, 60_000, count).tolist(), rng.integers(1, 60, (count, 2, depth)).tolist()
 
-    def side(middle: int, step: int, quantities: list[int]) -> str:
+    def side(mid: int, step: int, quantities: list[int]) -> str:
         orders = (
-            f'{{"price":{(middle + step * level) / 1000},"quantity":{quantity}}}'
+            f'{{"price":{(mid + step * level) / 1000},"quantity":{quantity}}}'
             for level, quantity in enumerate(quantities, 1)
         )
         return f"[{','.join(orders)}]"
 
-    return answer(
-        f'{{"timestamp":{START + 15 * 10**9 * point},"bids":{side(middle, -25, bids)},"asks":{side(middle, 25, asks)}}}'
-        for point, (middle, (bids, asks)) in enumerate(zip(middles, sizes, strict=True))
+    return json_array(
+        f'{{"timestamp":{START + 15 * 10**9 * point},"bids":{side(mid, -25, bids)},"asks":{side(mid, 25, asks)}}}'
+        for point, (mid, (bids, asks)) in enumerate(zip(mids, sizes, strict=True))
     )
 
 
 def tops(count: int) -> bytes:
-    dice = np.random.default_rng(7)
-    cells = zip(dice.integers(20_000, 60_000, count).tolist(), dice.integers(1, 60, (count, 2)).tolist(), strict=True)
-    return answer(
+    rng = np.random.default_rng(7)
+    cells = zip(rng.integers(20_000, 60_000, count).tolist(), rng.integers(1, 60, (count, 2)).tolist(), strict=True)
+    return json_array(
         f'{{"timestamp":{START + 15 * 10**9 * point},"bidPrice":{price / 1000},"bidQuantity":{bid},'
         f'"askPrice":{(price + 25) / 1000},"askQuantity":{ask}}}'
         for point, (price, (bid, ask)) in enumerate(cells)
@@ -88,20 +91,20 @@ def tops(count: int) -> bytes:
 
 
 def candles(count: int) -> bytes:
-    dice = np.random.default_rng(7)
-    prices = (dice.integers(20_000, 60_000, (count, 4)) / 1000).tolist()
-    return answer(
+    rng = np.random.default_rng(7)
+    prices = (rng.integers(20_000, 60_000, (count, 4)) / 1000).tolist()
+    return json_array(
         f'{{"fromTimestamp":{START + 60 * 10**9 * number},"toTimestamp":{START + 60 * 10**9 * (number + 1)},'
         f'"open":{first},"high":{high},"low":{low},"close":{last},"volume":{number % 97}}}'
         for number, (first, high, low, last) in enumerate(prices)
     )
 
 
-# --- what is compared ----------------------------------------------------------------------------------------
+# --- jobs ----------------------------------------------------------------------------------------------------
 
 
 def naive(payload: bytes, *times: str) -> pd.DataFrame:
-    """What ``response.json()`` does, and what everybody does then."""
+    """Return the frame that a script usually makes: ``response.json()``, a DataFrame, and a conversion of times."""
     frame = pd.DataFrame(json.loads(payload))
     for name in times:
         frame[name] = pd.to_datetime(frame[name], unit="ns", utc=True)
@@ -109,7 +112,7 @@ def naive(payload: bytes, *times: str) -> pd.DataFrame:
 
 
 def loops(payload: bytes) -> pd.DataFrame:
-    """Tidy rows of books, by hand."""
+    """Return one row per order of the books, made with loops."""
     rows = []
     for point in json.loads(payload):
         for side in ("bids", "asks"):
@@ -122,17 +125,17 @@ def loops(payload: bytes) -> pd.DataFrame:
 
 @frozen
 class Job:
-    """An answer, how it is read with and without us, and how many times as fast we have to be."""
+    """A response, two ways to read it, and the target ratio of their times."""
 
     title: str
-    made: Callable[[int], bytes]
+    make: Callable[[int], bytes]
     rows: int
     faster: float
     schema: Schema
     without: Callable[[bytes], object]
     naming: Naming = "TTF Apr-23"
     floor: bool = False
-    """Is it compared with reading the bytes into objects alone, and in memory?"""
+    """True if time is also compared with decoding to untyped objects, and memory with the naive way."""
     ways: dict[str, Callable[[bytes], object]] = field(init=False)
 
     @ways.default
@@ -174,12 +177,12 @@ def seconds(act: Callable[[], object]) -> float:
     began = time.perf_counter()
     kept = act()
     passed = time.perf_counter() - began
-    del kept  # what it takes to give the memory back is not counted
+    del kept  # after the measurement, so that freeing the memory is not counted
     return passed
 
 
 def medians(job: Job, payload: bytes, rounds: int) -> dict[str, float]:
-    """Seconds of each way, side by side within each round, so that a busy moment hits all."""
+    """Return the median seconds of each way; the ways take turns within each round, so that load affects all alike."""
     times: dict[str, list[float]] = {name: [] for name in job.ways}
     for _ in range(rounds):
         for name, way in job.ways.items():
@@ -187,50 +190,50 @@ def medians(job: Job, payload: bytes, rounds: int) -> dict[str, float]:
     return {name: statistics.median(column) for name, column in times.items()}
 
 
-def most() -> float | None:
-    """The most megabytes that this process ever had, where the system tells: what the parent had does not count."""
+def peak_megabytes() -> float | None:
+    """Return the peak resident memory of this process in MB, without its parent's; None on systems other than Linux."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM")), None)
 
 
 def growth(key: str, way: str, file: str) -> float | None:
-    """How much of it comes on top of the payload, in a process of its own."""
+    """Return the peak memory in MB on top of the payload; called in a separate process."""
     job, payload = JOBS[key], Path(file).read_bytes()
-    job.ways[way](job.made(10))  # what it imports
-    before = most()
+    job.ways[way](job.make(10))  # so that imports are not counted
+    before = peak_megabytes()
     kept = job.ways[way](payload)
-    after = most()
+    after = peak_megabytes()
     del kept
     return None if before is None or after is None else after - before
 
 
-def peak(key: str, way: str, file: Path) -> float | None:
+def peak_in_process(key: str, way: str, file: Path) -> float | None:
     script = f"from benchmarks.decoding import growth; print(growth({key!r}, {way!r}, {str(file)!r}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return None if done.stdout.strip() == "None" else float(done.stdout)
 
 
 def stall(act: Callable[[], object]) -> float:
-    """The longest time, in milliseconds, that a thread was late that wanted to run every millisecond."""
+    """Return the longest delay, in milliseconds, of a thread that is due to run every millisecond."""
     late, done = [0.0], threading.Event()
 
-    def watch() -> None:
+    def keep_pace() -> None:
         while not done.is_set():
             began = time.perf_counter()
             time.sleep(0.001)
             late.append(time.perf_counter() - began - 0.001)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    pacer = threading.Thread(target=keep_pace)
+    pacer.start()
     kept = act()
     done.set()
-    watcher.join()
+    pacer.join()
     del kept
     return max(late) * 1000
 
 
-# --- what is printed -----------------------------------------------------------------------------------------
+# --- output --------------------------------------------------------------------------------------------------
 
 
 def measure(*, quick: bool) -> Iterator[str]:
@@ -239,7 +242,7 @@ def measure(*, quick: bool) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="trayport-") as folder:
         for key, job in JOBS.items():
             count = job.rows // 200 if quick else job.rows
-            payload = job.made(count)
+            payload = job.make(count)
             yield f"  {count:,} {job.title}, {len(payload) / 1e6:.0f} MB"
             yield from times(job, medians(job, payload, rounds), len(payload))
             if job.floor:
@@ -261,10 +264,10 @@ def times(job: Job, found: dict[str, float], size: int) -> Iterator[str]:
 
 
 def memory(key: str, file: Path, rounds: int) -> str:
-    pairs = [(peak(key, "trayport", file), peak(key, "naive", file)) for _ in range(rounds)]
+    pairs = [(peak_in_process(key, "trayport", file), peak_in_process(key, "naive", file)) for _ in range(rounds)]
     known = [(ours, without) for ours, without in pairs if ours is not None and without]
     if not known:
-        return "    peak memory beside the payload: only Linux tells it"
+        return "    peak memory beside the payload: known on Linux only"
     ours, without = (statistics.median(column) for column in zip(*known, strict=True))
     share = ours / without
     return (
@@ -275,13 +278,13 @@ def memory(key: str, file: Path, rounds: int) -> str:
 
 def stalls(*, quick: bool) -> Iterator[str]:
     job, rounds = JOBS["trades"], 1 if quick else 5
-    payload = job.made((STALL_BYTES // 200 if quick else STALL_BYTES) // 119)
+    payload = job.make((STALL_BYTES // 200 if quick else STALL_BYTES) // 119)
     found: dict[str, list[float]] = {"trayport": [], "naive": []}
     for _ in range(rounds):
-        for name, waits in found.items():
-            waits.append(stall(partial(job.ways[name], payload)))
-    ours, without = (statistics.median(waits) for waits in found.values())
-    yield f"  the longest that another thread waits, while {len(payload) / 1e6:.0f} MB are decoded"
+        for name, delays in found.items():
+            delays.append(stall(partial(job.ways[name], payload)))
+    ours, without = (statistics.median(delays) for delays in found.values())
+    yield f"  longest delay of another thread while {len(payload) / 1e6:.0f} MB are decoded"
     yield f"    {ours:.0f} ms; naive {without:.0f} ms ({verdict(ours < STALL_MS)}: below {STALL_MS})"
 
 

@@ -1,6 +1,6 @@
-"""What each encoding costs an answer: its size on the wire, and the time that urllib3 takes to unpack it.
+"""The cost of each content encoding: the size of a response on the wire, and the time to decompress it with urllib3.
 
-From memory, so that nothing but the unpacking is timed; read as the client does it, as much as there is at a time.
+Responses are in memory, so that only decompression is timed, and are read in blocks, as the client reads them.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "brotli 4": ("br", partial(brotli.compress, quality=4)),
     "brotli 5": ("br", partial(brotli.compress, quality=5)),
 }
-"""What each is called in a header, and what packs it."""
+"""Name in the header, and function that compresses."""
 
-ANSWERS: dict[str, tuple[Callable[[int], bytes], int]] = {
+RESPONSES: dict[str, tuple[Callable[[int], bytes], int]] = {
     "trades": (trades, 100_000),
     "trades with contract objects": (partial(trades, contract=True), 100_000),
     "books of depth 10": (books, 10_000),
 }
 
 
-def unpacked(packed: bytes, encoding: str, size: int) -> int:
-    """How many bytes it becomes, in reads of ``size``."""
+def decompressed_size(packed: bytes, encoding: str, size: int) -> int:
+    """Decompress in reads of ``size``, and return the number of bytes."""
     body: Any = io.BytesIO(packed)
-    answer = urllib3.HTTPResponse(body, headers={"Content-Encoding": encoding}, preload_content=False)
-    return sum(map(len, iter(lambda: answer.read1(size, decode_content=True), b"")))
+    response = urllib3.HTTPResponse(body, headers={"Content-Encoding": encoding}, preload_content=False)
+    return sum(map(len, iter(lambda: response.read1(size, decode_content=True), b"")))
 
 
 def medians(packed: dict[str, bytes], whole: int, rounds: int) -> dict[tuple[str, str], float]:
-    """Seconds for each encoding and each size of reads, side by side within each round."""
+    """Return the median seconds for each encoding and size of reads; they take turns within each round."""
     times: dict[tuple[str, str], list[float]] = {pair: [] for pair in product(packed, READS)}
     for name, read in times:
-        assert unpacked(packed[name], ENCODINGS[name][0], READS[read]) == whole
+        assert decompressed_size(packed[name], ENCODINGS[name][0], READS[read]) == whole
     for _ in range(rounds):
         for (name, read), column in times.items():
-            column.append(seconds(partial(unpacked, packed[name], ENCODINGS[name][0], READS[read])))
+            column.append(seconds(partial(decompressed_size, packed[name], ENCODINGS[name][0], READS[read])))
     return {pair: statistics.median(column) for pair, column in times.items()}
 
 
 def measure(*, quick: bool) -> Iterator[str]:
     rounds = 1 if quick else 15
-    yield f"\nencodings of an answer, unpacked by urllib3 from memory, medians of {rounds}"
-    for title, (made, rows) in ANSWERS.items():
+    yield f"\nencodings of a response, decompressed by urllib3 from memory, medians of {rounds}"
+    for title, (make, rows) in RESPONSES.items():
         count = rows // 200 if quick else rows
-        payload = made(count)
+        payload = make(count)
         packed = {name: pack(payload) for name, (_, pack) in ENCODINGS.items()}
         found = medians(packed, len(payload), rounds)
         yield f"  {count:,} {title}, {len(payload) / 1e6:.1f} MB"

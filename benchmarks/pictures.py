@@ -1,4 +1,4 @@
-"""The figures of ``benchmarks.growth`` as pictures for the documentation."""
+"""Charts of the figures of ``benchmarks.growth`` for the documentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .growth import Cost
 
-# Told apart by the colour-blind, and in grey.
+# Colours that differ in grey and for colour-blind readers.
 BLUE, RED, GREEN = "#0b5394", "#d1495b", "#2e7d32"
 STYLE: Any = {
     "font.size": 11,
@@ -26,7 +26,7 @@ STYLE: Any = {
 def line(
     axes: Axes, found: Sequence[tuple[int, float | None]], label: str, colour: str, *, up: int = 0, dashed: bool = False
 ) -> None:
-    """Values by count, with their name beside the last of them; those that a logarithm has not are left out."""
+    """Draw values by count with their label beside the last value; values without a logarithm are left out."""
     pairs = [(count, value) for count, value in found if value]
     if not pairs:
         return
@@ -37,15 +37,15 @@ def line(
     )  # fmt: skip
 
 
-def counted(value: float, _: object = None) -> str:
-    """As people write it."""
+def tick_label(value: float, _: object = None) -> str:
+    """Return a number as readers write it."""
     if value >= 1_000_000:
         return f"{value / 1_000_000:g} million"
     return f"{value:,.0f}".replace(",", " ") if value >= 1 else f"{value:g}"
 
 
-def drawn(file: Path, titles: Sequence[tuple[str, str, str]], draw: Callable[[Axes, Axes], None]) -> None:
-    """Two panels side by side, of titles and axes, legible when they are 700 pixels wide."""
+def draw_panels(file: Path, titles: Sequence[tuple[str, str, str]], draw: Callable[[Axes, Axes], None]) -> None:
+    """Draw two panels side by side, legible at a width of 700 pixels."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -60,37 +60,37 @@ def drawn(file: Path, titles: Sequence[tuple[str, str, str]], draw: Callable[[Ax
         for axes in panels:
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(LogLocator(numticks=9))
-                axis.set_major_formatter(FuncFormatter(counted))
+                axis.set_major_formatter(FuncFormatter(tick_label))
                 axis.set_minor_formatter(NullFormatter())
         file.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(file, metadata={"Software": None})
 
 
 def of_rows(costs: Sequence[Cost], file: Path) -> None:
-    """Time a row and peak memory by rows."""
+    """Draw time per row and peak memory by rows."""
 
     def draw(left: Axes, right: Axes) -> None:
         left.set_ylim(0.2, 20)
         for way, colour in (("naive", RED), ("save(stream)", GREEN), ("decode", BLUE)):
-            mine = [cost for cost in costs if cost.way == way]
+            of_way = [cost for cost in costs if cost.way == way]
             label = way.replace("(", "\n(")
-            line(left, [(cost.count, cost.seconds / cost.count * 1e6) for cost in mine], label, colour)
-            line(right, [(cost.count, cost.memory) for cost in mine], label, colour)
+            line(left, [(cost.count, cost.seconds / cost.count * 1e6) for cost in of_way], label, colour)
+            line(right, [(cost.count, cost.memory) for cost in of_way], label, colour)
 
-    across = "trades in the answer"
-    drawn(file, [("Time a row", across, "microseconds"), ("Peak memory", across, "MB")], draw)
+    across = "trades in the response"
+    draw_panels(file, [("Time per row", across, "microseconds"), ("Peak memory", across, "MB")], draw)
 
 
 def of_contracts(costs: Sequence[Cost], file: Path) -> None:
-    """Requests and time by contracts."""
+    """Draw requests and time by contracts."""
 
     def draw(left: Axes, right: Axes) -> None:
         for way, colour in (("candles", RED), ("trades", BLUE)):
-            mine = [cost for cost in costs if cost.way == way]
-            line(left, [(cost.count, cost.requests) for cost in mine], way, colour)
-            line(right, [(cost.count, cost.seconds) for cost in mine], way, colour)
-            limited = [(cost.count, cost.limited) for cost in mine]
+            of_way = [cost for cost in costs if cost.way == way]
+            line(left, [(cost.count, cost.requests) for cost in of_way], way, colour)
+            line(right, [(cost.count, cost.seconds) for cost in of_way], way, colour)
+            limited = [(cost.count, cost.limited) for cost in of_way]
             line(right, limited, f"{way}\nat 6/s", colour, dashed=True)
 
-    across = "contracts in the question"
-    drawn(file, [("Requests for a month", across, "requests"), ("Time of the question", across, "seconds")], draw)
+    across = "contracts in the query"
+    draw_panels(file, [("Requests for a month", across, "requests"), ("Time of the query", across, "seconds")], draw)

@@ -1,7 +1,8 @@
-"""From the wire to a frame and to a file: the whole way of an answer, against what a script does without us.
+"""From the wire to a frame and to a file, compared with a script that does not use this package.
 
-The server is a process of its own, on loopback; it packed its answers with Brotli before anybody asks. One core is its
-own, so what is measured is the client. ``python -m benchmarks.wire`` takes some minutes; ``--quick`` some seconds.
+The server is a separate process on loopback that compresses its responses with Brotli before the first request. It has
+a core of its own, so that only the client is measured. ``python -m benchmarks.wire`` takes some minutes; ``--quick``
+some seconds.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from trayport.endpoints import TRADES
 from trayport.sandbox import Sandbox
 
 from . import verdict
-from .decoding import most, seconds, trades
+from .decoding import peak_megabytes, seconds, trades
 
 ONE, FOUR, OVERLAP, SAVE_MB, SAVE_SPEED, RESIDENT_MB = 3, 5, 1.15, 200, 100, 200
 KEY = "sandbox-key"
 CONTRACT = "TTF Apr-24"
-# Any question for so many windows from here on is one request each; answers are of one window, moved to the others.
+# A query for n windows from here on makes n requests; the response of one window is moved in time to the others.
 FIRST, WINDOW = pd.Timestamp("2014-01-01", tz="UTC"), pd.Timedelta(days=32)
 
 SERVER = """
@@ -51,7 +52,7 @@ serve(int(sys.argv[1]), int(sys.argv[2]))
 
 
 class Template:
-    """An answer whose times can be moved: their digits are written over."""
+    """A response whose times can be moved by overwriting their digits."""
 
     def __init__(self, rows: int) -> None:
         self._text = np.frombuffer(bytearray(trades(rows)), dtype=np.uint8)
@@ -61,9 +62,9 @@ class Template:
         self._steps = np.sort(np.random.default_rng(7).integers(0, WINDOW.value, rows))
 
     def at(self, window: int) -> bytes:
-        """The answer to the so many-th window."""
-        moments = FIRST.value + window * WINDOW.value + self._steps
-        self._text[self._places] = moments[:, None] // self._powers % 10 + ord("0")
+        """Return the response for the window with this number."""
+        times = FIRST.value + window * WINDOW.value + self._steps
+        self._text[self._places] = times[:, None] // self._powers % 10 + ord("0")
         return self._text.tobytes()
 
     @property
@@ -72,7 +73,7 @@ class Template:
 
 
 def serve(rows: int, windows: int) -> None:
-    """Answer questions for trades, packed beforehand, until the standard input ends."""
+    """Serve trades, compressed beforehand, until the standard input ends."""
     template = Template(rows)
     packed = [brotli.compress(template.at(number), quality=4) for number in range(windows)]
 
@@ -100,7 +101,7 @@ def serve(rows: int, windows: int) -> None:
 
 
 class Server:
-    """Such a server in a process of its own."""
+    """The server in a separate process."""
 
     def __init__(self, rows: int, windows: int) -> None:
         self.rows, self.windows = rows, windows
@@ -119,7 +120,7 @@ class Server:
         self._process.communicate("\n")
 
     def client(self, folder: str) -> Client:
-        """A client of it, which knows the contract's name already."""
+        """Return a client of the server that has resolved the contract's name."""
         config = Config(
             KEY, analytics_url=self.url, reference_url=self.reference, limiter="off", cache_dir=folder,
             progress=False,
@@ -130,29 +131,29 @@ class Server:
 
 
 def ends(first: int, count: int = 1) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """Where so many windows begin and end."""
+    """Return the beginning and the end of ``count`` windows from number ``first`` on."""
     return FIRST + first * WINDOW, FIRST + (first + count) * WINDOW
 
 
-# --- what is compared ----------------------------------------------------------------------------------------
+# --- comparisons ---------------------------------------------------------------------------------------------
 
 
 def naive(session: requests.Session, server: Server, window: int) -> pd.DataFrame:
-    """What everybody writes first."""
-    answer = session.get(f"{server.url}/trades", params={"from": f"{ends(window)[0]:%Y-%m-%dT%H:%M:%SZ}"}, timeout=60)
-    frame = pd.DataFrame(answer.json())
+    """Return the frame that a simple script makes."""
+    response = session.get(f"{server.url}/trades", params={"from": f"{ends(window)[0]:%Y-%m-%dT%H:%M:%SZ}"}, timeout=60)
+    frame = pd.DataFrame(response.json())
     frame["dealDate"] = pd.to_datetime(frame["dealDate"], unit="ns", utc=True)
     return frame
 
 
-def at_once(act: Callable[[int], object], count: int) -> None:
-    """The windows, each in a thread."""
+def in_threads(act: Callable[[int], object], count: int) -> None:
+    """Call ``act`` with the number of each window, each call in a thread."""
     with ThreadPoolExecutor(count) as pool:
         list(pool.map(act, range(count)))
 
 
 def alternating(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each way, side by side within each round."""
+    """Return the median seconds of each way; the ways take turns within each round."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -161,7 +162,7 @@ def alternating(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str,
 
 
 def frames(rows: int, threads: int, rounds: int, target: float) -> str:
-    """So many rows in so many answers, each in a thread of its own."""
+    """Compare both ways for ``rows`` rows in ``threads`` responses, each in a thread."""
     with (
         Server(rows // threads, threads) as server,
         tempfile.TemporaryDirectory() as folder,
@@ -169,8 +170,8 @@ def frames(rows: int, threads: int, rounds: int, target: float) -> str:
         requests.Session() as session,
     ):
         ways = {
-            "trayport": lambda: at_once(lambda window: client.trades(CONTRACT, *ends(window)), threads),
-            "naive": lambda: at_once(partial(naive, session, server), threads),
+            "trayport": lambda: in_threads(lambda window: client.trades(CONTRACT, *ends(window)), threads),
+            "naive": lambda: in_threads(partial(naive, session, server), threads),
         }
         found = alternating(ways, rounds)
     ours, without = found["trayport"], found["naive"]
@@ -183,12 +184,12 @@ def frames(rows: int, threads: int, rounds: int, target: float) -> str:
 
 
 def size(pieces: Iterable[bytes]) -> int:
-    """How many bytes come; none of them is kept."""
+    """Return the number of bytes that arrive, without keeping them."""
     return sum(map(len, pieces))
 
 
 def overlap(rows: int, rounds: int) -> Iterator[str]:
-    """Six pieces in flight: is the whole as quick as its slower half alone?"""
+    """Compare six pieces in flight with the wire alone and with decoding alone."""
     with Server(rows // 6, 6) as server, tempfile.TemporaryDirectory() as folder, server.client(folder) as client:
         plan = client.plan.trades(CONTRACT, *ends(0, 6))
         session = client.session
@@ -196,8 +197,8 @@ def overlap(rows: int, rounds: int) -> Iterator[str]:
         schema = Schema(TRADES)
         ways = {
             "whole": lambda: client.trades(CONTRACT, *ends(0, 6)),
-            "wire": lambda: at_once(lambda number: session.send(plan.requests[number], read=size), 6),
-            "decoding": lambda: at_once(lambda number: decoding.decode(payloads[number], schema, CONTRACT), 6),
+            "wire": lambda: in_threads(lambda number: session.send(plan.requests[number], read=size), 6),
+            "decoding": lambda: in_threads(lambda number: decoding.decode(payloads[number], schema, CONTRACT), 6),
         }
         found = alternating(ways, rounds)
     slower = max(found["wire"], found["decoding"])
@@ -209,23 +210,23 @@ def overlap(rows: int, rounds: int) -> Iterator[str]:
     )
 
 
-def saved(port: str, reference: str, windows: int, folder: str) -> tuple[int, float, float]:
-    """The rows of so many windows in a Parquet file: how many, in which time, in how much memory beside the import."""
+def save_windows(port: str, reference: str, windows: int, folder: str) -> tuple[int, float, float]:
+    """Save ``windows`` windows to Parquet; return the rows, the seconds and the peak memory in MB beside the import."""
     server = Server(0, windows)
     server.url, server.reference = port, reference
     with server.client(folder) as client:
-        before = most() or 0.0
+        before = peak_megabytes() or 0.0
         began = time.perf_counter()
         rows = save(client.stream.trades(CONTRACT, *ends(0, windows)), Path(folder, "trades.parquet"))
-        return rows, time.perf_counter() - began, (most() or 0.0) - before
+        return rows, time.perf_counter() - began, (peak_megabytes() or 0.0) - before
 
 
 def to_file(rows: int, windows: int, rounds: int) -> Iterator[str]:
-    """A stream of so many rows into Parquet, each time in a process of its own."""
+    """Measure a stream that is saved to Parquet, each time in a separate process."""
     with Server(rows // windows, windows) as server, tempfile.TemporaryDirectory() as folder:
         script = (
-            f"from benchmarks.wire import saved; print(*saved({server.url!r}, {server.reference!r}, {windows}, "
-            f"{folder!r}))"
+            f"from benchmarks.wire import save_windows; print(*save_windows("
+            f"{server.url!r}, {server.reference!r}, {windows}, {folder!r}))"
         )
         runs = []
         for _ in range(rounds):
@@ -237,7 +238,7 @@ def to_file(rows: int, windows: int, rounds: int) -> Iterator[str]:
     yield (
         f"  save(stream), {count:,.0f} trades in {windows} pieces, {size:.0f} MB, to Parquet: {took:.1f} s, "
         f"{speed:.0f} MB/s ({verdict(speed >= SAVE_SPEED)}: at least {SAVE_SPEED}), {memory:.0f} MB beside the import "
-        f"({verdict(memory < SAVE_MB)}: below {SAVE_MB}; only Linux tells it)"
+        f"({verdict(memory < SAVE_MB)}: below {SAVE_MB}; Linux only)"
     )
 
 
@@ -252,19 +253,19 @@ print(rows, *(line.split()[1] for line in status.splitlines() if line.startswith
 
 
 def one_answer(rows: int, rounds: int) -> Iterator[str]:
-    """A single answer of so many rows into Parquet, by a script that has nothing but us: what the process takes."""
+    """Measure the resident memory of a script that saves a single response to Parquet."""
     with Server(rows, 1) as server, tempfile.TemporaryDirectory() as folder, server.client(folder):
-        asked = [server.url, server.reference, folder, CONTRACT, *(str(moment) for moment in ends(0))]
+        arguments = [server.url, server.reference, folder, CONTRACT, *(str(time) for time in ends(0))]
         runs = [
-            subprocess.run([sys.executable, "-c", LARGE, *asked], capture_output=True, text=True, check=True).stdout
+            subprocess.run([sys.executable, "-c", LARGE, *arguments], capture_output=True, text=True, check=True).stdout
             for _ in range(rounds)
         ]
     peaks = [int(peak) / 1000 for _, *known in map(str.split, runs) for peak in known]
-    told = "only Linux tells its memory"
+    memory = "memory is known on Linux only"
     if peaks:
         peak = statistics.median(peaks)
-        told = f"{peak:.0f} MB resident, the import included ({verdict(peak < RESIDENT_MB)}: below {RESIDENT_MB})"
-    yield f"  save(stream), {rows:,} trades in one answer of {server.size / 1e6:.0f} MB, to Parquet: {told}"
+        memory = f"{peak:.0f} MB resident, the import included ({verdict(peak < RESIDENT_MB)}: below {RESIDENT_MB})"
+    yield f"  save(stream), {rows:,} trades in one response of {server.size / 1e6:.0f} MB, to Parquet: {memory}"
 
 
 def measure(*, quick: bool) -> Iterator[str]:
