@@ -135,7 +135,7 @@ def test_a_delay_is_waited_for_before_the_first_byte(server: FaultyServer) -> No
     server.fault = Fault(delay=0.3)
     began = time.monotonic()
     with RawConnection(server.listener) as line:
-        line.say()
+        line.send()
         line.read(1)
         assert 0.25 < time.monotonic() - began
     server.fault = Fault(delay=60)
@@ -146,7 +146,7 @@ def test_a_delay_is_waited_for_before_the_first_byte(server: FaultyServer) -> No
 def test_a_stall_comes_in_the_middle_of_the_body(either: FaultyServer) -> None:
     either.fault = Fault(stall=60)
     with RawConnection(either.listener) as line:
-        line.say("GET / HTTP/1.1", PLAIN)
+        line.send("GET / HTTP/1.1", PLAIN)
         assert str(len(BODY)) == line.head()[1]["Content-Length"]
         assert BODY[: len(BODY) // 2] == line.read(len(BODY) // 2)
         line.socket.settimeout(0.1)
@@ -167,7 +167,7 @@ def test_a_stall_is_a_timeout_in_reading_the_body(server: FaultyServer) -> None:
 def test_a_reset_is_a_reset_and_nothing_is_asked(server: FaultyServer) -> None:
     server.fault = Fault(reset=True)
     with RawConnection(server.listener) as line:
-        line.say()
+        line.send()
         with pytest.raises(ConnectionResetError):
             line.rest()
     with pytest.raises(requests.ConnectionError):
@@ -179,7 +179,7 @@ def test_a_reset_is_a_reset_and_nothing_is_asked(server: FaultyServer) -> None:
 def test_a_cut_body_ends_before_its_length(either: FaultyServer, cut: float) -> None:
     either.fault = Fault(cut=cut)
     with RawConnection(either.listener) as line:
-        line.say("GET / HTTP/1.1", PLAIN)
+        line.send("GET / HTTP/1.1", PLAIN)
         _, fields = line.head()
         assert (str(len(BODY)), None) == (fields["Content-Length"], fields.get("Connection"))
         assert BODY[: int(len(BODY) * cut)] == line.rest()
@@ -190,7 +190,7 @@ def test_a_cut_body_ends_before_its_length(either: FaultyServer, cut: float) -> 
 def test_a_cut_after_all_of_the_body_ends_the_connection_unannounced(server: FaultyServer) -> None:
     server.fault = Fault(cut=1)
     with RawConnection(server.listener) as line:
-        _, fields, body = line.ask("GET / HTTP/1.1", PLAIN)
+        _, fields, body = line.request("GET / HTTP/1.1", PLAIN)
         assert (BODY, None) == (body, fields.get("Connection"))
         assert b"" == line.rest()
     assert BODY == server.get().content
@@ -216,11 +216,11 @@ def test_whatever_body_is_spoilt_the_rest_of_the_line_is_in_order(encoding: str,
     }[encoding]
     with RawConnection(SPOILING.listener) as line:
         SPOILING.fault, SPOILING.body = fault, body
-        _, fields, packed = line.ask("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
+        _, fields, packed = line.request("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
         assert encoding == fields["Content-Encoding"]
         with pytest.raises((brotli.error, zlib.error, OSError)):
             unpack(packed)
-        assert packed == line.ask("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")[2]
+        assert packed == line.request("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")[2]
 
 
 SPOILING = FaultyServer()
@@ -236,7 +236,7 @@ def _spoiling() -> Iterator[None]:
 def test_a_length_is_wrong_by_so_many_bytes(either: FaultyServer, length: int) -> None:
     either.fault = Fault(length=length)
     with RawConnection(either.listener) as line:
-        line.say("GET / HTTP/1.1", PLAIN)
+        line.send("GET / HTTP/1.1", PLAIN)
         assert str(len(BODY) + length) == line.head()[1]["Content-Length"]
         assert BODY == line.rest()
     if length > 0:
@@ -250,7 +250,7 @@ def test_a_length_is_never_below_nothing(server: FaultyServer) -> None:
     server.fault, server.body = Fault(length=-7), b"[]"
 
     with RawConnection(server.listener) as line:
-        line.say("GET / HTTP/1.1", PLAIN)
+        line.send("GET / HTTP/1.1", PLAIN)
         assert "0" == line.head()[1]["Content-Length"]
         assert b"[]" == line.rest()
 
@@ -278,7 +278,7 @@ def test_whoever_closes_does_not_wait_for_a_fault() -> None:
         return inject(Fault(delay=3600), lambda: HttpResponse(200, b""), error_response)
 
     with run_listener(answer) as listener, RawConnection(listener) as line:
-        line.say()
+        line.send()
         assert asked.wait(10)
         threads = set(threading.enumerate()) - before
     for thread in threads:

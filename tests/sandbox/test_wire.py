@@ -65,7 +65,7 @@ def line(listener: Listener) -> Iterator[RawConnection]:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "BREW", "get"])
 def test_every_method_is_handed_over_with_its_target_and_headers(ear: Ear, line: RawConnection, method: str) -> None:
     ear.answer = HttpResponse(200, b"[1]")
-    line.say(f"{method} /api/trades?a=%20b&a=c HTTP/1.1", "X-API-Key:  k ", "ACCEPT: text/csv", "accept: */*")
+    line.send(f"{method} /api/trades?a=%20b&a=c HTTP/1.1", "X-API-Key:  k ", "ACCEPT: text/csv", "accept: */*")
     status, _ = line.head()
 
     assert HttpRequest(method, "/api/trades?a=%20b&a=c", {"x-api-key": "k", "accept": "text/csv, */*"}) == ear.heard[-1]
@@ -77,33 +77,33 @@ def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(ear: Ear, line
         (HttpResponse(200, b"[12]"), "Content-Length"),
         (HttpResponse(200, iter([LONG])), "Transfer-Encoding"),
     ):
-        line.say("HEAD / HTTP/1.1", "Accept-Encoding: identity")
+        line.send("HEAD / HTTP/1.1", "Accept-Encoding: identity")
         assert {"Content-Length": "4", "Transfer-Encoding": "chunked"}[field] == line.head()[1][field]
 
     ear.answer = HttpResponse(200, b"[34]")
-    assert b"[34]" == line.ask("GET / HTTP/1.1", "Accept-Encoding: identity")[2]
+    assert b"[34]" == line.request("GET / HTTP/1.1", "Accept-Encoding: identity")[2]
 
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_an_answer_that_has_no_body_by_its_status_has_none(ear: Ear, line: RawConnection, status: int) -> None:
     ear.answer = HttpResponse(status, b"[12]")
-    line.say()
+    line.send()
     got, fields = line.head()
     ear.answer = HttpResponse(200, b"[34]")
 
     assert status == got
     assert not {"Content-Length", "Transfer-Encoding"} & set(fields)
-    assert 200 == line.ask("GET / HTTP/1.1", "Accept-Encoding: identity")[0]
+    assert 200 == line.request("GET / HTTP/1.1", "Accept-Encoding: identity")[0]
 
 
 def test_the_date_is_the_machines_unless_the_answer_has_one(ear: Ear, line: RawConnection) -> None:
     ear.answer = HttpResponse(200, b"[]")
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    date = parsedate_to_datetime(line.ask()[1]["Date"])
+    date = parsedate_to_datetime(line.request()[1]["Date"])
     assert before <= date <= datetime.datetime.now(datetime.UTC)
 
     ear.answer = HttpResponse(200, b"[]", headers=(("date", "Tue, 06 Feb 2024 12:00:00 GMT"), ("X-Trace", "1")))
-    fields = line.ask()[1]
+    fields = line.request()[1]
 
     assert ("Tue, 06 Feb 2024 12:00:00 GMT", "1") == (fields["date"], fields["X-Trace"])
     assert "Date" not in fields
@@ -111,10 +111,10 @@ def test_the_date_is_the_machines_unless_the_answer_has_one(ear: Ear, line: RawC
 
 def test_the_kind_of_an_answer_may_be_told_by_its_own_headers(ear: Ear, line: RawConnection) -> None:
     ear.answer = HttpResponse(200, b"x", "text/csv")
-    assert "text/csv; charset=utf-8" == line.ask()[1]["Content-Type"]
+    assert "text/csv; charset=utf-8" == line.request()[1]["Content-Type"]
 
     ear.answer = HttpResponse(200, b"x", "text/csv", headers=(("Content-Type", "text/plain"),))
-    assert "text/plain" == line.ask()[1]["Content-Type"]
+    assert "text/plain" == line.request()[1]["Content-Type"]
 
 
 # --- what is no HTTP -----------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_an_answer_arrives_although_nobody_reads_the_body_of_its_request(ear: Ea
     ear.answer = HttpResponse(405, b"no")
     size = 16_000_000
 
-    assert 405 == line.ask("POST / HTTP/1.1", f"Content-Length: {size}", body=bytes(size))[0]
+    assert 405 == line.request("POST / HTTP/1.1", f"Content-Length: {size}", body=bytes(size))[0]
 
 
 def said_by_the_sandbox(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -188,7 +188,7 @@ def test_an_error_in_answering_is_logged_and_ends_only_its_connection(caplog: py
 @pytest.mark.parametrize("encoding", UNPACK)
 def test_a_response_may_be_sent_several_times(ear: Ear, line: RawConnection, encoding: str) -> None:
     ear.answer = HttpResponse(200, LONG)
-    bodies = [line.ask("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")[2] for _ in range(2)]
+    bodies = [line.request("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")[2] for _ in range(2)]
 
     assert [LONG, LONG] == [UNPACK[encoding](body) for body in bodies]
 
@@ -199,7 +199,7 @@ def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Liste
 
     def ask() -> None:
         with RawConnection(listener) as line:
-            found.append(LONG * 4 == line.ask("GET / HTTP/1.1", "Accept-Encoding: identity")[2])
+            found.append(LONG * 4 == line.request("GET / HTTP/1.1", "Accept-Encoding: identity")[2])
 
     threads = [threading.Thread(target=ask) for _ in range(16)]
     for thread in threads:
@@ -223,7 +223,7 @@ def test_a_long_answer_is_what_its_pieces_are(ear: Ear, listener: Listener, piec
     with RawConnection(listener) as line:
         for _ in range(2):  # the second shows that the first came to its end
             ear.answer = HttpResponse(200, iter(pieces))
-            line.say("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
+            line.send("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
             _, fields = line.head()
             body = b"".join(iter(line.chunk, b""))
 
@@ -236,7 +236,7 @@ def test_a_long_answer_is_brotli_unasked_and_requests_reads_it(
     ear: Ear, line: RawConnection, listener: Listener
 ) -> None:
     ear.answer = HttpResponse(200, iter([LONG, LONG]))
-    line.say()
+    line.send()
     assert "br" == line.head()[1]["Content-Encoding"]
     assert LONG * 2 == brotli.decompress(b"".join(iter(line.chunk, b"")))
 
@@ -265,7 +265,7 @@ def test_the_first_bytes_leave_before_the_others_are_made(ear: Ear, line: RawCon
         yield b"second" if seen.wait(10) else b"nobody saw the first"
 
     ear.answer = HttpResponse(200, pieces())
-    line.say("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
+    line.send("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
     line.head()
     first = line.chunk()
     seen.set()
@@ -291,7 +291,7 @@ def test_a_long_answer_is_made_no_faster_than_it_is_read(ear: Ear, line: RawConn
             yield bytes(1 << 20)
 
     ear.answer = HttpResponse(200, pieces())
-    line.say("GET / HTTP/1.1", "Accept-Encoding: identity")
+    line.send("GET / HTTP/1.1", "Accept-Encoding: identity")
     line.head()
     before = -1
     while before < len(made):  # until the line is full
@@ -312,7 +312,7 @@ def test_who_hangs_up_in_the_middle_closes_what_makes_the_answer(ear: Ear, liste
 
     ear.answer = HttpResponse(200, pieces())
     with RawConnection(listener) as line:
-        line.say()
+        line.send()
         line.head()
         assert line.chunk()
         assert not closed.is_set()
@@ -339,7 +339,7 @@ def test_an_answer_that_cannot_be_finished_is_cut_and_logged(
 @pytest.mark.parametrize("encoding", UNPACK)
 def test_who_knows_no_chunks_gets_none_and_the_connection_ends(ear: Ear, line: RawConnection, encoding: str) -> None:
     ear.answer = HttpResponse(200, iter([b"1", LONG, LONG]))
-    line.say("GET / HTTP/1.0", "Connection: keep-alive", f"Accept-Encoding: {encoding}")
+    line.send("GET / HTTP/1.0", "Connection: keep-alive", f"Accept-Encoding: {encoding}")
     _, fields = line.head()
 
     assert "close" == fields["Connection"]
@@ -349,7 +349,7 @@ def test_who_knows_no_chunks_gets_none_and_the_connection_ends(ear: Ear, line: R
 
 def test_who_knows_no_chunks_can_tell_a_cut_answer_from_a_whole_one(ear: Ear, line: RawConnection) -> None:
     ear.answer = HttpResponse(200, failing())
-    line.say("GET / HTTP/1.0")
+    line.send("GET / HTTP/1.0")
 
     with pytest.raises(ConnectionError):
         line.rest()
@@ -361,7 +361,7 @@ def test_closing_ends_long_answers_and_leaves_no_thread_behind() -> None:
 
     before = set(threading.enumerate())
     with run_listener(lambda heard: HttpResponse(200, pieces())) as listener, RawConnection(listener) as line:
-        line.say()
+        line.send()
         line.head()
         threads = set(threading.enumerate()) - before
     for thread in threads:
@@ -375,10 +375,10 @@ def test_open_and_accepted_count_connections(ear: Ear) -> None:
     ear.answer = HttpResponse(200, iter([b"[]"]))
     with run_listener(ear) as listener:
         with RawConnection(listener) as one, RawConnection(listener) as other:
-            one.say()
+            one.send()
             one.head()
             ear.answer = HttpResponse(200, b"[]")
-            other.ask()
+            other.request()
             assert (2, 2) == (listener.accepted, listener.open)
         end = time.monotonic() + 10
         while listener.open and time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""A session that a test has to itself, against a wire that it answers for."""
+"""A session against a scripted server, for one test."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from .fake import Clock
 from .wire import Wire
 
 ASK = Request(TRADES, (("from", "2023-01-01T00:00:00Z"), ("sequenceItemId", "1"), ("sequenceItemId", "2")))
+"""A request for trades."""
 NOW = pd.Timestamp("2026-11-20T10:00", tz="UTC")
 
 
 class Bench:
-    """A session against a wire, on a clock that takes no time."""
+    """A session against a scripted server, with a simulated clock, so that waits take no time."""
 
     def __init__(self, wire: Wire, **settings: Any) -> None:
         self.wire, self.clock = wire, Clock()
@@ -33,6 +34,7 @@ class Bench:
 
     @property
     def waits(self) -> list[float]:
+        """The waits so far in seconds."""
         return [round(seconds, 3) for seconds in self.clock.waits]
 
 

@@ -1,5 +1,4 @@
-"""The key that the tests use, and a watch on all that a run prints, logs, warns of or writes: where the key turns up in
-it, the run fails."""
+"""The API key of the tests, and a watch on the run: it fails if the key appears in output, logs, warnings or files."""
 
 from __future__ import annotations
 
@@ -14,33 +13,33 @@ from urllib.parse import quote
 import pytest
 
 KEY = "canary-5e1f8b!c0ffee/9d3a"
-"""Like no word, and spelled otherwise in a URL than in a text."""
+"""The key: similar to no word, and spelled differently in a URL."""
 
 _SPELLINGS = tuple({KEY, quote(KEY, safe=""), quote(KEY), base64.b64encode(KEY.encode()).decode().rstrip("=")})
 _BYTES = tuple(spelling.lower().encode() for spelling in _SPELLINGS)
-# What is said below the level that a program chose is said all the same.
+# Loggers that are watched at the level DEBUG.
 _LOUD = ("trayport", "urllib3", "requests")
 
 
 class Watch(logging.Handler):
-    """Looks for the key, and remembers where it was."""
+    """Handler that looks for the key and records the places where it was found."""
 
     def __init__(self) -> None:
         super().__init__(logging.NOTSET)
         self.found: list[str] = []
 
-    def look(self, where: str, said: object) -> None:
-        """Into a text, or into bytes."""
-        data = said if isinstance(said, bytes) else str(said).encode("utf-8", "replace")
+    def look(self, where: str, content: object) -> None:
+        """Look into a text or into bytes."""
+        data = content if isinstance(content, bytes) else str(content).encode("utf-8", "replace")
         if any(spelling in data.lower() for spelling in _BYTES) and where not in self.found:
             self.found.append(where)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A record as it is printed, and what else it holds."""
+        """Look into a record, formatted and with all of its attributes."""
         self.look(f"a record of the logger {record.name}", f"{self.format(record)} {record.__dict__}")
 
     def look_into(self, folder: Path) -> None:
-        """Into every file, and its name."""
+        """Look into every file of a folder, and into its name."""
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
                 self.look(f"the file {path}", path.name.encode() + b"\n" + path.read_bytes())
@@ -50,7 +49,7 @@ _watch = Watch()
 
 
 def pytest_configure() -> None:
-    """From the beginning on."""
+    """Start the watch."""
     logging.getLogger().addHandler(_watch)
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.DEBUG)
@@ -62,7 +61,7 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is read by a test is not in its report: what it captured itself, and what a program said to it."""
+    """Watch output that is not in the report of a test: text that the test captured, and output of programs."""
     with pytest.MonkeyPatch.context() as patch:
         captured, communicated = pytest.CaptureFixture.readouterr, subprocess.Popen.communicate
 
@@ -72,10 +71,10 @@ def _watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             return read
 
         def communicate(self: Any, *args: Any, **more: Any) -> Any:
-            said = communicated(self, *args, **more)
-            for each in said:
+            output = communicated(self, *args, **more)
+            for each in output:
                 _watch.look(f"what {self.args} printed", each or "")
-            return said
+            return output
 
         patch.setattr(pytest.CaptureFixture, "readouterr", readouterr)
         patch.setattr(subprocess.Popen, "communicate", communicate)
@@ -84,13 +83,13 @@ def _watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """What a test printed."""
+    """Look into the output of a test."""
     for title, text in report.sections:
         _watch.look(f"{title} of {report.nodeid}", text)
 
 
 def pytest_warning_recorded(warning_message: Any, nodeid: str) -> None:
-    """What it was warned of."""
+    """Look into a warning."""
     _watch.look(f"a warning in {nodeid}", warning_message.message)
 
 
@@ -102,7 +101,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A key that got out is a failure, whatever else was tested."""
+    """Fail the run if the key was found."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:  # a worker's exit status is not that of the run
         output["leaks"] = _watch.found
@@ -111,7 +110,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Where it was found."""
+    """Print the places where the key was found."""
     if _watch.found:
         terminalreporter.section("the key got out", red=True)
         for where in _watch.found:

@@ -1,4 +1,4 @@
-"""A listener that a test answers for, and a plain socket on it."""
+"""A listener of the sandbox with a handler of the test, and a raw connection to it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from trayport.sandbox.listener import HttpRequest, HttpResponse, Listener
 from trayport.sandbox.switches import Switches
 
 BODY = b"[" + b",".join(b'{"tradeId":"%d"}' % number for number in range(2000)) + b"]"
-"""An answer that is long enough to be packed."""
+"""A body that is long enough to be compressed."""
 
 
 def error_response(status: int) -> HttpResponse:
-    """What the API says with a status."""
+    """Return the sandbox's error response for a status."""
     return error_responses.with_status(status, Switches())
 
 
 @contextmanager
 def run_listener(answer: Callable[[HttpRequest], HttpResponse]) -> Iterator[Listener]:
-    """A listener, until the end of the block."""
+    """Run a listener with a handler."""
     listener = Listener(0, answer)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -37,12 +37,12 @@ def run_listener(answer: Callable[[HttpRequest], HttpResponse]) -> Iterator[List
 
 
 def url(listener: Listener, path: str = "/") -> str:
-    """Where it listens."""
+    """Return the URL of a path."""
     return f"http://127.0.0.1:{listener.server_address[1]}{path}"
 
 
 class RawConnection:
-    """One connection, spoken on by hand."""
+    """A connection on which a test writes the bytes."""
 
     def __init__(self, listener: Listener) -> None:
         self.socket = socket.create_connection(("127.0.0.1", listener.server_address[1]), timeout=10)
@@ -54,38 +54,40 @@ class RawConnection:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def say(self, first: str = "GET / HTTP/1.1", *headers: str, body: bytes = b"") -> None:
-        """A request."""
+    def send(self, first: str = "GET / HTTP/1.1", *headers: str, body: bytes = b"") -> None:
+        """Send a request."""
         self.socket.sendall("\r\n".join([first, *headers, "", ""]).encode() + body)
 
     def head(self) -> tuple[int, dict[str, str]]:
-        """The status and the headers of the next answer; no header comes twice."""
+        """Return the status and the headers of the next response; no header is repeated."""
         first, *lines = self._until(b"\r\n\r\n").decode().split("\r\n")
         fields = dict(line.split(": ", 1) for line in lines)
         assert len(lines) == len(fields)
         return int(first.split()[1]), fields
 
     def chunk(self) -> bytes:
-        """The next chunk of the body; empty at its end."""
+        """Return the next chunk of the body; empty at its end."""
         length = int(self._until(b"\r\n"), 16)
         return self.read(length + 2)[:-2]
 
     def read(self, count: int) -> bytes:
-        """So many bytes."""
+        """Return the next bytes."""
         while len(self._received) < count:
             self._more()
         found, self._received = self._received[:count], self._received[count:]
         return found
 
     def rest(self) -> bytes:
-        """Everything up to the end of the connection."""
+        """Return all bytes until the connection is closed."""
         while more := self.socket.recv(65536):
             self._received += more
         return self._received
 
-    def ask(self, first: str = "GET / HTTP/1.1", *headers: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
-        """A request, and its answer of a known length."""
-        self.say(first, *headers, body=body)
+    def request(
+        self, first: str = "GET / HTTP/1.1", *headers: str, body: bytes = b""
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send a request, and return its response with a Content-Length."""
+        self.send(first, *headers, body=body)
         status, fields = self.head()
         return status, fields, self.read(int(fields["Content-Length"]))
 
@@ -97,5 +99,5 @@ class RawConnection:
 
     def _more(self) -> None:
         more: Any = self.socket.recv(65536)
-        assert more, f"the other side hung up after {self._received[-200:]!r}"
+        assert more, f"the server closed the connection after {self._received[-200:]!r}"
         self._received += more

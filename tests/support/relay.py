@@ -1,4 +1,4 @@
-"""A server between a client and a sandbox, that does to the answers what a rule says."""
+"""A server between a client and a sandbox; a rule changes the responses."""
 
 from __future__ import annotations
 
@@ -23,50 +23,50 @@ from .wire import Response, Wire, http, reset
 
 @frozen
 class Reply:
-    """What the sandbox said."""
+    """A response of the sandbox."""
 
     status: int
     body: bytes
     kind: str
 
     def http(self, body: bytes | None = None, **headers: str) -> bytes:
-        """The bytes of it, with another body if one is given."""
+        """Return its bytes, with another body if one is given."""
         return http(self.status, self.body if body is None else body, length=None, Content_Type=self.kind, **headers)
 
 
 Fault: TypeAlias = bytes | Callable[[Reply], Response]
-"""What is said instead of an answer, or what makes something else of one."""
+"""The bytes of a response, or a function that changes the response of the sandbox."""
 Rule: TypeAlias = Callable[[str, int], Fault | None]
-"""What is done to the answer to this line, asked for the so many-th time; None to hand it on as it is."""
+"""Called with the path of a request and the number of its attempt; returns a fault, or None for no change."""
 
 
 def unchanged(line: str, count: int) -> None:
-    """Every answer is handed on."""
+    """Leave every response unchanged."""
 
 
 class Relay:
-    """Hands requests on to a sandbox, and its answers back.
+    """Forwards requests to a sandbox, and its responses to the client.
 
-    An answer that was once given is remembered in ``memory``, which relays may share: what a test waits for is then
-    the fault that it is about, and never the sandbox.
+    Responses are kept in ``memory``, which several relays may share, so that a test waits for its fault and not for
+    the sandbox.
     """
 
     def __init__(self, sandbox: Sandbox, memory: dict[tuple[str, str], Reply] | None = None) -> None:
         self.sandbox = sandbox
         self.rule: Rule = unchanged
         self.lines: list[str] = []
-        """Each request's path with its parameters."""
+        """The path of each request, with its parameters."""
         self._memory = {} if memory is None else memory
         self._lock = threading.Lock()
         self._wire = Wire(self._answer)
 
     @property
     def url(self) -> str:
-        """The base of its Analytics API."""
+        """Base URL of the Analytics API."""
         return f"{self._wire.url}/api"
 
     def trades(self) -> list[str]:
-        """The requests for trades."""
+        """Return the requests for trades."""
         return [line for line in self.lines if line.startswith("/api/trades")]
 
     def __enter__(self) -> Relay:
@@ -84,27 +84,28 @@ class Relay:
         with self._lock:
             self.lines.append(line)
             fault = self.rule(line, self.lines.count(line))
-        answer = fault if isinstance(fault, bytes) else self._made(fault, line, accept)
-        if isinstance(answer, bytes):
-            connection.sendall(answer)
+        response = fault if isinstance(fault, bytes) else self._apply(fault, line, accept)
+        if isinstance(response, bytes):
+            connection.sendall(response)
         else:
-            answer(connection, head)
+            response(connection, head)
 
-    def _made(self, fault: Callable[[Reply], Response] | None, line: str, accept: str) -> Response:
+    def _apply(self, fault: Callable[[Reply], Response] | None, line: str, accept: str) -> Response:
         reply = self._reply(line, accept)
         return reply.http() if fault is None else fault(reply)
 
     def _reply(self, line: str, accept: str) -> Reply:
-        found = self._memory.get((line, accept))
-        if found is None:
+        reply = self._memory.get((line, accept))
+        if reply is None:
             headers = {"X-API-KEY": self.sandbox.key, "Accept": accept, "Accept-Encoding": "identity"}
-            got = requests.get(self.sandbox.url + line, headers=headers, timeout=60)
-            found = self._memory[line, accept] = Reply(got.status_code, got.content, got.headers["Content-Type"])
-        return found
+            response = requests.get(self.sandbox.url + line, headers=headers, timeout=60)
+            kind = response.headers["Content-Type"]
+            reply = self._memory[line, accept] = Reply(response.status_code, response.content, kind)
+        return reply
 
 
 def is_request(line: str, request: Request) -> bool:
-    """Is ``line`` what ``request`` asks?"""
+    """Return True if a line is the path of a request."""
     parts = urlsplit(line)
     return f"/api{request.path}" == parts.path and list(request.params) == parse_qsl(parts.query)
 
@@ -113,65 +114,65 @@ def is_request(line: str, request: Request) -> bool:
 
 
 def status(code: int, **headers: str) -> Fault:
-    """Another status, and no answer."""
+    """Respond with another status and an empty body."""
     return lambda reply: http(code, b"", length=None, **headers)
 
 
 def with_body(body: bytes) -> Fault:
-    """Something else."""
+    """Respond with another body."""
     return lambda reply: reply.http(body)
 
 
 def connection_reset(reply: Reply) -> Response:
-    """A reset instead of an answer."""
+    """Reset the connection."""
     return reset
 
 
 def cut_short(reply: Reply) -> Response:
-    """Half of an answer that says how long it is."""
+    """Send half of a body with the Content-Length of the whole."""
     whole = reply.http()
-    return _then_hang_up(whole[: len(whole) - len(reply.body) // 2 - 1])
+    return _send_and_close(whole[: len(whole) - len(reply.body) // 2 - 1])
 
 
 def cut_in_chunks(reply: Reply) -> Response:
-    """Half of an answer in chunks, and the connection ends where the next one is due."""
+    """Send half of a body in chunks, and close the connection before the next chunk."""
     half = reply.body[: len(reply.body) // 2]
     head = f"HTTP/1.1 {reply.status} X\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-    return _then_hang_up(head + f"{len(half):x}\r\n".encode() + half + b"\r\n" * bool(half))
+    return _send_and_close(head + f"{len(half):x}\r\n".encode() + half + b"\r\n" * bool(half))
 
 
 def delayed(seconds: float) -> Fault:
-    """The answer, later."""
+    """Respond after some seconds."""
 
-    def answer(reply: Reply) -> Response:
-        def late(connection: socket.socket, head: str) -> None:
+    def fault(reply: Reply) -> Response:
+        def respond(connection: socket.socket, head: str) -> None:
             time.sleep(seconds)
             connection.sendall(reply.http())
 
-        return late
+        return respond
 
-    return answer
+    return fault
 
 
 def corrupt_gzip(reply: Reply) -> Response:
-    """The answer packed with gzip, with a bit of it turned over."""
-    packed = bytearray(gzip.compress(reply.body, 1, mtime=0))
-    packed[-6] ^= 1  # of the checksum, so that all of it is unpacked before it shows
-    return reply.http(bytes(packed), Content_Encoding="gzip")
+    """Respond with gzip whose checksum has a wrong bit."""
+    compressed = bytearray(gzip.compress(reply.body, 1, mtime=0))
+    compressed[-6] ^= 1  # in the checksum, so that the error shows only at the end
+    return reply.http(bytes(compressed), Content_Encoding="gzip")
 
 
 def truncated_gzip(reply: Reply) -> Response:
-    """What can be unpacked is whole rows of CSV, but not all; and the line itself is in order."""
-    packer = zlib.compressobj(wbits=31)
+    """Respond with a whole body of incomplete gzip, which decompresses to some whole rows of CSV."""
+    compressor = zlib.compressobj(wbits=31)
     end = reply.body.rfind(b"\r\n", 0, len(reply.body) // 2) + 2
-    packed = packer.compress(reply.body[: max(end, 2)]) + packer.flush(zlib.Z_SYNC_FLUSH)
-    return reply.http(packed, Content_Encoding="gzip")
+    compressed = compressor.compress(reply.body[: max(end, 2)]) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return reply.http(compressed, Content_Encoding="gzip")
 
 
-def _then_hang_up(said: bytes) -> Response:
-    def answer(connection: socket.socket, head: str) -> None:
-        connection.sendall(said)
+def _send_and_close(data: bytes) -> Response:
+    def respond(connection: socket.socket, head: str) -> None:
+        connection.sendall(data)
         connection.shutdown(socket.SHUT_RDWR)
         connection.close()
 
-    return answer
+    return respond

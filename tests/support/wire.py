@@ -1,4 +1,4 @@
-"""A server that does to a connection what HTTP libraries do not: it cuts, resets, hangs and lies."""
+"""A scripted server: it sends given bytes, or cuts, resets and delays its responses."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from contextlib import suppress
 from types import TracebackType
 
 Response = bytes | Callable[[socket.socket, str], None]
-"""What a request gets: these bytes, or whatever is done to its connection; the request's head is handed over too."""
+"""The bytes of a response, or a function that is called with the connection and the head of the request."""
 
 
 def http(status: int = 200, body: bytes = b"[]", *, length: int | None = None, **headers: str) -> bytes:
-    """An answer as bytes; underscores in header names stand for dashes."""
+    """Return the bytes of a response; underscores in the names of headers become dashes."""
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body) if length is None else length}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def cut(body: bytes = b'[{"dealDate":1,') -> Response:
-    """Promises more than it sends, and hangs up."""
-    return lambda connection, head: _say_and_close(connection, http(200, body, length=len(body) + 100))
+    """Return a response that is shorter than its Content-Length."""
+    return lambda connection, head: _send_and_close(connection, http(200, body, length=len(body) + 100))
 
 
 def reset(connection: socket.socket, head: str) -> None:
-    """Ends the connection with a reset instead of an answer."""
+    """Reset the connection."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 def hang(seconds: float) -> Response:
-    """Says nothing for a while."""
+    """Return a response that is delayed for some seconds and never comes."""
     return lambda connection, head: time.sleep(seconds)
 
 
-def _say_and_close(connection: socket.socket, answer: bytes) -> None:
-    connection.sendall(answer)
+def _send_and_close(connection: socket.socket, response: bytes) -> None:
+    connection.sendall(response)
     connection.close()
 
 
 class Wire:
-    """Answers each request with the next of ``answers``; the last one for ever."""
+    """A server that sends the next of its responses to each request, and then always the last one."""
 
-    def __init__(self, *answers: Response) -> None:
-        self.responses = deque(answers)
+    def __init__(self, *responses: Response) -> None:
+        self.responses = deque(responses)
         self.heads: list[str] = []
-        """Each request's first line and headers."""
+        """The first line and the headers of each request."""
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
@@ -66,7 +66,7 @@ class Wire:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # wakes the thread that waits for the next connection, where that is possible
+        with suppress(OSError):  # wakes the thread that waits for the next connection, on systems that allow it
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._open:
@@ -92,15 +92,15 @@ class Wire:
                         return
                     waiting += more
                 head, _, waiting = waiting.partition(b"\r\n\r\n")
-                self._answer(connection, head.decode())
+                self._respond(connection, head.decode())
         except OSError:
             return
 
-    def _answer(self, connection: socket.socket, head: str) -> None:
+    def _respond(self, connection: socket.socket, head: str) -> None:
         with self._lock:
             self.heads.append(head)
-            answer = self.responses.popleft() if len(self.responses) > 1 else self.responses[0]
-        if isinstance(answer, bytes):
-            connection.sendall(answer)
+            response = self.responses.popleft() if len(self.responses) > 1 else self.responses[0]
+        if isinstance(response, bytes):
+            connection.sendall(response)
         else:
-            answer(connection, head)
+            response(connection, head)
