@@ -155,7 +155,8 @@ class Config:
         name. ``Power=Germany Baseload*;Carbon=EUA`` in the environment.
     wire_format : str, default "json"
         ``"json"``, or ``"csv"`` for each response that is a plain table: not for several contracts in one request,
-        private fields of ``trades``, ``order_book`` and ``snapshots``. The frames are the same.
+        private fields of ``trades``, ``order_book`` and ``snapshots``. The frames are the same. JSON is safer: the
+        layout of the API's CSV is not published, and this project has seen no CSV response of the live service.
     progress : bool or "auto", default "auto"
         True shows a progress bar for queries of more than one request; ``"auto"`` does in terminals and notebooks.
 
