@@ -224,7 +224,8 @@ class Run:
         """Return the names of the contracts in the order of ties: as asked, or of a ``Front`` by delivery."""
         contracts = self.plan.query.contracts
         if isinstance(contracts, Front):
-            return sorted(self._found, key=lambda name: _delivery(self._found[name]))
+            by_delivery = [(c.period_start is None, c.period_start, c.label) for c in self._found.values()]
+            return [name for _, _, name in sorted(by_delivery)]
         return [contract.label for contract in contracts if isinstance(contract, Contract)]
 
     # --- frames --------------------------------------------------------------------------------------------------
@@ -327,10 +328,6 @@ class _StreamRest:
 
     def __call__(self) -> Iterator[pd.DataFrame]:
         return self.run.stream(self.number, self.after)
-
-
-def _delivery(contract: Contract) -> tuple[bool, Any, str]:
-    return contract.period_start is None, contract.period_start, contract.label
 
 
 def _attributes(plan: Plan, failures: tuple[Failure, ...]) -> dict[str, Any]:

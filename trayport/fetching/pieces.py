@@ -61,6 +61,12 @@ class PieceFetcher:
     name_of: Callable[[Piece, ContractIds], str]
     order: Callable[[], Sequence[str]]
     bulk: bool = False
+    schema: Schema = field(init=False)
+    """The columns and dtypes of the frames."""
+
+    @schema.default
+    def _schema(self) -> Schema:
+        return schema_of(self.query)
 
     def rows(
         self, piece: Piece, cancel: CancelToken, convert: Callable[[Rows], T], limits: MemoryLimits | None = None
@@ -88,7 +94,7 @@ class PieceFetcher:
             The request failed for good.
         """
         request_id = new_request_id()
-        schema = _COUNTS if piece.verifies else schema_of(self.query)
+        schema = _COUNTS if piece.verifies else self.schema
 
         def read(chunks: Iterable[bytes]) -> Rows:
             check = _TimeCheck(piece, self.query)
@@ -126,7 +132,7 @@ class PieceFetcher:
         return self.rows(piece, cancel, parts, limits)
 
     def _naming(self, piece: Piece) -> Naming:
-        if not _needs_contract_column(piece, schema_of(self.query)):
+        if not _needs_contract_column(piece, self.schema):
             return piece.names[0]
         if not piece.contracts:
             return lambda ids: self.name_of(piece, ids)
@@ -142,7 +148,7 @@ class PieceFetcher:
 
     def _finished(self, frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
         """Return the rows that belong to the piece, sorted; in snapshots with an empty row for each silent contract."""
-        schema = schema_of(self.query)
+        schema = self.schema
         frames = [_cut(frame, piece)]
         if schema.endpoint.list_field:
             silent = [contract.label for contract in piece.contracts if contract.label not in set(frame["contract"])]
