@@ -267,9 +267,9 @@ class TestConfigure:
     @pytest.mark.parametrize("hooks", [print, [print, None], "print"])
     def test_hooks_that_are_no_functions_are_refused_and_change_nothing(self, hooks: Any) -> None:
         before = DEFAULT.hooks, DEFAULT._config
-        with pytest.raises(ConfigError, match="must be a list of functions, such as"):
+        with pytest.raises(ConfigError, match="must be a list of functions; write"):
             tp.configure(tz="Europe/Amsterdam", hooks=hooks)
-        with pytest.raises(ConfigError, match="must be a list of functions, such as"):
+        with pytest.raises(ConfigError, match="must be a list of functions; write"):
             Client(hooks=hooks)
 
         assert before == (DEFAULT.hooks, DEFAULT._config)

@@ -95,7 +95,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_command(commands: Any, query: str) -> argparse.ArgumentParser:
-    text = (inspect.getdoc(getattr(Queries, query)) or "").partition("\n")[0]
+    summary = (inspect.getdoc(getattr(Queries, query)) or "").partition("\n")[0]
+    text = summary.replace("Return", "print", 1).removesuffix(".")
     # An abbreviation that is unique today may be ambiguous in a later version, and break a script.
     command: argparse.ArgumentParser = commands.add_parser(
         query.replace("_", "-"), help=text, description=text, allow_abbrev=False

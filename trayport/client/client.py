@@ -129,7 +129,7 @@ class Client(Queries[pd.DataFrame], References):
         self._link = ClientLink(self)
         self._api_key = None if api_key is None else Config(api_key).api_key
         if config is not None and not isinstance(config, Config):
-            raise ConfigError(f"config={config!r} is no Config: write Config(...) or Config.load(...)")
+            raise ConfigError(f"config={config!r} is no Config", "write Config(...) or Config.load(...)")
         self._config = config
         self._clock = clock
         self._engine: _Engine | None = None
@@ -332,7 +332,7 @@ if hasattr(os, "register_at_fork"):
 def check_hooks(hooks: Sequence[Hook]) -> tuple[Hook, ...]:
     """Return ``hooks`` as a tuple, or raise ``ConfigError`` if they are not functions."""
     if not isinstance(hooks, Iterable) or not all(map(callable, found := tuple(hooks))):
-        raise ConfigError(f"hooks={hooks!r} must be a list of functions, such as [print]")
+        raise ConfigError(f"hooks={hooks!r} must be a list of functions", "write for example hooks=[print]")
     return found
 
 
@@ -384,7 +384,7 @@ class Streams(Queries[Iterator[pd.DataFrame]]):
 
     def _ask(self, query: Query) -> Iterator[pd.DataFrame]:
         if query.verify:
-            raise QueryError("verify=True compares whole windows: use it with trades(), not with stream")
+            raise QueryError("verify=True compares whole windows", "use it with trades(), not with stream")
         with deadline_after(self._client.config.deadline):
             plan = self._client._planned(query)
         return Run(plan, self._client._link, self._client.config).stream()

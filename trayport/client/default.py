@@ -96,7 +96,7 @@ class DefaultClient(Client):
         """
         if not self._configuring.acquire(blocking=False):
             raise ConfigError(
-                "another thread uses the flat functions with a temporary configuration: give each thread a Client"
+                "another thread uses the flat functions with a temporary configuration", "give each thread a Client"
             )
         saved = self._base, self._settings, self._config, self.hooks, self._closed, self._clock
         try:

@@ -134,7 +134,7 @@ def in_order(
         following = iter(numbers)
         for number in numbers:
             if os.getpid() != process:
-                raise QueryError("a stream cannot be continued in a forked process: ask for it there")
+                raise QueryError("a stream cannot continue in a forked process", "run the query in the child process")
             while len(ahead) < workers and (new := next(following, None)) is not None:
                 ahead.append(threads.submit(_outcome, plan, new, fetch, cancel))
             done = wait_any([ahead[0]], cancel)
