@@ -1,5 +1,6 @@
-"""The depth of a market, hour by hour: the volume within a few ticks of the best price on each side, and the average
-price of buying a given size at once.
+"""The depth of a market, hour by hour.
+
+The volume within a few ticks of the best price on each side, and the average price of buying a given size at once.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

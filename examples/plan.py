@@ -1,5 +1,6 @@
-"""The cost of large queries before they are made: the number of requests, and the share of the rate limit that the
-users of a key have in common. Only names are looked up.
+"""The cost of large queries before they are made.
+
+The number of requests, and the time that the rate limit requires for them. Only names are looked up.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

@@ -1,5 +1,6 @@
-"""The position from own trades: volumes bought and sold of each contract, the net and the average prices, to compare
-with the books of the back office.
+"""The position from own trades, to compare with the books of the back office.
+
+Volumes bought and sold of each contract, their net and their average prices.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

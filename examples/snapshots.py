@@ -1,5 +1,6 @@
-"""A forward curve at one time: the middle of bid and ask of each month, or the last trade where a side is missing, and
-the difference to the next month.
+"""A forward curve at one time.
+
+The middle of bid and ask of each month, or the last trade if a side is missing, and the step to the next month.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

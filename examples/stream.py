@@ -1,5 +1,6 @@
-"""More trades than fit in memory: the volume and the average price of each day of a year, from monthly pieces that are
-dropped once they are summed.
+"""More trades than fit in memory.
+
+The volume and the average price of each day of a year, from monthly pieces that are dropped once they are summed.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

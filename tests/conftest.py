@@ -20,7 +20,7 @@ MakeClient = Callable[..., Client]
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache of all tests on the shared sandbox."""
+    """Return the cache of all tests on the shared sandbox."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -40,7 +40,7 @@ def make_client(sandbox: Sandbox, cache_dir: Path) -> Iterator[MakeClient]:
 
 @pytest.fixture(scope="module")
 def client(sandbox: Sandbox, cache_dir: Path) -> Iterator[Client]:
-    """A client of the shared sandbox; a test that changes a client makes one with ``make_client``."""
+    """Return a client of the shared sandbox; a test that changes a client makes one with ``make_client``."""
     with Client(config=Config(**{"limiter": "off", "cache_dir": cache_dir, **sandbox.settings})) as made:
         yield made
 

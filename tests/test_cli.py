@@ -36,7 +36,7 @@ COMMANDS = [*QUERIES, "plan", "search", "resolve", "venues", "doctor", "sandbox"
 
 @pytest.fixture(scope="module")
 def default() -> Iterator[Sandbox]:
-    """The sandbox of the commands, and of the flat functions that they are compared with."""
+    """Start the sandbox of the commands, and of the flat functions that they are compared with."""
     with sandboxed() as sandbox:
         yield sandbox
 
@@ -77,7 +77,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The output of the demo, and the folder that it runs in."""
+    """Return the output of the demo, and the folder that it runs in."""
     folder, output = tmp_path_factory.mktemp("demo"), io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(output):
         assert 0 == main(["demo"])
@@ -383,7 +383,7 @@ class TestPartialResultsAndFailures:
 
     @pytest.fixture
     def not_intraday(self) -> Iterator[Sandbox]:
-        """A sandbox that refuses intraday requests of a client with intraday=True."""
+        """Start a sandbox that refuses intraday requests of a client with intraday=True."""
         with sandboxed() as sandbox:
             tp.configure(intraday=True)
             yield sandbox

@@ -202,7 +202,7 @@ CANDLES = {"1min": MINUTE, "5min": 5 * MINUTE, "15min": 15 * MINUTE, "30min": 30
 
 @st.composite
 def anywhere(draw: st.DrawFn, options: Drawn, seconds_of_trades: Sequence[pd.Timestamp]) -> Case:
-    """Edges on any second; many on the second of a trade, where the server's reading of ``until`` matters."""
+    """Draw edges on any second; many on the second of a trade, where the server's reading of ``until`` matters."""
     loose = st.integers(0, 40 * 86_400).map(lambda second: utc("2023-12-20") + second * SECOND)
     edges = draw(st.lists(st.sampled_from(seconds_of_trades) | loose, min_size=2, max_size=6))
     return Case(draw(options), tuple(sorted(edges)))
@@ -210,7 +210,7 @@ def anywhere(draw: st.DrawFn, options: Drawn, seconds_of_trades: Sequence[pd.Tim
 
 @st.composite
 def of_all_contracts(draw: st.DrawFn) -> Case:
-    """Own trades of all contracts, in a short window, since each contract in it is looked up by its ids."""
+    """Draw a query for own trades of all contracts; a short window, since each contract is looked up by its ids."""
     begin = draw(st.integers(0, 48)) * 3600
     seconds = draw(st.lists(st.integers(begin, begin + 4 * 3600), min_size=3, max_size=4))
     return Case({}, tuple(utc("2024-02-05") + second * SECOND for second in sorted(seconds)))
@@ -218,7 +218,7 @@ def of_all_contracts(draw: st.DrawFn) -> Case:
 
 @st.composite
 def on_steps(draw: st.DrawFn, options: Drawn, most: int) -> Case:
-    """Edges at multiples of an interval from any second on, mostly in business hours."""
+    """Draw edges at multiples of an interval from any second on, mostly in business hours."""
     interval = draw(st.sampled_from(sorted(STEPS)))
     hour, second = draw(st.integers(6, 17)), draw(st.sampled_from([0, 1, 17, 59, 3599]))
     start = utc("2024-02-05") + draw(st.integers(0, 20)) * DAY + hour * HOUR + second * SECOND
@@ -228,7 +228,7 @@ def on_steps(draw: st.DrawFn, options: Drawn, most: int) -> Case:
 
 @st.composite
 def on_the_grid(draw: st.DrawFn) -> Case:
-    """Edges on the grid of candles, months included."""
+    """Draw edges on the grid of candles, months included."""
     interval = draw(st.sampled_from([*CANDLES, "1mo"]))
     counts = sorted(draw(st.lists(st.integers(0, 150), min_size=3, max_size=5)))
     if interval == "1mo":
@@ -241,7 +241,7 @@ def on_the_grid(draw: st.DrawFn) -> Case:
 
 @st.composite
 def on_minutes(draw: st.DrawFn) -> Case:
-    """Edges at whole minutes, within a few hours: the sandbox takes long to count all trades of a week."""
+    """Draw edges at whole minutes, within a few hours: the sandbox takes long to count all trades of a week."""
     reach = draw(st.sampled_from([3, 36])) * 60
     minutes = draw(st.lists(st.integers(0, reach), min_size=3, max_size=4))
     return Case(draw(ACTIVITY_OPTIONS), tuple(utc("2024-02-05T08:00") + n * MINUTE for n in sorted(minutes)))
@@ -492,14 +492,14 @@ MINUTES = st.integers(0, 90 * 1440).map(lambda minute: utc("2023-12-01") + minut
 
 @st.composite
 def long_window(draw: st.DrawFn, options: Drawn, longest: int, grain: pd.Timedelta) -> Options:
-    """Any window of at most ``longest`` grains, which may be empty."""
+    """Draw a window of at most ``longest`` grains, which may be empty."""
     start = utc("2023-10-01") + draw(st.integers(0, 40 * DAY // grain)) * grain
     return {**draw(options), "start": start, "end": start + draw(st.integers(0, longest)) * grain}
 
 
 @st.composite
 def books(draw: st.DrawFn, options: Drawn, most: int) -> Options:
-    """Points up to months apart, so that windows are split between any two of them."""
+    """Draw points up to months apart, so that windows are split between any two of them."""
     interval, step = draw(st.sampled_from([*STEPS.items(), ("100h", 100 * HOUR), ("720h", 720 * HOUR)]))
     count = draw(st.integers(0, min(most, 200 * DAY // step)))
     start = utc("2023-06-05") + draw(st.integers(0, 86_400)) * SECOND
@@ -676,7 +676,7 @@ def test_a_window_without_counts_is_not_verified_which_a_warning_reports(client:
 
 @st.composite
 def verifiable(draw: st.DrawFn) -> Options:
-    """Some days of some contracts, from the month in which counts begin."""
+    """Draw some days of some contracts, from the month in which counts begin."""
     names = draw(st.lists(st.sampled_from([*POOL, "TTF Dec-23", "EUA* Dec-23"]), min_size=1, max_size=3, unique=True))
     first = draw(st.sampled_from(["2023-04-08", "2023-11-27", "2024-02-05"]))
     start = utc(first) + draw(st.integers(0, 3 * 86_400)) * SECOND
@@ -702,7 +702,7 @@ def test_complete_trades_agree_with_the_counts(servers: Servers, options: Option
 
 @pytest.fixture(scope="module")
 def relayed(servers: Servers) -> Iterator[tuple[Relay, Client]]:
-    """A relay, and a client of it."""
+    """Start a relay and a client of it."""
     with Relay(servers.sandbox()) as relay:
         yield relay, servers.client_of(relay.url)
 

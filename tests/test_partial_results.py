@@ -58,7 +58,7 @@ Replies = dict[tuple[str, str], Reply]
 
 @pytest.fixture(scope="module")
 def replies() -> Replies:
-    """The responses of the sandbox, which the relays of this module share."""
+    """Return the responses of the sandbox, which the relays of this module share."""
     return {}
 
 
@@ -70,13 +70,13 @@ def relay(sandbox: Sandbox, replies: Replies) -> Iterator[Relay]:
 
 @pytest.fixture
 def one_attempt(relay: Relay, make_client: MakeClient, sandbox: Sandbox) -> Client:
-    """A client of the relay that makes one attempt at each request."""
+    """Return a client of the relay that makes one attempt at each request."""
     return make_client(sandbox, analytics_url=relay.url, attempts=1, workers=4)
 
 
 @pytest.fixture(scope="module")
 def client(sandbox: Sandbox, replies: Replies, cache_dir: Path) -> Iterator[Client]:
-    """A client without failures, for the expected frames."""
+    """Start a client without failures, for the expected frames."""
     with Relay(sandbox, replies) as relay:
         settings = {**sandbox.settings, "analytics_url": relay.url}
         with Client(config=Config(limiter="off", cache_dir=cache_dir, **settings)) as made:
@@ -92,7 +92,7 @@ def default_client_like(client: Client) -> Iterator[None]:
 
 
 def fails(*dates: str, status: int = 503) -> Rule:
-    """Requests whose window starts on one of these dates fail."""
+    """Return a rule by which requests fail if their window starts on one of these dates."""
     return lambda line, count: http(status) if any(f"from={date}" in line for date in dates) else None
 
 
@@ -277,7 +277,7 @@ class TestAnApiThatKeepsFailing:
 
     @pytest.fixture
     def open_circuit(self, relay: Relay, make_client: MakeClient, sandbox: Sandbox) -> Client:
-        """A client with a retry budget of 0.1 s and an open breaker."""
+        """Return a client with a retry budget of 0.1 s and an open breaker."""
         made = make_client(sandbox, analytics_url=relay.url, attempts=1, workers=2, retry_budget=0.1, progress=False)
         relay.rule = lambda line, count: http(503)
         opened = pytest.warns(TrayportWarning, match="503 Service Unavailable; the API keeps failing")
@@ -341,7 +341,7 @@ def damage_temporary_files() -> None:
 
 @pytest.fixture(scope="module")
 def books(cache_dir: Path) -> Iterator[tuple[Client, pd.DataFrame]]:
-    """A client of a sandbox that sorts rows by time, which others send in one frame, and the whole frame."""
+    """Start a client of a sandbox that sorts rows by time, which others send in one frame, and the whole frame."""
     with Sandbox(limits=False) as sandbox, Relay(sandbox) as relay:
         # With 64 workers, all but 250 kB of a response waits on disk.
         settings = {**sandbox.settings, "analytics_url": relay.url, "workers": 64}

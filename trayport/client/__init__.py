@@ -1,4 +1,4 @@
-"""The client: what resolves names, plans, sends, decodes, joins and hands over."""
+"""The client: resolves names, plans queries, fetches their pieces and joins them to frames."""
 
 from __future__ import annotations
 
