@@ -1,4 +1,4 @@
-"""A history into files: Parquet for the next script, Excel for a colleague, a stream piece by piece where it is long.
+"""A history in files: Parquet for scripts, Excel for colleagues, and a stream saved piece by piece.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

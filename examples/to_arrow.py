@@ -1,4 +1,4 @@
-"""The same rows as an Arrow table, for whatever speaks Arrow, such as DuckDB.
+"""A stream as an Arrow table, which other tools such as DuckDB read.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

@@ -1,4 +1,4 @@
-"""How much was traded at which venue? The same rows as a frame of Polars. Needs the extra `polars`.
+"""The traded quantity by venue, summed with Polars; needs the extra `polars`.
 
 Runs on simulated data. With a key of your own in TRAYPORT_API_KEY, remove the line with `sandboxed`.
 """

@@ -1,4 +1,4 @@
-"""Pictures of frames: a frame in, axes out. Needs matplotlib, the extra ``plots``."""
+"""Charts of frames; needs matplotlib, the extra ``plots``."""
 
 from __future__ import annotations
 
@@ -13,16 +13,33 @@ __all__ = ["NoMatplotlib", "lines"]
 
 
 class NoMatplotlib(ImportError):
-    """matplotlib is not installed."""
+    """The error for a chart without matplotlib."""
 
     def __str__(self) -> str:
         return "charts need matplotlib: pip install 'trayport[plots]'"
 
 
 def lines(table: pd.DataFrame, *, title: str, unit: str) -> Axes:
-    """A line for each column of ``table`` over its index of days.
+    """Draw a line for each column of a table over its index of days.
 
-    The figure of the axes belongs to no window, so that it can be drawn where there is no screen.
+    Parameters
+    ----------
+    table : DataFrame
+        One column per line, indexed by day.
+    title : str
+        Title of the chart.
+    unit : str
+        Label of the vertical axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Their figure belongs to no window, so that it can be drawn without a screen.
+
+    Raises
+    ------
+    NoMatplotlib
+        matplotlib is not installed.
     """
     try:
         from matplotlib import dates

@@ -53,7 +53,7 @@ def read(body: bytes, rows: Rows, check: TimeCheck) -> None:
 
 
 def _titles(body: bytes, schema: Schema) -> dict[str, str]:
-    """Return the titles of the table by their names in lower case."""
+    """Return the titles of the header by their lower-case form, and check that the body is a table with all columns."""
     lines = csv.reader(io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline=""), strict=True)
     try:
         header = next(lines)
@@ -91,7 +91,9 @@ def _texts(body: bytes, wanted: list[str], titles: dict[str, str], schema: Schem
 
     try:
         table = arrow_csv.read_csv(
-            pa.BufferReader(body if body.endswith(b"\n") else body + b"\n"),  # it refuses a header without line end
+            pa.BufferReader(
+                body if body.endswith(b"\n") else body + b"\n"
+            ),  # pyarrow refuses a header without a line end
             # With several threads pyarrow does not know the numbers of wrong rows, and is no faster.
             arrow_csv.ReadOptions(use_threads=False),
             arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=skip),
@@ -106,7 +108,7 @@ def _texts(body: bytes, wanted: list[str], titles: dict[str, str], schema: Schem
     except pa.ArrowException as error:
         raise DecodeError(schema.endpoint.name, "$", f"the body is not CSV: {error}") from None
     if wrong:
-        detail = f"{wrong[0].actual_columns} cells below a header of {len(titles)}"
+        detail = f"the row has {wrong[0].actual_columns} cells, the header {len(titles)}"
         raise DecodeError(schema.endpoint.name, f"line {wrong[0].number}", detail)
     return table
 

@@ -1,6 +1,6 @@
 """The columns of a query: cells packed in Arrow arrays, and frames made of them.
 
-Packing ends the life of a cell's Python object with the slice that it was decoded from.
+Cells are packed slice by slice, so that no Python object outlives the slice that it was decoded from.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class Rows:
         -------
         pyarrow.Table
             The columns of ``arrow_schema``, with the rows in the order of the response. No value passes through
-            pandas, and none is copied where Arrow permits it.
+            pandas, and cells are not copied where Arrow permits it.
         """
         contracts = self._by_code(contract) if callable(contract) else [contract] if contract else []
         batches = list(self._stored())

@@ -1,4 +1,4 @@
-"""Slices of a long JSON array, decoded while it arrives, so that memory and other threads notice little of it."""
+"""Slices of a long JSON array, decoded while it arrives, with little memory and short pauses of other threads."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def save(frames: pd.DataFrame | Iterable[pd.DataFrame], path: str | os.PathLike[
     millisecond, and the column's title holds the zone.
 
     A file at ``path`` is replaced at the end, by the complete data; until then, and if anything fails, it does not
-    change. If a stream ends early, the rows before are in ``<path>.partial``, a note of the error says so, and
+    change. If a stream ends early, the rows before are in ``<path>.partial``, which a note of the error names, and
     ``resume()`` of the error returns the missing pieces. If another program has ``path`` open, so that it cannot be
     replaced, all of the new data is in ``<path>.partial``.
 
