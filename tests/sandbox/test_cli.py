@@ -137,7 +137,7 @@ def test_every_option_reaches_the_server() -> None:
     assert "seed 4, volume 2, model" in page
     assert "2024-02-07 12:00:00 UTC, is fixed" in page
     assert "<dt>Limits</dt><dd>off</dd>" in page
-    assert "<code>sandbox-basic</code> <em>handed out</em>" in page
+    assert "<code>sandbox-basic</code> <em>in settings</em>" in page
     assert [] == [
         name
         for name, position in others.items()
