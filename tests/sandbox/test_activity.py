@@ -1,4 +1,4 @@
-"""Activity, one's own trades and the last one: they say the same as ``/trades``."""
+"""Activity, own trades and the last trade agree with ``/trades``."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ IDS = ("instrumentId", "sequenceId", "sequenceItemId", "secondSequenceItemId", "
 OWN = {"tradeId", "venueCode", "dealDate", "lastUpdated", "price", "quantity", "aggressorBuy"}
 
 
-def specifiers(row: dict[str, Any]) -> dict[str, Any]:
-    """What asks for the contract of a row of activity."""
+def contract_params(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters for the contract of a row of activity."""
     return {name: row[name] for name in IDS if row[name] is not None}
 
 
 class TestActivity:
     """``/trades/activity``"""
 
-    def test_it_is_what_the_document_promises_busiest_first(self, sandbox: Sandbox) -> None:
+    def test_response_matches_the_document_sorted_by_count(self, sandbox: Sandbox) -> None:
         rows = answer(sandbox, ACTIVITY, DAY)
 
         assert len(rows) > 1000
@@ -43,7 +43,7 @@ class TestActivity:
         assert counts == sorted(counts, reverse=True)
         assert {"SinglePeriod", "PeriodSpread", "PeriodRange"} == {row["contractType"] for row in rows}
 
-    def test_every_optional_field_is_there_when_asked_for(self, sandbox: Sandbox) -> None:
+    def test_every_optional_field_is_returned_on_request(self, sandbox: Sandbox) -> None:
         rows = answer(sandbox, ACTIVITY, DAY, routes="all", optionalFields=fields(ACTIVITY))
 
         for row in rows:
@@ -64,7 +64,7 @@ class TestActivity:
         route=st.sampled_from(["House", "Desk"]),
         place=st.integers(0, 10**6),
     )
-    def test_what_was_not_deleted_is_what_trades_shows(
+    def test_counts_without_deletions_are_the_numbers_of_trades(
         self, sandbox: Sandbox, start: int, minutes: int, route: str, place: int
     ) -> None:
         first = nanoseconds("2024-01-08") + start * 60 * 10**9
@@ -72,12 +72,12 @@ class TestActivity:
         rows = answer(sandbox, ACTIVITY, window, optionalFields="deleteCount")
 
         for row in rows[:3] + [rows[(place + number) % len(rows)] for number in range(5) if rows]:
-            trades = answer(sandbox, "/trades", {**window, **specifiers(row)})
+            trades = answer(sandbox, "/trades", {**window, **contract_params(row)})
             assert row["count"] - row["deleteCount"] == len(trades)
 
     @pytest.mark.parametrize("sequence, offset", [(10000305, 1), (10000306, 3), (10000400, 40), (10000302, 2)])
     @pytest.mark.parametrize("kind", ["SinglePeriod", "Spread", "Range"])
-    def test_whatever_trades_shows_is_in_it(self, sandbox: Sandbox, sequence: int, offset: int, kind: str) -> None:
+    def test_every_traded_contract_has_a_row(self, sandbox: Sandbox, sequence: int, offset: int, kind: str) -> None:
         market = 10000016 if sequence == 10000400 else 10000065
         rows = answer(sandbox, ACTIVITY, DAY, optionalFields="marketId,deleteCount")
         wire = {"SinglePeriod": kind}.get(kind, f"Period{kind}")
@@ -102,19 +102,19 @@ class TestActivity:
         assert shown == {key: count for key, count in told.items() if count}
         assert shown or kind == "Range" or sequence == 10000306
 
-    def test_two_days_are_their_sum_and_seconds_are_ignored(self, sandbox: Sandbox) -> None:
-        def counted(start: str, until: str) -> Counter[Any]:
+    def test_two_days_are_the_sum_of_each_and_seconds_are_ignored(self, sandbox: Sandbox) -> None:
+        def counts(start: str, until: str) -> Counter[Any]:
             rows = answer(sandbox, ACTIVITY, {"from": start, "until": until})
             return Counter({tuple(row[name] for name in IDS): row["count"] for row in rows})
 
-        both = counted("2024-02-05T10:30", "2024-02-06T09:15")
-        assert both == counted("2024-02-05T10:30", "2024-02-05T13:00") + counted("2024-02-05T13:00", "2024-02-06T09:15")
-        assert both == counted("2024-02-05T10:30:59", "2024-02-06T09:15:30")
+        both = counts("2024-02-05T10:30", "2024-02-06T09:15")
+        assert both == counts("2024-02-05T10:30", "2024-02-05T13:00") + counts("2024-02-05T13:00", "2024-02-06T09:15")
+        assert both == counts("2024-02-05T10:30:59", "2024-02-06T09:15:30")
 
-    def test_weekends_are_quiet(self, sandbox: Sandbox) -> None:
+    def test_weekends_have_no_activity(self, sandbox: Sandbox) -> None:
         assert [] == answer(sandbox, ACTIVITY, {"from": "2024-02-10", "until": "2024-02-12"})
 
-    def test_what_it_has_no_parameters_for_is_ignored(self, sandbox: Sandbox) -> None:
+    def test_unknown_parameters_are_ignored(self, sandbox: Sandbox) -> None:
         rows = answer(sandbox, ACTIVITY, DAY, marketId=10000065, deduplicateRoutes="false")
 
         assert rows == answer(sandbox, ACTIVITY, DAY)
@@ -133,7 +133,7 @@ class TestActivity:
             ({"routes": "Attic"}, "routes"),
         ],
     )
-    def test_what_breaks_a_rule_is_400_with_the_parameter(
+    def test_wrong_parameter_is_refused_with_400_and_its_name(
         self, sandbox: Sandbox, changes: dict[str, Any], parameter: str
     ) -> None:
         assert [parameter] == refused(sandbox, ACTIVITY, {**DAY, **changes})
@@ -141,7 +141,7 @@ class TestActivity:
     @pytest.mark.parametrize(
         "window", [("2023-04-10", "2023-04-17"), ("2024-02-05", "2024-02-12T00:00:59"), ("2024-02-05", "2024-02-05")]
     )
-    def test_the_limits_are_just_allowed(self, sandbox: Sandbox, window: tuple[str, str]) -> None:
+    def test_requests_at_the_limits_are_allowed(self, sandbox: Sandbox, window: tuple[str, str]) -> None:
         assert 200 == ask(sandbox, f"/api{ACTIVITY}", dict(zip(("from", "until"), window, strict=True))).status_code
 
     @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ class TestActivity:
         [("2024-02-07", False, 200), ("2024-02-07T00:00:59", False, 200), ("2024-02-07T00:01", False, 401),
          ("2024-02-08", True, 200)],
     )  # fmt: skip
-    def test_today_needs_the_right_to_it(self, until: str, intraday: bool, status: int) -> None:
+    def test_current_day_needs_the_entitlement(self, until: str, intraday: bool, status: int) -> None:
         with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
             window = {"from": "2024-02-07" if intraday else "2024-02-06", "until": until}
             assert status == ask(sandbox, f"/api{ACTIVITY}", window).status_code
@@ -162,7 +162,7 @@ class TestPrivate:
     """``/trades/private``"""
 
     def private_rows(self, sandbox: Sandbox, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """The private rows of ``/trades``, their fields made flat."""
+        """Return the private rows of ``/trades`` with flat fields."""
         rows = answer(sandbox, "/trades", params, includePrivate="true")
         return [
             {**{name: row[name] for name in row if name != "privateFields"}, **row["privateFields"]}
@@ -172,7 +172,7 @@ class TestPrivate:
 
     @pytest.mark.parametrize("routes", [{}, {"routes": "all"}, {"routes": "all", "deduplicateRoutes": "false"}])
     @pytest.mark.parametrize("contract", [TTF, {**TTF, "contractType": "Spread", "secondSequenceItemId": 245}])
-    def test_they_are_the_private_rows_of_trades_but_flat(
+    def test_rows_are_the_private_rows_of_trades_with_flat_fields(
         self, sandbox: Sandbox, contract: dict[str, Any], routes: dict[str, str]
     ) -> None:
         asked = {"from": "2024-01-08", "until": "2024-02-06", **contract, **routes, "optionalFields": fields(PRIVATE)}
@@ -187,7 +187,7 @@ class TestPrivate:
             assert 0 <= row["lastUpdated"] - row["dealDate"] < 3600 * 10**9
         assert any(row["lastUpdated"] > row["dealDate"] for row in rows) or "Spread" in contract.values()
 
-    def test_a_pinned_contract_is_not_repeated_in_every_row(self, sandbox: Sandbox) -> None:
+    def test_requested_contract_is_not_repeated_in_every_row(self, sandbox: Sandbox) -> None:
         rows = answer(sandbox, PRIVATE, {**DAY, **TTF})
 
         assert all(row.keys() >= OWN and "contract" not in row for row in rows)
@@ -204,7 +204,7 @@ class TestPrivate:
             {"sequenceId": 10000100},
         ],
     )
-    def test_less_than_a_contract_is_all_of_it_and_says_which(self, sandbox: Sandbox, asked: dict[str, int]) -> None:
+    def test_request_without_a_contract_returns_all_contracts(self, sandbox: Sandbox, asked: dict[str, int]) -> None:
         everything = answer(sandbox, PRIVATE, DAY)
         rows = answer(sandbox, PRIVATE, DAY, **asked)
 
@@ -217,10 +217,10 @@ class TestPrivate:
         for row in rows:
             check("PrivateTrade", row)
 
-    def test_each_of_all_is_that_of_its_contract(self, sandbox: Sandbox) -> None:
+    def test_rows_of_all_contracts_are_those_of_each_contract(self, sandbox: Sandbox) -> None:
         everything = answer(sandbox, PRIVATE, DAY, optionalFields="fromBrokenSpread,route", routes="all")
         for row in everything[::15]:
-            contract = specifiers(row["contract"])
+            contract = contract_params(row["contract"])
             one = answer(
                 sandbox, PRIVATE, {**DAY, **contract}, optionalFields="fromBrokenSpread,contract", routes="all"
             )
@@ -229,7 +229,7 @@ class TestPrivate:
 
     @examples(10)
     @given(cuts=st.lists(st.integers(0, 4 * 1440), min_size=2, max_size=4).map(sorted))
-    def test_a_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, cuts: list[int]) -> None:
+    def test_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, cuts: list[int]) -> None:
         edges = [written(nanoseconds("2024-02-05") + cut * 60 * 10**9) for cut in cuts]
         parts = [
             row for start, until in pairwise(edges) for row in answer(sandbox, PRIVATE, {"from": start, "until": until})
@@ -237,7 +237,7 @@ class TestPrivate:
 
         assert parts == answer(sandbox, PRIVATE, {"from": edges[0], "until": edges[-1]})
 
-    def test_today_is_seen_without_the_right_to_it_up_to_now(self) -> None:
+    def test_own_trades_of_today_need_no_entitlement(self) -> None:
         with Sandbox(limits=False, now=NOW) as sandbox:
             rows = answer(sandbox, PRIVATE, {"from": "2024-02-07", "until": "2024-02-08"})
 
@@ -262,7 +262,7 @@ class TestPrivate:
             ({"deduplicateRoutes": "maybe"}, "deduplicateRoutes"),
         ],
     )
-    def test_what_breaks_a_rule_is_400_with_the_parameter(
+    def test_wrong_parameter_is_refused_with_400_and_its_name(
         self, sandbox: Sandbox, asked: dict[str, Any], parameter: str
     ) -> None:
         assert [parameter] == refused(sandbox, PRIVATE, {**DAY, **asked})
@@ -270,7 +270,7 @@ class TestPrivate:
     @pytest.mark.parametrize(
         "asked", [{"marketId": 5}, {"sequenceId": 5}, {"marketId": 10000065, "sequenceId": 10000400}]
     )
-    def test_what_is_not_there_is_404(self, sandbox: Sandbox, asked: dict[str, int]) -> None:
+    def test_unknown_ids_are_refused_with_404(self, sandbox: Sandbox, asked: dict[str, int]) -> None:
         assert 404 == ask(sandbox, f"/api{PRIVATE}", {**DAY, **asked}).status_code
 
 
@@ -279,7 +279,7 @@ class TestLast:
 
     @examples(25)
     @given(seconds=st.integers(0, 5 * 86_400), item=st.sampled_from([244, 250, 280]))
-    def test_it_is_the_last_of_the_trades_before_the_moment(self, sandbox: Sandbox, seconds: int, item: int) -> None:
+    def test_response_is_the_last_trade_before_the_time(self, sandbox: Sandbox, seconds: int, item: int) -> None:
         at = nanoseconds("2024-02-01") + seconds * 10**9
         asked = {**TTF, "sequenceItemId": item, "optionalFields": "contract"}
         trades = answer(sandbox, "/trades", {"from": written(at - 31 * 86_400 * 10**9), "until": written(at), **asked})
@@ -289,27 +289,27 @@ class TestLast:
         for row in last:
             check("LastTrade", row)
 
-    def test_the_moment_itself_does_not_count(self, sandbox: Sandbox) -> None:
+    def test_time_is_exclusive(self, sandbox: Sandbox) -> None:
         whole = next(row for row in answer(sandbox, "/trades", {**DAY, **TTF}) if row["dealDate"] % 10**9 == 0)
         at = whole["dealDate"]
 
         assert answer(sandbox, LAST, TTF, at=written(at))[0]["dealDate"] < at
         assert answer(sandbox, LAST, TTF, at=written(at + 10**9))[0]["dealDate"] >= at
 
-    def test_it_looks_back_a_year_and_no_further(self, sandbox: Sandbox) -> None:
+    def test_search_goes_back_one_year(self, sandbox: Sandbox) -> None:
         (last,) = answer(sandbox, LAST, TTF, at="2024-04-15")
         year = 365 * 86_400 * 10**9
 
         assert [last] == answer(sandbox, LAST, TTF, at=written(last["dealDate"] + year))
         assert [] == answer(sandbox, LAST, TTF, at=written(last["dealDate"] + year + 10**9))
 
-    def test_the_year_is_counted_back_from_the_moment_asked_for(self) -> None:
+    def test_year_ends_at_the_requested_time(self) -> None:
         with Sandbox(limits=False, now=NOW, key="sandbox-intraday") as sandbox:
             assert 1 == len(answer(sandbox, LAST, TTF, at="2025-02-06"))
             assert [] == answer(sandbox, LAST, TTF, at="2025-02-07")
 
     @pytest.mark.parametrize("intraday, moment", [(False, "2024-02-07"), (True, "2024-02-07T12:07:30")])
-    def test_without_a_moment_it_is_the_end_of_what_the_key_may_see(self, intraday: bool, moment: str) -> None:
+    def test_default_time_is_the_end_of_the_available_range(self, intraday: bool, moment: str) -> None:
         with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
             assert answer(sandbox, LAST, TTF, at=moment) == answer(sandbox, LAST, TTF)
             later = ask(sandbox, f"/api{LAST}", {**TTF, "at": "2024-02-07T00:00:01"})
@@ -325,21 +325,21 @@ class TestLast:
             ({"optionalFields": "route"}, "optionalFields"),
         ],
     )
-    def test_what_breaks_a_rule_is_400_with_the_parameter(
+    def test_wrong_parameter_is_refused_with_400_and_its_name(
         self, sandbox: Sandbox, changes: dict[str, Any], parameter: str
     ) -> None:
         assert [parameter] == refused(sandbox, LAST, {**TTF, **changes})
 
 
 @pytest.mark.parametrize("items", [(244, 248), (245, 244), (244, 245)])
-def test_only_what_is_near_is_traded_as_a_spread_and_only_forward(sandbox: Sandbox, items: tuple[int, int]) -> None:
+def test_spreads_join_near_periods_in_forward_order(sandbox: Sandbox, items: tuple[int, int]) -> None:
     first, second = items
     spread = {**TTF, "contractType": "Spread", "sequenceItemId": first, "secondSequenceItemId": second}
 
     assert (items == (244, 245)) == bool(answer(sandbox, "/trades", {**DAY, **spread}))
 
 
-def test_most_instruments_never_trade(sandbox: Sandbox) -> None:
+def test_most_instruments_are_never_traded(sandbox: Sandbox) -> None:
     rows = answer(sandbox, ACTIVITY, {"from": "2024-02-05", "until": "2024-02-10"})
     instruments = {row["instrumentId"] for row in rows}
 

@@ -1,4 +1,7 @@
-"""Order books of the stand-in: sorted, uncrossed, and the same whoever asks."""
+"""Order books of the sandbox are sorted, not crossed, and the same in every response.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -23,24 +26,24 @@ PROMPT = [{**TTF, "sequenceId": 10000302, "sequenceItemId": number} for number i
 SIDES = ("bidPrice", "bidQuantity", "askPrice", "askQuantity")
 
 
-def stamps(rows: list[dict[str, Any]]) -> list[int]:
+def timestamps(rows: list[dict[str, Any]]) -> list[int]:
     return [row["timestamp"] for row in rows]
 
 
 class TestTop:
     """``/orders/book/top``"""
 
-    def test_it_is_what_the_document_promises_at_the_end_of_each_interval(self, sandbox: Sandbox) -> None:
+    def test_response_matches_the_document_with_a_point_at_each_interval_end(self, sandbox: Sandbox) -> None:
         rows = answer(sandbox, TOP, HOUR)
 
         first = nanoseconds("2024-02-05T09:00")
-        assert [first + minute * 60 * SECOND for minute in range(1, 61)] == stamps(rows)
+        assert [first + minute * 60 * SECOND for minute in range(1, 61)] == timestamps(rows)
         for row in rows:
             check("BookTop", row)
             assert {"timestamp", *SIDES} == set(row)
 
     @pytest.mark.parametrize("routes", [{}, {"routes": "Desk"}])
-    def test_every_optional_field_is_there_when_asked_for(self, sandbox: Sandbox, routes: dict[str, str]) -> None:
+    def test_every_optional_field_is_returned_on_request(self, sandbox: Sandbox, routes: dict[str, str]) -> None:
         thin = {**HOUR, "until": "2024-02-05T17", "sequenceItemId": 262, "instrumentId": 10002806, "marketId": None}
         rows = answer(sandbox, TOP, {**thin, **routes}, optionalFields=fields(TOP), includeEmptyBuckets="true")
 
@@ -58,7 +61,7 @@ class TestTop:
         interval=st.sampled_from([(1, "second"), (15, "second"), (7, "minute"), (2, "hour")]),
         routes=st.sampled_from([{}, {"routes": "Desk"}, {"routes": "all"}]),
     )
-    def test_it_is_the_best_of_the_book(
+    def test_top_is_the_best_of_the_book(
         self,
         sandbox: Sandbox,
         contract: dict[str, Any],
@@ -78,22 +81,22 @@ class TestTop:
             for row in answer(sandbox, TOP, asked)
         ]
 
-    def test_a_hundred_thousand_points_are_just_allowed(self, sandbox: Sandbox) -> None:
+    def test_maximum_of_100_000_points_is_allowed(self, sandbox: Sandbox) -> None:
         asked = {**HOUR, "from": "2024-02-05T06:13:20", "until": "2024-02-06T10:00", "intervalUnit": "second"}
 
         assert 36_000 < len(answer(sandbox, TOP, asked)) < 100_000
         assert ["until"] == refused(sandbox, TOP, {**asked, "until": "2024-02-06T10:00:01"})
 
-    def test_each_route_has_a_row_when_they_are_not_deduplicated(self, sandbox: Sandbox) -> None:
+    def test_each_route_has_a_row_without_deduplication(self, sandbox: Sandbox) -> None:
         asked = {**HOUR, "optionalFields": "routeId"}
         rows = answer(sandbox, TOP, asked, routes="all", deduplicateRoutes="false")
 
         assert [("House", 652), ("Desk", 904)] * 60 == [(row["route"], row["routeId"]) for row in rows]
         assert rows[::2] == answer(sandbox, TOP, asked, routes="all") == answer(sandbox, TOP, asked, routes="House")
         assert rows[1::2] == answer(sandbox, TOP, asked, routes="Desk")
-        assert stamps(rows) == sorted(stamps(rows))
+        assert timestamps(rows) == sorted(timestamps(rows))
 
-    def test_private_orders_are_nothing_that_it_knows_of(self, sandbox: Sandbox) -> None:
+    def test_top_has_no_private_orders(self, sandbox: Sandbox) -> None:
         assert answer(sandbox, TOP, HOUR) == answer(sandbox, TOP, HOUR, includePrivate="true", depth=3)
         assert frozenset({"includeprivate", "depth"}) == sandbox.asked[-1].ignored
 
@@ -111,7 +114,7 @@ class TestBook:
     """``/orders/book``"""
 
     @pytest.mark.parametrize("contract", CONTRACTS)
-    def test_orders_are_sorted_on_ticks_and_uncrossed(self, sandbox: Sandbox, contract: dict[str, Any]) -> None:
+    def test_orders_are_sorted_on_ticks_and_not_crossed(self, sandbox: Sandbox, contract: dict[str, Any]) -> None:
         asked = {**HOUR, "marketId": None, **contract, "until": "2024-02-05T17"}
         books = answer(sandbox, BOOK, asked, depth=100, optionalFields="venueCode")
 
@@ -125,7 +128,9 @@ class TestBook:
             assert not bids or not asks or bids[0] < asks[0]
             for side in ("bids", "asks"):
                 prices = [order["price"] for order in book[side]]
-                assert len(set(prices)) == len(prices) or "marketId" in contract  # exchanges sum their orders by price
+                assert (
+                    len(set(prices)) == len(prices) or "marketId" in contract
+                )  # exchanges report the sum of orders at each price
                 assert all(order["quantity"] > 0 for order in book[side])
                 assert all(round(order["price"] * 1000) % 5 == 0 for order in book[side])
 
@@ -137,7 +142,7 @@ class TestBook:
         interval=st.integers(1, 60),
         private=st.sampled_from(["true", "false"]),
     )
-    def test_levels_are_sorted_and_uncrossed_within_a_venue(
+    def test_levels_of_a_venue_are_sorted_and_not_crossed(
         self, sandbox: Sandbox, contract: dict[str, Any], day: datetime.date, second: int, interval: int, private: str
     ) -> None:
         first = nanoseconds(str(day)) + second * SECOND
@@ -153,7 +158,7 @@ class TestBook:
                 assert max(bids, default=-math.inf) < min(asks, default=math.inf)
 
     @pytest.mark.parametrize("depth", [1, 2, 10, 37])
-    def test_depth_cuts_after_the_best(self, sandbox: Sandbox, depth: int) -> None:
+    def test_depth_keeps_the_best_orders(self, sandbox: Sandbox, depth: int) -> None:
         deep = answer(sandbox, BOOK, HOUR, depth=1000, optionalFields="venueCode")
         cut = answer(sandbox, BOOK, HOUR, depth=depth, optionalFields="venueCode")
 
@@ -164,7 +169,7 @@ class TestBook:
 
     @pytest.mark.parametrize("percent", ["0", "0.05", "1"])
     @pytest.mark.parametrize("depth", [5, 100])
-    def test_the_spread_is_measured_from_the_best_of_the_same_side(
+    def test_max_spread_is_the_distance_from_the_best_of_the_same_side(
         self, sandbox: Sandbox, percent: str, depth: int
     ) -> None:
         near = answer(sandbox, BOOK, HOUR, depth=depth, maxSpread=percent)
@@ -175,17 +180,17 @@ class TestBook:
                 assert within == book[side]
 
     @pytest.mark.parametrize("most", ["1e9", "123456789e7", "999999999e9"])
-    def test_a_very_wide_spread_holds_all(self, sandbox: Sandbox, most: str) -> None:
+    def test_very_large_max_spread_keeps_all_orders(self, sandbox: Sandbox, most: str) -> None:
         assert answer(sandbox, BOOK, HOUR, depth=50) == answer(sandbox, BOOK, HOUR, depth=50, maxSpread=most)
 
-    def test_the_spread_works_below_zero_too(self, sandbox: Sandbox) -> None:
+    def test_max_spread_works_with_negative_prices(self, sandbox: Sandbox) -> None:
         spread = {**HOUR, "contractType": "Spread", "sequenceItemId": 246, "secondSequenceItemId": 249}
         books = answer(sandbox, BOOK, spread, maxSpread=10)
 
         assert books
         assert all(book[side][0]["price"] < 0 for book in books for side in ("bids", "asks") if book[side])
 
-    def test_own_orders_are_marked_and_twice_where_they_have_a_feed_of_their_own(self, sandbox: Sandbox) -> None:
+    def test_own_orders_are_marked_and_come_twice_from_private_feeds(self, sandbox: Sandbox) -> None:
         asked = {**HOUR, "depth": 1000, "optionalFields": "venueCode"}
         own, statuses = set(), set()
         for public, book in zip(
@@ -208,7 +213,7 @@ class TestBook:
         assert own > {"ICE", "EEX7"}
         assert own & {"TFS", "ICAP", "SPEC", "PREB", "GRFN", "GFI", "42FS"}
 
-    def test_nobody_sees_private_orders_from_before_they_were_kept(self, sandbox: Sandbox) -> None:
+    def test_there_are_no_private_orders_before_their_first_day(self, sandbox: Sandbox) -> None:
         asked = {**HOUR, **EUA, "includePrivate": "true", "intervalUnit": "second", "interval": 30}
         texts = [
             ask(sandbox, f"/api{BOOK}", {**asked, "from": f"2021-{day}T08", "until": f"2021-{day}T16"}).text
@@ -217,7 +222,7 @@ class TestBook:
 
         assert ["privateFields" in text for text in texts] == [False, True]
 
-    def test_routes(self, sandbox: Sandbox) -> None:
+    def test_routes_select_orders(self, sandbox: Sandbox) -> None:
         def orders(**changes: str) -> list[Any]:
             asked = {**HOUR, "depth": 1000, "optionalFields": "route,routeId,venueCode", **changes}
             return [order for book in answer(sandbox, BOOK, asked) for order in book["bids"]]
@@ -238,7 +243,7 @@ class TestBook:
             ({"includePrivate": "1"}, "includePrivate"),
         ],
     )
-    def test_what_breaks_a_rule_of_its_own_is_400(
+    def test_wrong_parameter_of_the_book_is_refused_with_400(
         self, sandbox: Sandbox, changes: dict[str, Any], parameter: str
     ) -> None:
         assert [parameter] == refused(sandbox, BOOK, {**HOUR, **changes})
@@ -246,11 +251,11 @@ class TestBook:
 
 @pytest.mark.parametrize("path", [TOP, BOOK])
 class TestBoth:
-    """What both ways to ask for books have in common."""
+    """Common properties of ``/orders/book`` and ``/orders/book/top``."""
 
     @examples(10)
     @given(cuts=st.lists(st.integers(0, 2880), min_size=2, max_size=4).map(sorted))
-    def test_a_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, path: str, cuts: list[int]) -> None:
+    def test_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, path: str, cuts: list[int]) -> None:
         edges = [written(nanoseconds("2024-02-05") + cut * 60 * SECOND) for cut in cuts]
         parts = [
             row
@@ -271,7 +276,7 @@ class TestBoth:
             ({"books": "between", "until": "inclusive"}, 1, 60, 60),
         ],
     )
-    def test_points_are_stamped_as_the_switches_say(
+    def test_switches_define_the_times_of_points(
         self, path: str, switches: Any, first: int, last: int, count: int
     ) -> None:
         with Sandbox(limits=False, **switches) as sandbox:
@@ -279,14 +284,14 @@ class TestBoth:
 
         start = nanoseconds("2024-02-05T09:00")
         assert (start + first * 60 * SECOND, start + last * 60 * SECOND, count) == (
-            *stamps(rows)[:: len(rows) - 1],
+            *timestamps(rows)[:: len(rows) - 1],
             len(rows),
         )
 
-    def test_a_rest_that_is_shorter_than_the_interval_has_no_point(self, sandbox: Sandbox, path: str) -> None:
+    def test_remainder_shorter_than_the_interval_has_no_point(self, sandbox: Sandbox, path: str) -> None:
         rows = answer(sandbox, path, {**HOUR, "interval": 25})
 
-        assert [nanoseconds("2024-02-05T09:25"), nanoseconds("2024-02-05T09:50")] == stamps(rows)
+        assert [nanoseconds("2024-02-05T09:25"), nanoseconds("2024-02-05T09:50")] == timestamps(rows)
 
     @pytest.mark.parametrize(
         "changes",
@@ -294,17 +299,15 @@ class TestBoth:
             {"from": "2024-02-10", "until": "2024-02-11"},  # a Saturday
             {"from": "2024-02-05T17:30", "until": "2024-02-06T06:59"},
             {"from": "2024-03-29", "until": "2024-03-30"},  # Good Friday
-            {"from": "2020-01-20", "until": "2020-01-21"},  # before orders were kept
+            {"from": "2020-01-20", "until": "2020-01-21"},  # before the first day of orders
             {"from": "2024-04-02", "until": "2024-04-03"},  # expired
             {"sequenceItemId": 300},  # not listed yet
             {"sequenceItemId": 99_999},
             {"contractType": "Spread", "secondSequenceItemId": 250},
-            {"marketId": None, "instrumentId": 10009102},  # an instrument that never trades
+            {"marketId": None, "instrumentId": 10009102},  # an instrument that is never traded
         ],
     )
-    def test_where_there_is_no_trading_there_are_no_orders(
-        self, sandbox: Sandbox, path: str, changes: dict[str, Any]
-    ) -> None:
+    def test_there_are_no_orders_without_trading(self, sandbox: Sandbox, path: str, changes: dict[str, Any]) -> None:
         asked = {**HOUR, **changes}
         empty = answer(sandbox, path, asked, includeEmptyBuckets="true")
 
@@ -316,7 +319,7 @@ class TestBoth:
     @pytest.mark.parametrize(
         "venue, date", [("ICE", "2020-02-03"), ("TFS", "2020-01-31"), ("NDAQ", "2021-02-01"), ("EEX", "2020-02-03")]
     )
-    def test_orders_begin_when_the_guide_says(self, sandbox: Sandbox, path: str, venue: str, date: str) -> None:
+    def test_orders_begin_on_the_day_in_the_guide(self, sandbox: Sandbox, path: str, venue: str, date: str) -> None:
         instrument = {"ICE": 10002228, "TFS": 10002096, "NDAQ": 10009113, "EEX": 10002806}[venue]
         after = datetime.date.fromisoformat(date) + datetime.timedelta(days=1)
         front = 12 * (after.year - 2004) + after.month + 1
@@ -326,7 +329,7 @@ class TestBoth:
         before = {**asked, "from": str(after - datetime.timedelta(days=21)), "until": date}
         assert [] == answer(sandbox, path, before)
 
-    def test_the_exchange_changes_its_code_with_its_system(self, sandbox: Sandbox, path: str) -> None:
+    def test_exchange_has_a_new_code_from_the_day_of_its_new_system(self, sandbox: Sandbox, path: str) -> None:
         asked = {
             **HOUR,
             "marketId": None,
@@ -362,22 +365,22 @@ class TestBoth:
             ({"routes": "Attic"}, "routes"),
         ],
     )
-    def test_what_breaks_a_rule_is_400_with_the_parameter(
+    def test_wrong_parameter_is_refused_with_400_and_its_name(
         self, sandbox: Sandbox, path: str, changes: dict[str, Any], parameter: str
     ) -> None:
         assert [parameter] == refused(sandbox, path, {**HOUR, **changes})
 
-    def test_what_is_not_there_is_404(self, sandbox: Sandbox, path: str) -> None:
+    def test_unknown_ids_are_refused_with_404(self, sandbox: Sandbox, path: str) -> None:
         assert 404 == ask(sandbox, f"/api{path}", {**HOUR, "sequenceId": 10000400}).status_code
 
     @pytest.mark.parametrize("intraday", [False, True])
-    def test_today_is_seen_with_the_right_to_it_up_to_now(self, path: str, intraday: bool) -> None:
+    def test_current_day_is_available_to_an_entitled_key_up_to_now(self, path: str, intraday: bool) -> None:
         with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
             got = ask(sandbox, f"/api{path}", {**HOUR, "from": "2024-02-07T12", "until": "2024-02-07T13"})
 
             assert (200 if intraday else 401) == got.status_code
             if intraday:
-                assert [nanoseconds(f"2024-02-07T12:0{minute}") for minute in range(1, 8)] == stamps(got.json())
+                assert [nanoseconds(f"2024-02-07T12:0{minute}") for minute in range(1, 8)] == timestamps(got.json())
 
 
 def test_another_seed_has_other_books() -> None:

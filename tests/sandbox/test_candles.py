@@ -1,4 +1,4 @@
-"""Candles of the stand-in: made of its trades, on the API's grids, within the API's limits."""
+"""Candles of the sandbox are aggregates of its trades, on the API's grids and within its limits."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def candles(sandbox: Sandbox, **changes: Any) -> Any:
     return answer(sandbox, PATH, CANDLES, **changes)
 
 
-def made_by_hand(trades: list[dict[str, Any]], edges: list[int]) -> list[dict[str, Any]]:
-    """The candles of some trades, without any of the sandbox's ways of making them."""
+def aggregate(trades: list[dict[str, Any]], edges: list[int]) -> list[dict[str, Any]]:
+    """Return the candles of some trades, computed without code of the sandbox."""
     rows = []
     for start, end in pairwise(edges):
         inside = [trade for trade in trades if start <= trade["dealDate"] < end]
@@ -54,7 +54,7 @@ def made_by_hand(trades: list[dict[str, Any]], edges: list[int]) -> list[dict[st
     return rows
 
 
-def test_candles_are_what_the_document_promises(sandbox: Sandbox) -> None:
+def test_response_matches_the_document(sandbox: Sandbox) -> None:
     rows = candles(sandbox)
 
     assert len(rows) > 20
@@ -65,7 +65,7 @@ def test_candles_are_what_the_document_promises(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("empty", ["false", "true"])
-def test_every_optional_field_is_there_when_asked_for(sandbox: Sandbox, empty: str) -> None:
+def test_every_optional_field_is_returned_on_request(sandbox: Sandbox, empty: str) -> None:
     for row in candles(sandbox, optionalFields=fields(PATH), includeEmptyBuckets=empty):
         check("Candle", row)
         assert set(row) == CANDLE | set(fields(PATH))
@@ -78,7 +78,7 @@ def test_every_optional_field_is_there_when_asked_for(sandbox: Sandbox, empty: s
     day=st.integers(0, 25),
     days=st.integers(1, 3),
 )
-def test_candles_are_those_of_the_trades(
+def test_candles_are_aggregates_of_the_trades(
     sandbox: Sandbox, contract: dict[str, Any], grid: tuple[str, int], day: int, days: int
 ) -> None:
     unit, count = grid
@@ -89,10 +89,10 @@ def test_candles_are_those_of_the_trades(
     asked = {**window, "interval": count, "intervalUnit": unit, "optionalFields": ",".join(fields(PATH))}
     step = count * {"minute": 60, "hour": 3600, "day": 86_400}[unit] * 10**9
 
-    assert made_by_hand(trades, list(range(start, end + 1, step))) == answer(sandbox, PATH, asked)
+    assert aggregate(trades, list(range(start, end + 1, step))) == answer(sandbox, PATH, asked)
 
 
-def test_months_and_weeks_are_those_of_the_trades(sandbox: Sandbox) -> None:
+def test_monthly_and_weekly_candles_are_aggregates_of_the_trades(sandbox: Sandbox) -> None:
     months = [nanoseconds(f"2024-{month:02d}-01") for month in (1, 2, 3, 4)]
     trades = [
         trade
@@ -102,10 +102,10 @@ def test_months_and_weeks_are_those_of_the_trades(sandbox: Sandbox) -> None:
     asked = {**TTF, "intervalUnit": "month", "interval": 1, "optionalFields": fields(PATH)}
 
     made = answer(sandbox, PATH, {**asked, "from": "2024-01", "until": "2024-04"})
-    assert made_by_hand(trades, months) == made
+    assert aggregate(trades, months) == made
     weeks = list(range(nanoseconds("2024-01-01"), nanoseconds("2024-04-01") + 1, 7 * DAY))
     weekly = {**asked, "intervalUnit": "day", "interval": 7, "from": "2024-01-01", "until": "2024-04-01"}
-    assert made_by_hand(trades, weeks) == answer(sandbox, PATH, weekly)
+    assert aggregate(trades, weeks) == answer(sandbox, PATH, weekly)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_months_and_weeks_are_those_of_the_trades(sandbox: Sandbox) -> None:
         (("day", 1), "2024-02-10", "2024-02-10", 0),
     ],
 )
-def test_empty_buckets_come_when_asked_for(
+def test_empty_candles_are_returned_on_request(
     sandbox: Sandbox, grid: tuple[str, int], start: str, until: str, count: int
 ) -> None:
     changes = {"from": start, "until": until, "intervalUnit": grid[0], "interval": grid[1]}
@@ -133,7 +133,7 @@ def test_empty_buckets_come_when_asked_for(
 
 @examples(20)
 @given(cuts=st.lists(st.integers(0, 48), min_size=2, max_size=5).map(sorted), empty=st.sampled_from(["true", "false"]))
-def test_a_window_is_the_sum_of_its_parts(sandbox: Sandbox, cuts: list[int], empty: str) -> None:
+def test_window_is_the_sum_of_its_parts(sandbox: Sandbox, cuts: list[int], empty: str) -> None:
     edges = [written(nanoseconds("2024-02-05") + cut * 3600 * 10**9) for cut in cuts]
     asked = {"interval": 30, "includeEmptyBuckets": empty}
     parts = [
@@ -143,13 +143,13 @@ def test_a_window_is_the_sum_of_its_parts(sandbox: Sandbox, cuts: list[int], emp
     assert parts == candles(sandbox, **{"from": edges[0], "until": edges[-1]}, **asked)
 
 
-def test_a_contract_without_trades_has_no_candles(sandbox: Sandbox) -> None:
+def test_contract_without_trades_has_no_candles(sandbox: Sandbox) -> None:
     assert [] == candles(sandbox, sequenceItemId=99_999)
     assert [] == candles(sandbox, **{"from": "2024-02-10", "until": "2024-02-11"})
 
 
 @pytest.mark.parametrize("until", ["exclusive", "inclusive"])
-def test_the_candle_that_begins_at_until_is_there_if_until_is_part_of_the_range(until: Any) -> None:
+def test_candle_at_until_is_returned_if_until_is_inclusive(until: Any) -> None:
     with Sandbox(limits=False, until=until) as sandbox:
         rows = candles(sandbox, until="2024-02-05T10:00")
         whole = candles(sandbox)
@@ -195,7 +195,7 @@ def test_the_candle_that_begins_at_until_is_there_if_until_is_part_of_the_range(
         ({"optionalFields": "contract"}, "optionalFields"),
     ],
 )
-def test_what_breaks_a_rule_is_400_with_the_parameter(
+def test_wrong_parameter_is_refused_with_400_and_its_name(
     sandbox: Sandbox, changes: dict[str, Any], parameter: str
 ) -> None:
     assert [parameter] == refused(sandbox, PATH, {**CANDLES, **changes})
@@ -209,12 +209,12 @@ def test_what_breaks_a_rule_is_400_with_the_parameter(
         {"from": "2020-01-01", "until": "2025-01-01", "intervalUnit": "MONTH", "interval": 1},
     ],
 )
-def test_the_limits_are_just_allowed(sandbox: Sandbox, changes: dict[str, Any]) -> None:
+def test_requests_at_the_limits_are_allowed(sandbox: Sandbox, changes: dict[str, Any]) -> None:
     assert len(candles(sandbox, **changes)) > 10
 
 
 @pytest.mark.parametrize("intraday", [False, True])
-def test_today_is_seen_with_the_right_to_it_up_to_now(intraday: bool) -> None:
+def test_current_day_is_available_to_an_entitled_key_up_to_now(intraday: bool) -> None:
     now = datetime.datetime(2024, 2, 7, 12, 7, tzinfo=datetime.UTC)
     with Sandbox(limits=False, now=now, key=KEY_OF[intraday]) as sandbox:
         got = ask(sandbox, f"/api{PATH}", {**CANDLES, "until": "2024-02-08", "includeEmptyBuckets": "true"})
@@ -226,7 +226,7 @@ def test_today_is_seen_with_the_right_to_it_up_to_now(intraday: bool) -> None:
             assert sum(trade["quantity"] for trade in trades) == got.json()[-1]["volume"]
 
 
-def test_yesterday_is_whole_without_the_right_to_today_however_until_is_read() -> None:
+def test_previous_day_is_complete_for_both_readings_of_until() -> None:
     now = datetime.datetime(2024, 2, 7, 12, 7, tzinfo=datetime.UTC)
     with Sandbox(limits=False, now=now, until="inclusive") as sandbox:
         rows = candles(sandbox, until="2024-02-07", interval=1, intervalUnit="day", includeEmptyBuckets="true")
@@ -234,7 +234,7 @@ def test_yesterday_is_whole_without_the_right_to_today_however_until_is_read() -
         assert [nanoseconds("2024-02-05"), nanoseconds("2024-02-06")] == [row["fromTimestamp"] for row in rows]
 
 
-def test_five_years_of_the_busiest_contract_do_not_overflow(sandbox: Sandbox) -> None:
+def test_five_years_of_the_most_liquid_contract_do_not_overflow(sandbox: Sandbox) -> None:
     years = {"from": "2019-12-01", "until": "2024-12-01", "intervalUnit": "month", "interval": 1}
     rows = candles(sandbox, **EUA, **years, optionalFields="vwap")
 

@@ -1,4 +1,4 @@
-"""``trayport sandbox``: what it prints at its start and at its end, and its options."""
+"""``trayport sandbox``: output at the start and at the end, and options."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from trayport.sandbox.page import describe_rights
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """What it prints at its start, and the process itself."""
+def run_sandbox(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Yield the output at the start, and the process."""
     command = [sys.executable, "-m", "trayport", "sandbox", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -37,26 +37,26 @@ def serving(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             process.kill()
 
 
-def ended(process: subprocess.Popen[str]) -> list[str]:
-    """What it prints after Ctrl-C."""
+def stop(process: subprocess.Popen[str]) -> list[str]:
+    """Return the lines that are printed after Ctrl-C."""
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=30)
     assert 0 == process.returncode
     return rest.strip().splitlines()
 
 
-def test_its_lines_for_python_and_for_shells_lead_to_it(tmp_path: Path) -> None:
+def test_printed_lines_connect_python_and_shells_to_the_server(tmp_path: Path) -> None:
     unhurried = {"TRAYPORT_LIMITER": "off"}
-    with serving("--no-limits") as (text, _):
+    with run_sandbox("--no-limits") as (text, _):
         by_configure = run(
-            part(text, "Python") + "\nprint(len(tp.trades('TTF Apr-24', '2024-02-05', '2024-02-07')))", unhurried
+            section(text, "Python") + "\nprint(len(tp.trades('TTF Apr-24', '2024-02-05', '2024-02-07')))", unhurried
         )
-        variables = dict(re.findall(r"^export (\w+)=(\S+)$", part(text, "bash"), re.MULTILINE))
+        variables = dict(re.findall(r"^export (\w+)=(\S+)$", section(text, "bash"), re.MULTILINE))
         question = "import trayport as tp; print(len(tp.trades('TTF Apr-24', '2024-02-05', '2024-02-07')))"
         by_environment = run(question, {**variables, **unhurried, "XDG_CACHE_HOME": str(tmp_path)})
 
     assert {"TRAYPORT_API_KEY", "TRAYPORT_ANALYTICS_URL", "TRAYPORT_REFERENCE_URL"} == set(variables)
-    assert [f'$env:{name} = "{value}"' for name, value in variables.items()] == part(text, "PowerShell").splitlines()
+    assert [f'$env:{name} = "{value}"' for name, value in variables.items()] == section(text, "PowerShell").splitlines()
     assert "TTF Hi Cal 51.6* Apr-24" in by_configure
     assert int(by_configure.split()[-1]) == int(by_environment) > 100
     assert text.isascii()
@@ -67,11 +67,11 @@ def test_its_lines_for_python_and_for_shells_lead_to_it(tmp_path: Path) -> None:
     "options", [[], ["--now", "2019-06-06T12:00+02:00", "--key", "sandbox-basic"], ["--now", "2010-01-01"]],
     ids=["as-it-is", "years-ago", "before-there-was-any"],
 )  # fmt: skip
-def test_its_lines_for_curl_and_bash_work_as_they_are(options: list[str], tmp_path: Path) -> None:
-    with serving(*options) as (text, _):
-        answer = shell(part(text, "curl"), tmp_path)
+def test_printed_lines_for_curl_and_bash_work_unchanged(options: list[str], tmp_path: Path) -> None:
+    with run_sandbox(*options) as (text, _):
+        answer = shell(section(text, "curl"), tmp_path)
         questions = f'{sys.executable} -m trayport plan trades "TTF M+1" 2009-02-05 2009-02-06'
-        planned = shell(f"{part(text, 'bash')}\n{questions}", tmp_path)
+        planned = shell(f"{section(text, 'bash')}\n{questions}", tmp_path)
 
     assert "tradeId,venueCode,dealDate,price,quantity,aggressorBuy" == answer.splitlines()[0]
     assert (len(answer.splitlines()) > 10) is (options[-1:] != ["2010-01-01"])
@@ -79,13 +79,13 @@ def test_its_lines_for_curl_and_bash_work_as_they_are(options: list[str], tmp_pa
 
 
 @pytest.mark.parametrize("now", ["2010-01-01", "2024-02-29", "2089-12-31T23:59:59Z"])
-def test_it_has_lines_at_any_time(now: str) -> None:
-    with serving("--now", now) as (text, _):
-        assert 'print(tp.trades("TTF ' in part(text, "Python")
+def test_lines_are_printed_for_any_time_of_the_clock(now: str) -> None:
+    with run_sandbox("--now", now) as (text, _):
+        assert 'print(tp.trades("TTF ' in section(text, "Python")
 
 
-def test_it_says_which_keys_there_are_and_what_they_may_see() -> None:
-    with serving("--key", "sandbox-intraday") as (text, _):
+def test_keys_are_printed_with_their_entitlements() -> None:
+    with run_sandbox("--key", "sandbox-intraday") as (text, _):
         pass
 
     assert "the lines below use sandbox-intraday" in text
@@ -94,42 +94,42 @@ def test_it_says_which_keys_there_are_and_what_they_may_see() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent to a process by a signal")
-def test_while_it_runs_it_is_silent_and_ctrl_c_ends_it_with_what_went_wrong() -> None:
-    with serving("--no-limits") as (text, process):
+def test_ctrl_c_stops_the_server_and_prints_broken_rules() -> None:
+    with run_sandbox("--no-limits") as (text, process):
         url = re.findall(r"http://\S+/api$", text, re.MULTILINE)[0]
         for path in ["/trades"] * 4 + ["/trade"] * 3 + ["/%1b[31m%C3%A9"] * 2 + ["/x"]:
             requests.get(url + path, headers={"X-API-KEY": "sandbox-key"})
-        said = ended(process)
+        output = stop(process)
 
     assert [
         "Answered 10 requests; 10 rules broken.",
         "       4 x  /trades: from: The from field is required.; until: The until field is required.",
         "       3 x  /trade: the path /api/trade is not there",
         r"       2 x  /\x1b[31m\xe9: the path /api/\x1b[31m\xe9 is not there",
-    ] == said
+    ] == output
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent to a process by a signal")
-def test_what_it_says_at_the_end_is_short_whatever_was_asked() -> None:
-    with serving() as (text, process):
+def test_summary_of_long_requests_is_short() -> None:
+    with run_sandbox() as (text, process):
         url = re.findall(r"http://\S+/api$", text, re.MULTILINE)[0]
         requests.get(f"{url}/{'x' * 50_000}", headers={"X-API-KEY": "sandbox-key"})
-        said = ended(process)
+        output = stop(process)
 
-    assert "Answered 1 request; 1 rule broken." == said[0]
-    assert (2, True) == (len(said), len(said[1]) < 200)
+    assert "Answered 1 request; 1 rule broken." == output[0]
+    assert (2, True) == (len(output), len(output[1]) < 200)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent to a process by a signal")
-def test_without_a_request_it_says_so() -> None:
-    with serving() as (_, process):
-        assert ["Answered 0 requests; 0 rules broken."] == ended(process)
+def test_summary_without_requests() -> None:
+    with run_sandbox() as (_, process):
+        assert ["Answered 0 requests; 0 rules broken."] == stop(process)
 
 
 def test_every_option_reaches_the_server() -> None:
     others = {field.name: field.metadata["others"][0] for field in attrs.fields(Switches)}
     switches = [f"--{name.replace('_', '-')}={position}" for name, position in others.items()]
-    with serving(
+    with run_sandbox(
         "--seed=4", "--volume=2", "--no-limits", "--now=2024-02-07T13:00+01:00", "--key=sandbox-basic", *switches
     ) as (text, _):
         page = requests.get(re.findall(r"http://\S+/$", text, re.MULTILINE)[0]).text
@@ -145,10 +145,10 @@ def test_every_option_reaches_the_server() -> None:
     ]
 
 
-def test_faults_come_from_a_file(tmp_path: Path) -> None:
+def test_faults_are_read_from_a_file(tmp_path: Path) -> None:
     script = tmp_path / "faults.toml"
     script.write_text('[[fault]]\npath = "/trades"\nstatus = 503\n', encoding="utf-8")
-    with serving("--faults", str(script)) as (text, _):
+    with run_sandbox("--faults", str(script)) as (text, _):
         url = re.findall(r"http://\S+/api$", text, re.MULTILINE)[0]
         answers = [requests.get(f"{url}/trades", headers={"X-API-KEY": "sandbox-key"}) for _ in range(2)]
 
@@ -156,9 +156,7 @@ def test_faults_come_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["[[fault]\n", "[[fault]]\nsattus = 503\n", "[[fault]]\nstatus = 9000\n"])
-def test_a_file_of_faults_that_makes_no_sense_is_refused(
-    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_file_of_faults_is_refused(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "faults.toml"
     script.write_text(content, encoding="utf-8")
 
@@ -166,7 +164,7 @@ def test_a_file_of_faults_that_makes_no_sense_is_refused(
     assert f"trayport: --faults: {script}" in capsys.readouterr().err
 
 
-def test_a_file_of_faults_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_of_faults_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == main(["sandbox", "--port", "0", "--faults", "nowhere.toml"])
     assert (
         "trayport: --faults nowhere.toml: No such file or directory; give a TOML file with [[fault]] tables\n"
@@ -175,7 +173,7 @@ def test_a_file_of_faults_that_is_not_there_is_refused(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    "option, said",
+    "option, output",
     [
         ("--until=maybe", "argument --until: invalid choice: 'maybe' (choose from"),
         ("--throttling=500", "argument --throttling: invalid choice: 500 (choose from"),
@@ -186,30 +184,30 @@ def test_a_file_of_faults_that_is_not_there_is_refused(capsys: pytest.CaptureFix
         ("--intraday", "unrecognized arguments: --intraday"),
     ],
 )
-def test_a_wrong_value_is_refused_with_the_right_ones(
-    option: str, said: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_value_is_refused_with_the_allowed_ones(
+    option: str, output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as stop:
         main(["sandbox", "--port", "0", option])
 
-    assert 2 == ended.value.code
-    assert said in capsys.readouterr().err
+    assert 2 == stop.value.code
+    assert output in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "option, said",
+    "option, output",
     [
         ("--volume=0", "trayport: volume=0 must be a whole number from 1 on\n"),
         ("--now=2009-12-31", "trayport: now=2009-12-31 00:00:00+00:00 must lie in the years 2010 to 2089\n"),
         ("--late=-1", "trayport: late=-1 must be a whole number from 0 to 10000\n"),
     ],
 )
-def test_a_value_out_of_its_bounds_is_refused(option: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_value_out_of_bounds_is_refused(option: str, output: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == main(["sandbox", "--port", "0", option])
-    assert said == capsys.readouterr().err
+    assert output == capsys.readouterr().err
 
 
-def test_its_help_tells_of_every_switch(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_describes_every_switch(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["sandbox", "--help"])
     text = " ".join(capsys.readouterr().out.split())
@@ -220,28 +218,28 @@ def test_its_help_tells_of_every_switch(capsys: pytest.CaptureFixture[str]) -> N
         assert re.search(rf"--{field.name.replace('_', '-')} \S+ {re.escape(text_)} \(default: {field.default}\)", text)
 
 
-def test_a_port_that_is_taken_is_refused_with_the_way_out(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_in_use_is_refused_with_a_remedy(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     port = sandbox.url.rpartition(":")[2]
 
     assert 2 == main(["sandbox", "--port", port])
-    assert f"cannot listen on port {port}" in (said := capsys.readouterr().err)
-    assert "--port 0 takes any free one" in said
+    assert f"cannot listen on port {port}" in (output := capsys.readouterr().err)
+    assert "--port 0 takes any free one" in output
 
 
-def test_a_port_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == main(["sandbox", "--port", "99999"])
     assert "cannot listen on port 99999" in capsys.readouterr().err
 
 
-def part(text: str, name: str) -> str:
-    """What stands below a heading of the sandbox's lines."""
+def section(text: str, name: str) -> str:
+    """Return the text below a heading of the output."""
     found = re.search(rf"^--- {name} ---\n(.*?)(?=\n\n---|\n*\Z)", text, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 
 
 def shell(lines: str, home: Path) -> str:
-    """What bash prints for some lines, in an empty home."""
+    """Return the output of some lines in bash, with an empty home directory."""
     environment = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home)}
     done = subprocess.run(["bash", "-c", lines], capture_output=True, text=True, timeout=60, env=environment)
     assert 0 == done.returncode, done.stderr

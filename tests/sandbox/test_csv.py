@@ -1,4 +1,4 @@
-"""CSV: it says what JSON says, and only to whoever likes it better."""
+"""CSV has the same values as JSON, and is sent only to clients that prefer it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def matches(cell: str, value: Any) -> bool:
-    """Does a cell say what a value in JSON does?"""
+def is_equal(cell: str, value: Any) -> bool:
+    """Return True if a cell has the value of a field in JSON."""
     if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", cell):
         return bool(nanoseconds(cell.removesuffix("Z")) == value)
     if value is None or isinstance(value, bool):
@@ -41,7 +41,7 @@ def matches(cell: str, value: Any) -> bool:
 
 
 @pytest.mark.parametrize("path", FLAT)
-def test_it_says_the_same_as_json(sandbox: Sandbox, path: str) -> None:
+def test_csv_has_the_same_values_as_json(sandbox: Sandbox, path: str) -> None:
     rows = ask(sandbox, f"/api{path}", FLAT[path]).json(parse_float=Decimal)
     got = ask(sandbox, f"/api{path}", FLAT[path], headers={"Accept": "text/csv"})
     told = table(got.text)
@@ -50,10 +50,10 @@ def test_it_says_the_same_as_json(sandbox: Sandbox, path: str) -> None:
     assert len(rows) == len(told) > 0
     for row, cells in zip(rows, told, strict=True):
         assert list(row) == list(cells)
-        assert all(matches(cells[name], row[name]) for name in row)
+        assert all(is_equal(cells[name], row[name]) for name in row)
 
 
-def test_nothing_is_a_header_alone(sandbox: Sandbox) -> None:
+def test_response_without_rows_is_a_header(sandbox: Sandbox) -> None:
     got = ask(sandbox, params={**TRADES, "from": "2024-02-10", "until": "2024-02-11"}, headers={"Accept": "text/csv"})
 
     assert "tradeId,venueCode,dealDate,price,quantity,aggressorBuy\r\n" == got.text
@@ -66,42 +66,42 @@ NESTED: dict[str, dict[str, Any]] = {
 }
 
 
-def leaves(row: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """What a row holds, each with its path."""
+def flatten(row: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Return all values of a row by their paths."""
     for name, value in row.items():
         if isinstance(value, dict):
-            yield from leaves(value, f"{above}{name}.")
+            yield from flatten(value, f"{above}{name}.")
         else:
             yield above + name, value
 
 
-def agree(told: list[dict[str, str]], rows: list[dict[str, Any]]) -> None:
-    """Each line says what its row does, and nothing else."""
+def check_line(told: list[dict[str, str]], rows: list[dict[str, Any]]) -> None:
+    """Check that each line has the values of its row and no others."""
     assert len(rows) == len(told) > 0
     for row, cells in zip(rows, told, strict=True):
-        said = dict(leaves(row))
+        said = dict(flatten(row))
         assert set(said) <= set(cells)
-        assert all(matches(cell, said.get(name)) for name, cell in cells.items())
+        assert all(is_equal(cell, said.get(name)) for name, cell in cells.items())
 
 
 @pytest.mark.parametrize("path", NESTED)
-def test_what_is_nested_is_told_with_dots(sandbox: Sandbox, path: str) -> None:
+def test_nested_fields_have_names_with_dots(sandbox: Sandbox, path: str) -> None:
     rows = ask(sandbox, f"/api{path}", NESTED[path]).json(parse_float=Decimal)
 
-    agree(table(ask(sandbox, f"/api{path}", NESTED[path], headers={"Accept": "text/csv"}).text), rows)
+    check_line(table(ask(sandbox, f"/api{path}", NESTED[path], headers={"Accept": "text/csv"}).text), rows)
 
 
-def test_a_snapshot_tells_its_moment_in_each_line(sandbox: Sandbox) -> None:
+def test_each_line_of_a_snapshot_has_its_time(sandbox: Sandbox) -> None:
     params = {**TTF, "sequenceItemId": "244,262,290", "at": "2024-02-05T12:00"}
     said = ask(sandbox, "/api/snapshots", params).json(parse_float=Decimal)
     rows = [{"timestamp": said["timestamp"], **row} for row in said["snapshots"]]
     told = table(ask(sandbox, "/api/snapshots", params, headers={"Accept": "text/csv"}).text)
 
     assert {None, dict} <= {row["lastTrade"] and type(row["lastTrade"]) for row in rows}
-    agree(told, [{name: value for name, value in row.items() if value is not None} for row in rows])
+    check_line(told, [{name: value for name, value in row.items() if value is not None} for row in rows])
 
 
-def test_a_book_tells_each_order_in_a_line(sandbox: Sandbox) -> None:
+def test_each_order_of_a_book_has_a_line(sandbox: Sandbox) -> None:
     hour = {"from": "2024-02-05T16:30", "until": "2024-02-05T17:30", "interval": 1, "intervalUnit": "minute"}
     params = {
         **TTF,
@@ -124,10 +124,10 @@ def test_a_book_tells_each_order_in_a_line(sandbox: Sandbox) -> None:
 
     assert {True, False} == {"side" in order for order in orders}
     assert any("privateFields" in order for order in orders)
-    agree([{**line, "side": line["side"]} for line in told], orders)
+    check_line([{**line, "side": line["side"]} for line in told], orders)
 
 
-def test_reference_data_and_errors_stay_json(sandbox: Sandbox) -> None:
+def test_reference_data_and_errors_are_always_json(sandbox: Sandbox) -> None:
     csv_please = {"Accept": "text/csv"}
     markets = ask(sandbox, "/reference/markets", None, headers=csv_please)
     error = ask(sandbox, params={**TRADES, "until": None}, headers=csv_please)
@@ -153,11 +153,11 @@ def test_reference_data_and_errors_stay_json(sandbox: Sandbox) -> None:
         ("text/html", "json"),
     ],
 )
-def test_the_better_liked_of_the_two_is_sent(sandbox: Sandbox, accept: str, kind: str) -> None:
+def test_accept_header_selects_the_format(sandbox: Sandbox, accept: str, kind: str) -> None:
     assert kind in ask(sandbox, headers={"Accept": accept}).headers["Content-Type"]
 
 
-def test_what_needs_quoting_is_quoted() -> None:
+def test_special_characters_are_quoted() -> None:
     columns = (
         PayloadColumn("a,b", ['say "hi"', "x, y", "two\r\nlines"], "text"),
         PayloadColumn("c", ["null", "1.5", "true"]),
@@ -170,7 +170,7 @@ def test_what_needs_quoting_is_quoted() -> None:
     assert ['say "hi"', "x, y", "two\r\nlines"] == [row["a,b"] for row in table(text)]
 
 
-def test_a_shuffled_server_shuffles_both_alike() -> None:
+def test_switch_order_shuffles_both_formats_alike() -> None:
     with Sandbox(limits=False, order="shuffled") as odd:
         rows = [row["tradeId"] for row in ask(odd).json()]
         told = [row["tradeId"] for row in table(ask(odd, headers={"Accept": "text/csv"}).text)]

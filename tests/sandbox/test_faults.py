@@ -1,4 +1,4 @@
-"""Faults on purpose: which requests they strike, and what clients see of them."""
+"""Fault injection: selection of requests, and effects that clients observe."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ PLAIN = "Accept-Encoding: identity"
 
 
 class FaultyServer:
-    """A server whose answers are all affected by the fault that a test lays down."""
+    """A server that injects the fault of a test into every response."""
 
     def __init__(self) -> None:
         self.fault = Fault(delay=0.001)
         self.body: bytes = BODY
         self.in_pieces = False
-        self.asked = 0
+        self.regular_responses = 0
         self.url = ""
         self.listener: Listener
 
-    def __call__(self, heard: HttpRequest) -> HttpResponse:
-        return inject(self.fault, self.honest, error_response)
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return inject(self.fault, self.regular, error_response)
 
-    def honest(self) -> HttpResponse:
-        self.asked += 1
+    def regular(self) -> HttpResponse:
+        self.regular_responses += 1
         half = len(self.body) // 2
         body = iter([self.body[:half], self.body[half:]]) if self.in_pieces else self.body
         return HttpResponse(200, body, headers=(("X-Trace", "1"), ("Retry-After", "1")))
@@ -57,26 +57,26 @@ def server() -> Iterator[FaultyServer]:
 
 
 @pytest.fixture(params=[False, True], ids=["whole", "in-pieces"])
-def either(request: pytest.FixtureRequest, server: FaultyServer) -> FaultyServer:
-    """A server whose honest answers are whole, or made in pieces."""
+def any_server(request: pytest.FixtureRequest, server: FaultyServer) -> FaultyServer:
+    """A server with regular responses as a whole, or in pieces."""
     server.in_pieces = request.param
     return server
 
 
-# --- what clients see ----------------------------------------------------------------------------------------
+# --- effects ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [400, 429, 503, 599])
-def test_a_status_is_answered_in_the_apis_words_and_nothing_is_asked(server: FaultyServer, status: int) -> None:
+def test_status_has_the_apis_own_body_and_no_regular_response_is_made(server: FaultyServer, status: int) -> None:
     server.fault = Fault(status=status)
     answer = server.get()
 
     assert (status, "application/problem+json; charset=utf-8") == (answer.status_code, answer.headers["Content-Type"])
     assert status == answer.json()["status"]
-    assert 0 == server.asked
+    assert 0 == server.regular_responses
 
 
-def test_a_good_status_alone_has_no_body(server: FaultyServer) -> None:
+def test_status_below_400_alone_has_no_body(server: FaultyServer) -> None:
     server.fault = Fault(status=202)
     assert (202, b"") == (server.get().status_code, server.get().content)
 
@@ -84,45 +84,45 @@ def test_a_good_status_alone_has_no_body(server: FaultyServer) -> None:
     assert (204, b"") == (server.get().status_code, server.get().content)
 
 
-def test_headers_are_added_and_stand_for_those_of_the_same_name(either: FaultyServer) -> None:
-    either.fault = Fault(headers={"retry-after": "30", "Content-Type": "text/plain"})
-    answer = either.get()
+def test_headers_are_added_and_replace_headers_of_the_same_name(any_server: FaultyServer) -> None:
+    any_server.fault = Fault(headers={"retry-after": "30", "Content-Type": "text/plain"})
+    answer = any_server.get()
 
     assert ("30", "1", "text/plain") == tuple(
         answer.headers[name] for name in ("Retry-After", "X-Trace", "Content-Type")
     )
     assert BODY == answer.content
-    assert either.in_pieces == ("Transfer-Encoding" in answer.headers)
+    assert any_server.in_pieces == ("Transfer-Encoding" in answer.headers)
 
 
-def test_headers_go_with_a_status(server: FaultyServer) -> None:
+def test_headers_may_be_combined_with_a_status(server: FaultyServer) -> None:
     server.fault = Fault(status=429, headers={"Retry-After": "30"})
 
     assert (429, "30") == (server.get().status_code, server.get().headers["Retry-After"])
 
 
 @pytest.mark.parametrize("status", [None, 500])
-def test_a_body_stands_for_the_honest_one(server: FaultyServer, status: int | None) -> None:
+def test_body_replaces_the_regular_one(server: FaultyServer, status: int | None) -> None:
     server.fault = Fault(body='[{"price":1e', status=status)
     answer = server.get()
 
     assert (status or 200, '[{"price":1e') == (answer.status_code, answer.text)
     assert "application/json; charset=utf-8" == answer.headers["Content-Type"]
-    assert 0 == server.asked
+    assert 0 == server.regular_responses
 
 
 @pytest.mark.parametrize("status", [None, 502])
-def test_a_gateways_page_stands_for_the_honest_body(server: FaultyServer, status: int | None) -> None:
+def test_gateway_page_replaces_the_regular_body(server: FaultyServer, status: int | None) -> None:
     server.fault = Fault(html=True, status=status)
     answer = server.get()
 
     assert (status or 200, "text/html; charset=utf-8") == (answer.status_code, answer.headers["Content-Type"])
     assert "<h1>502 Bad Gateway</h1>" in answer.text or status is None
     assert answer.text.startswith("<html>")
-    assert 0 == server.asked
+    assert 0 == server.regular_responses
 
 
-def test_a_redirect_leads_away(server: FaultyServer) -> None:
+def test_redirect_has_a_location(server: FaultyServer) -> None:
     server.fault = Fault(redirect="/login?next=1")
     answer = server.get(allow_redirects=False)
 
@@ -131,7 +131,7 @@ def test_a_redirect_leads_away(server: FaultyServer) -> None:
         server.get()
 
 
-def test_a_delay_is_waited_for_before_the_first_byte(server: FaultyServer) -> None:
+def test_delay_comes_before_the_first_byte(server: FaultyServer) -> None:
     server.fault = Fault(delay=0.3)
     began = time.monotonic()
     with RawConnection(server.listener) as line:
@@ -143,20 +143,20 @@ def test_a_delay_is_waited_for_before_the_first_byte(server: FaultyServer) -> No
         server.get(timeout=(10, 0.1))
 
 
-def test_a_stall_comes_in_the_middle_of_the_body(either: FaultyServer) -> None:
-    either.fault = Fault(stall=60)
-    with RawConnection(either.listener) as line:
+def test_stall_comes_in_the_middle_of_the_body(any_server: FaultyServer) -> None:
+    any_server.fault = Fault(stall=60)
+    with RawConnection(any_server.listener) as line:
         line.send("GET / HTTP/1.1", PLAIN)
         assert str(len(BODY)) == line.head()[1]["Content-Length"]
         assert BODY[: len(BODY) // 2] == line.read(len(BODY) // 2)
         line.socket.settimeout(0.1)
         with pytest.raises(TimeoutError):
             line.read(1)
-    either.fault = Fault(stall=0.1)
-    assert BODY == either.get().content
+    any_server.fault = Fault(stall=0.1)
+    assert BODY == any_server.get().content
 
 
-def test_a_stall_is_a_timeout_in_reading_the_body(server: FaultyServer) -> None:
+def test_stall_causes_a_read_timeout(server: FaultyServer) -> None:
     server.fault = Fault(stall=60)
     answer = server.get(timeout=1, stream=True)
 
@@ -164,7 +164,7 @@ def test_a_stall_is_a_timeout_in_reading_the_body(server: FaultyServer) -> None:
         answer.content.decode()
 
 
-def test_a_reset_is_a_reset_and_nothing_is_asked(server: FaultyServer) -> None:
+def test_reset_closes_the_connection_and_no_regular_response_is_made(server: FaultyServer) -> None:
     server.fault = Fault(reset=True)
     with RawConnection(server.listener) as line:
         line.send()
@@ -172,22 +172,22 @@ def test_a_reset_is_a_reset_and_nothing_is_asked(server: FaultyServer) -> None:
             line.rest()
     with pytest.raises(requests.ConnectionError):
         server.get()
-    assert 0 == server.asked
+    assert 0 == server.regular_responses
 
 
 @pytest.mark.parametrize("cut", [0, 0.25, 0.999])
-def test_a_cut_body_ends_before_its_length(either: FaultyServer, cut: float) -> None:
-    either.fault = Fault(cut=cut)
-    with RawConnection(either.listener) as line:
+def test_cut_body_is_shorter_than_its_length(any_server: FaultyServer, cut: float) -> None:
+    any_server.fault = Fault(cut=cut)
+    with RawConnection(any_server.listener) as line:
         line.send("GET / HTTP/1.1", PLAIN)
         _, fields = line.head()
         assert (str(len(BODY)), None) == (fields["Content-Length"], fields.get("Connection"))
         assert BODY[: int(len(BODY) * cut)] == line.rest()
     with pytest.raises(ChunkedEncodingError):
-        either.get()
+        any_server.get()
 
 
-def test_a_cut_after_all_of_the_body_ends_the_connection_unannounced(server: FaultyServer) -> None:
+def test_cut_after_the_whole_body_closes_the_connection_without_a_header(server: FaultyServer) -> None:
     server.fault = Fault(cut=1)
     with RawConnection(server.listener) as line:
         _, fields, body = line.request("GET / HTTP/1.1", PLAIN)
@@ -198,16 +198,16 @@ def test_a_cut_after_all_of_the_body_ends_the_connection_unannounced(server: Fau
 
 @pytest.mark.parametrize("accepted", [None, "br", "gzip", "deflate", "identity", "gzip, br;q=0.5"])
 @pytest.mark.parametrize("body", [b"", b"[]", b"[1,2,3]", BODY], ids=len)
-def test_a_corrupt_body_cannot_be_unpacked(either: FaultyServer, accepted: str | None, body: bytes) -> None:
-    either.fault, either.body = Fault(corrupt=True), body
-    for _ in range(2):  # whole on the line, the connection goes on
+def test_corrupt_body_cannot_be_decoded(any_server: FaultyServer, accepted: str | None, body: bytes) -> None:
+    any_server.fault, any_server.body = Fault(corrupt=True), body
+    for _ in range(2):  # the whole body was sent, so the connection stays open
         with pytest.raises(ContentDecodingError):
-            either.get(headers={"Accept-Encoding": accepted})
+            any_server.get(headers={"Accept-Encoding": accepted})
 
 
 @given(body=st.binary(max_size=3000) | st.binary(max_size=20).map(lambda part: part * 500))
 @pytest.mark.parametrize("encoding", ["br", "gzip", "deflate"])
-def test_whatever_body_is_spoilt_the_rest_of_the_line_is_in_order(encoding: str, body: bytes) -> None:
+def test_connection_works_after_any_corrupt_body(encoding: str, body: bytes) -> None:
     fault = Fault(corrupt=True)
     unpack: Callable[[bytes], bytes] = {
         "br": lambda packed: brotli.Decompressor().process(packed),
@@ -233,20 +233,20 @@ def _spoiling() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("length", [7, -7])
-def test_a_length_is_wrong_by_so_many_bytes(either: FaultyServer, length: int) -> None:
-    either.fault = Fault(length=length)
-    with RawConnection(either.listener) as line:
+def test_length_is_wrong_by_the_given_number_of_bytes(any_server: FaultyServer, length: int) -> None:
+    any_server.fault = Fault(length=length)
+    with RawConnection(any_server.listener) as line:
         line.send("GET / HTTP/1.1", PLAIN)
         assert str(len(BODY) + length) == line.head()[1]["Content-Length"]
         assert BODY == line.rest()
     if length > 0:
         with pytest.raises(ChunkedEncodingError):
-            either.get()
+            any_server.get()
     else:
-        assert BODY[:length] == either.get(headers={"Accept-Encoding": "identity"}).content
+        assert BODY[:length] == any_server.get(headers={"Accept-Encoding": "identity"}).content
 
 
-def test_a_length_is_never_below_nothing(server: FaultyServer) -> None:
+def test_length_is_never_negative(server: FaultyServer) -> None:
     server.fault, server.body = Fault(length=-7), b"[]"
 
     with RawConnection(server.listener) as line:
@@ -255,58 +255,56 @@ def test_a_length_is_never_below_nothing(server: FaultyServer) -> None:
         assert b"[]" == line.rest()
 
 
-def test_an_answer_whose_clock_jumps_is_sent_as_it_is(either: FaultyServer) -> None:
-    either.fault = Fault(clock=3600)
+def test_response_with_a_clock_jump_is_sent_unchanged(any_server: FaultyServer) -> None:
+    any_server.fault = Fault(clock=3600)
 
-    assert (BODY, 1) == (either.get().content, either.asked)
+    assert (BODY, 1) == (any_server.get().content, any_server.regular_responses)
 
 
-def test_a_struck_answer_says_so_and_the_honest_one_stays_as_it_was() -> None:
-    honest, fault = HttpResponse(200, b"[]"), Fault(headers={"X-Trace": "1"}, clock=5)
-    answer = inject(fault, lambda: honest, error_response)
+def test_response_names_its_fault_and_the_regular_one_is_unchanged() -> None:
+    regular, fault = HttpResponse(200, b"[]"), Fault(headers={"X-Trace": "1"}, clock=5)
+    answer = inject(fault, lambda: regular, error_response)
 
     assert (fault, (("X-Trace", "1"),)) == (answer.fault, answer.headers)
-    assert (None, ()) == (honest.fault, honest.headers)
-    assert 0 == inject(Fault(reset=True), lambda: honest, error_response).status
+    assert (None, ()) == (regular.fault, regular.headers)
+    assert 0 == inject(Fault(reset=True), lambda: regular, error_response).status
 
 
-def test_whoever_closes_does_not_wait_for_a_fault() -> None:
-    before, asked = set(threading.enumerate()), threading.Event()
+def test_closing_does_not_wait_for_a_fault() -> None:
+    before, regular_responses = set(threading.enumerate()), threading.Event()
 
-    def answer(heard: HttpRequest) -> HttpResponse:
-        asked.set()
+    def answer(request: HttpRequest) -> HttpResponse:
+        regular_responses.set()
         return inject(Fault(delay=3600), lambda: HttpResponse(200, b""), error_response)
 
     with run_listener(answer) as listener, RawConnection(listener) as line:
         line.send()
-        assert asked.wait(10)
+        assert regular_responses.wait(10)
         threads = set(threading.enumerate()) - before
     for thread in threads:
         thread.join(5)
 
-    assert 2 == len(threads)  # one that listens, and the connection's
+    assert 2 == len(threads)  # the thread of the listener, and the thread of the connection
     assert [] == [thread for thread in threads if thread.is_alive()]
 
 
-def test_an_answer_that_fails_while_it_is_joined_is_no_answer(
-    server: FaultyServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failing_body_with_a_fault_sends_no_response(server: FaultyServer, caplog: pytest.LogCaptureFixture) -> None:
     def failing() -> Iterator[bytes]:
         yield b"["
-        raise OSError("no more")  # even one that a line might have had
+        raise OSError("no more")  # also an error that a connection might raise
 
-    server.honest = lambda: HttpResponse(200, failing())  # type: ignore[method-assign]
+    server.regular = lambda: HttpResponse(200, failing())  # type: ignore[method-assign]
     server.fault = Fault(stall=1)
     with pytest.raises(requests.ConnectionError):
         server.get()
     assert "OSError: no more" in caplog.text
 
 
-# --- which requests ------------------------------------------------------------------------------------------
+# --- selection of requests -------------------------------------------------------------------------------------------
 
 
-def strikes(script: Script, count: int, path: str = "/trades") -> list[int]:
-    """Which of so many requests are affected."""
+def affected_requests(script: Script, count: int, path: str = "/trades") -> list[int]:
+    """Return the numbers of the affected requests among ``count``."""
     return [number for number in range(count) if script.next_fault(path)]
 
 
@@ -321,8 +319,8 @@ def strikes(script: Script, count: int, path: str = "/trades") -> list[int]:
         ({"skip": 6, "times": None}, [6, 7]),
     ],
 )
-def test_some_requests_pass_and_so_many_are_struck(select: dict[str, Any], affected: list[int]) -> None:
-    assert affected == strikes(Script([Fault(status=503, **select)]), 8)
+def test_skip_and_times_select_requests(select: dict[str, Any], affected: list[int]) -> None:
+    assert affected == affected_requests(Script([Fault(status=503, **select)]), 8)
 
 
 @pytest.mark.parametrize(
@@ -335,14 +333,14 @@ def test_some_requests_pass_and_so_many_are_struck(select: dict[str, Any], affec
         ("/[oT]*", {"/Trades", "/orders/book", "/orders/book/top"}),
     ],
 )
-def test_a_pattern_picks_paths_by_case(pattern: str, paths: set[str]) -> None:
+def test_pattern_of_paths_is_case_sensitive(pattern: str, paths: set[str]) -> None:
     script = Script([Fault(path=pattern, times=None, status=503)])
     known = ("/trades", "/trades/last", "/Trades", "/orders/book", "/orders/book/top", "")
 
     assert paths == {path for path in known if script.next_fault(path)}
 
 
-def test_only_matching_requests_count() -> None:
+def test_only_matching_requests_are_counted() -> None:
     script = Script([Fault(path="/trades", skip=1, status=503)])
 
     assert [False, False, False, True] == [
@@ -350,7 +348,7 @@ def test_only_matching_requests_count() -> None:
     ]
 
 
-def test_the_first_fault_strikes_and_the_next_keeps_its_times() -> None:
+def test_first_fault_applies_and_the_next_one_keeps_its_times() -> None:
     faults = [Fault(status=503, times=2), Fault(reset=True), Fault(path="/trades", skip=2, times=None, status=500)]
     script = Script(faults)
 
@@ -358,32 +356,33 @@ def test_the_first_fault_strikes_and_the_next_keeps_its_times() -> None:
     assert script.next_fault("/orders/book") is None
 
 
-# Written down once: whoever has this script strikes these requests, on every machine and for ever.
+# Fixed expectation: these faults affect these requests on every computer and in every version.
 RARE = {0: [8, 30, 37], 1: [7]}
 
 
-def test_a_probability_strikes_the_same_requests_everywhere() -> None:
-    found = {seed: strikes(Script([Fault(status=503, times=None, probability=0.1, seed=seed)]), 40) for seed in (0, 1)}
+def test_probability_selects_the_same_requests_everywhere() -> None:
+    faults = {seed: Fault(status=503, times=None, probability=0.1, seed=seed) for seed in (0, 1)}
+    found = {seed: affected_requests(Script([fault]), 40) for seed, fault in faults.items()}
 
     assert RARE == found
 
 
 @pytest.mark.parametrize("probability", [0.05, 0.5, 0.9])
-def test_a_probability_is_the_share_that_is_struck(probability: float) -> None:
-    share = len(strikes(Script([Fault(status=503, times=None, probability=probability)]), 4000)) / 4000
+def test_probability_is_the_share_of_affected_requests(probability: float) -> None:
+    share = len(affected_requests(Script([Fault(status=503, times=None, probability=probability)]), 4000)) / 4000
 
     assert probability == pytest.approx(share, abs=0.03)
 
 
-def test_a_rare_fault_strikes_no_more_often_than_its_times() -> None:
+def test_fault_with_a_probability_affects_at_most_times_requests() -> None:
     script = Script([Fault(status=503, times=3, skip=10, probability=0.5)])
-    affected = strikes(script, 1000)
+    affected = affected_requests(script, 1000)
 
     assert 3 == len(affected)
     assert 10 <= affected[0] < affected[-1] < 100
 
 
-def test_rare_faults_of_one_seed_do_not_hide_each_other() -> None:
+def test_faults_with_one_seed_select_different_requests() -> None:
     rare = Fault(status=503, times=None, probability=0.2)
     script = Script([rare, Fault(status=500, times=None, probability=0.2)])
     met = [script.next_fault("/trades") for _ in range(1000)]
@@ -400,7 +399,7 @@ def test_rare_faults_of_one_seed_do_not_hide_each_other() -> None:
     ),
     paths=st.lists(st.sampled_from(["/a", "/b"]), max_size=20),
 )
-def test_faults_strike_in_their_order_as_often_as_they_may(selects: list[dict[str, Any]], paths: list[str]) -> None:
+def test_faults_apply_in_their_order_up_to_their_times(selects: list[dict[str, Any]], paths: list[str]) -> None:
     faults = [Fault(status=500 + number, **select) for number, select in enumerate(selects)]
     script, left = Script(faults), [fault.times for fault in faults]
     for number, path in enumerate(paths):
@@ -416,13 +415,13 @@ def test_faults_strike_in_their_order_as_often_as_they_may(selects: list[dict[st
 
 
 @pytest.mark.usefixtures("_hasty")
-def test_threads_at_once_strike_as_often_as_one_by_one() -> None:
+def test_counts_are_exact_with_several_threads() -> None:
     script, found = Script([Fault(status=503, skip=50, times=100, probability=0.99)]), []
 
-    def meet() -> None:
+    def count_faults() -> None:
         found.extend(script.next_fault("/trades") for _ in range(500))
 
-    threads = [threading.Thread(target=meet) for _ in range(4)]
+    threads = [threading.Thread(target=count_faults) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -431,7 +430,7 @@ def test_threads_at_once_strike_as_often_as_one_by_one() -> None:
     assert 100 == sum(fault is not None for fault in found)
 
 
-# --- what is refused -----------------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -457,7 +456,7 @@ def test_threads_at_once_strike_as_often_as_one_by_one() -> None:
         ("clock", float("inf")), ("clock", "1h"), ("clock", 1e12),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_refused_with_the_rule(name: str, value: object) -> None:
+def test_wrong_value_is_refused_with_the_rule(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=r"such as|True or False|means all requests") as refused:
         Fault(**{"status": 503, name: value})
 
@@ -465,7 +464,7 @@ def test_a_wrong_value_is_refused_with_the_rule(name: str, value: object) -> Non
 
 
 @pytest.mark.parametrize("name", ["skip", "times", "seed", "probability", "path"])
-def test_a_fault_that_does_nothing_is_refused(name: str) -> None:
+def test_fault_without_effect_is_refused(name: str) -> None:
     usual: dict[str, Any] = {"skip": 1, "times": 2, "seed": 3, "probability": 0.5, "path": "/trades"}
     with pytest.raises(ValueError, match="has no effect; give it one of status, headers, body,"):
         Fault(**{name: usual[name]}, delay=0, headers={}, html=False)
@@ -482,7 +481,7 @@ def test_a_fault_that_does_nothing_is_refused(name: str) -> None:
         ({"corrupt": True}, "length cut reset redirect"),
     ],
 )
-def test_what_does_not_go_together_is_refused(effects: dict[str, Any], others: str) -> None:
+def test_effects_that_exclude_each_other_are_refused(effects: dict[str, Any], others: str) -> None:
     values: dict[str, Any] = {
         "status": 503, "headers": {"X": "1"}, "body": "[]", "html": True, "delay": 1, "stall": 1, "reset": True,
         "cut": 0.5, "corrupt": True, "length": 1, "redirect": "/", "clock": 1,
@@ -497,7 +496,7 @@ def test_what_does_not_go_together_is_refused(effects: dict[str, Any], others: s
     assert sorted(others.split()) == sorted(refused)
 
 
-def test_a_fault_keeps_no_hold_on_what_it_was_given() -> None:
+def test_fault_copies_its_headers() -> None:
     headers = {"X": "1"}
     fault = Fault(headers=headers)
     headers["Y"] = "2"
@@ -507,12 +506,12 @@ def test_a_fault_keeps_no_hold_on_what_it_was_given() -> None:
     assert 1 == len({fault, Fault(headers={"X": "1"})})
 
 
-# --- files ---------------------------------------------------------------------------------------------------
+# --- files -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("begin", ["", "\ufeff"], ids=["plain", "as-notepad-writes"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
-def test_a_file_holds_a_fault_a_table(tmp_path: Path, begin: str, end: str) -> None:
+def test_file_has_a_table_for_each_fault(tmp_path: Path, begin: str, end: str) -> None:
     lines = [
         "# Mondays",
         "[[fault]]",
@@ -536,7 +535,7 @@ def test_a_file_holds_a_fault_a_table(tmp_path: Path, begin: str, end: str) -> N
     assert read_faults(str(file)) == read_faults(file)
 
 
-def test_a_file_without_tables_holds_no_fault(tmp_path: Path) -> None:
+def test_file_without_tables_has_no_fault(tmp_path: Path) -> None:
     file = tmp_path / "faults.toml"
     file.write_text("# none today\n")
 
@@ -564,15 +563,15 @@ GOOD = "[[fault]]\nstatus = 503\n"
         ('[[fault]]\nbody = "\xe4"', " is no TOML in UTF-8: "),
     ],
 )
-def test_a_file_is_refused_with_its_name_the_table_and_the_remedy(tmp_path: Path, text: str, complaint: str) -> None:
+def test_invalid_file_is_refused_with_name_table_and_remedy(tmp_path: Path, text: str, complaint: str) -> None:
     file = tmp_path / "faults.toml"
     file.write_bytes(text.encode("latin-1"))
 
-    with pytest.raises(ValueError) as refused:  # noqa: PT011  what it says is compared below
+    with pytest.raises(ValueError) as refused:  # noqa: PT011  the message is compared below
         read_faults(file)
     assert str(refused.value).startswith(f"{file}{complaint}")
 
 
-def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
+def test_missing_file_raises_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_faults(tmp_path / "none.toml")

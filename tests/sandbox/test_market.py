@@ -1,4 +1,4 @@
-"""The simulated market as its answers show it: made of one tape, and changing only as histories do."""
+"""Consistency of the simulated market's responses, and changes of history."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def identity(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def moment(nanoseconds: int, **later: float) -> datetime.datetime:
-    """A whole second after a moment."""
+    """Return the whole second after a time."""
     return datetime.datetime.fromtimestamp(nanoseconds // SECOND + 1, datetime.UTC) + datetime.timedelta(**later)
 
 
 @pytest.fixture(scope="module")
-def clocked() -> Iterator[Sandbox]:
-    """A sandbox whose clock a test turns, and whose key sees up to it."""
+def timed() -> Iterator[Sandbox]:
+    """A sandbox with a clock set by the test, and a key entitled to the current day."""
     with Sandbox(limits=False, key="sandbox-intraday", volume=10) as sandbox:
         yield sandbox
 
 
-# --- one tape ------------------------------------------------------------------------------------------------------
+# --- consistency -----------------------------------------------------------------------------------------------------
 
 
 @examples(12)
 @given(minute=st.integers(0, 4 * 1440), contract=st.sampled_from([*CONTRACTS, SPREAD]))
-def test_a_trade_takes_an_order_that_stood_in_its_venues_book_the_second_before(
+def test_trade_takes_an_order_from_its_venues_book_of_the_second_before(
     sandbox: Sandbox, minute: int, contract: dict[str, Any]
 ) -> None:
     start = nanoseconds("2024-02-05") + minute * 60 * SECOND
@@ -71,9 +71,7 @@ def test_a_trade_takes_an_order_that_stood_in_its_venues_book_the_second_before(
 
 @examples(12)
 @given(hour=st.integers(0, 24 * 300), market=st.sampled_from([TTF, EUA, SPREAD, {**TTF, "sequenceItemId": 250}]))
-def test_the_trades_of_a_market_are_those_of_its_instruments(
-    sandbox: Sandbox, hour: int, market: dict[str, Any]
-) -> None:
+def test_trades_of_a_market_are_those_of_its_instruments(sandbox: Sandbox, hour: int, market: dict[str, Any]) -> None:
     start = nanoseconds("2023-04-10") + hour * 3600 * SECOND
     window = written(start), written(start + 24 * 3600 * SECOND)
     active = answer(sandbox, "/trades/activity", {"from": window[0], "until": window[1], "optionalFields": "marketId"})
@@ -89,7 +87,7 @@ def test_the_trades_of_a_market_are_those_of_its_instruments(
     assert len(together) == len(set(together))
 
 
-def test_an_id_is_unique_at_its_venue_and_only_there(sandbox: Sandbox) -> None:
+def test_trade_id_is_unique_at_its_venue_only(sandbox: Sandbox) -> None:
     rows = traded(sandbox, TTF, "2024-02-05", "2024-02-10")
     at_a_venue = Counter((row["venueCode"], row["tradeId"]) for row in rows)
     venues = defaultdict(set)
@@ -100,7 +98,7 @@ def test_an_id_is_unique_at_its_venue_and_only_there(sandbox: Sandbox) -> None:
     assert {1, 2} == {len(each) for each in venues.values()}
 
 
-def test_several_trades_of_one_instant_are_one_order_against_several(sandbox: Sandbox) -> None:
+def test_trades_at_one_time_have_one_venue_and_side(sandbox: Sandbox) -> None:
     instants = defaultdict(list)
     for row in traded(sandbox, {**TTF, "marketId": None, "instrumentId": 10002806}, "2024-02-05", "2024-02-20"):
         instants[row["dealDate"]].append((row["venueCode"], row["aggressorBuy"], row["price"]))
@@ -126,11 +124,11 @@ GAS, POWER = ({"marketId": market, "contractType": "SinglePeriod"} for market in
         pytest.param({**POWER, "sequenceId": 10000102, "sequenceItemId": 1155}, 5, id="Week 07-24"),
     ],
 )
-def test_what_is_delivered_within_days_trades_on_each_working_day_until_then(
+def test_near_deliveries_trade_on_each_working_day_before(
     sandbox: Sandbox, contract: dict[str, Any], until: int
 ) -> None:
     rows = traded(sandbox, contract, WEEK["from"], WEEK["until"])
-    counted = [
+    totals = [
         row["count"] - row["deleteCount"]
         for row in answer(sandbox, "/trades/activity", WEEK, optionalFields="marketId,deleteCount")
         if contract == {name: row[name] for name in contract}
@@ -140,11 +138,11 @@ def test_what_is_delivered_within_days_trades_on_each_working_day_until_then(
     (front,) = answer(sandbox, "/trades/last", month, at=WEEK["from"])
 
     assert set(range(until)) == {moment(row["dealDate"]).weekday() for row in rows}
-    assert len(rows) == sum(counted)
+    assert len(rows) == sum(totals)
     assert all(0.7 < row["price"] / front["price"] < 1.4 for row in rows)
 
 
-def test_prices_of_a_commodity_move_together_and_winter_is_dearer(sandbox: Sandbox) -> None:
+def test_prices_of_a_commodity_move_together_and_winter_costs_more(sandbox: Sandbox) -> None:
     window = {"from": "2023-06-01", "until": "2024-02-01", "interval": 1, "intervalUnit": "day"}
     closes = [
         {
@@ -162,7 +160,7 @@ def test_prices_of_a_commodity_move_together_and_winter_is_dearer(sandbox: Sandb
 
 
 @pytest.mark.parametrize("date, is_backward", [("2022-08-24", True), ("2020-06-24", False)])
-def test_the_front_is_dear_in_a_crisis_and_cheap_in_a_glut(sandbox: Sandbox, date: str, is_backward: bool) -> None:
+def test_front_price_is_high_in_a_crisis_and_low_in_a_surplus(sandbox: Sandbox, date: str, is_backward: bool) -> None:
     near, far = (
         answer(sandbox, "/trades/last", {**TTF, "sequenceId": 10000309, "sequenceItemId": item}, at=date)[0]["price"]
         for item in (int(date[:4]) - 2003 + 1, int(date[:4]) - 2003 + 3)
@@ -171,7 +169,7 @@ def test_the_front_is_dear_in_a_crisis_and_cheap_in_a_glut(sandbox: Sandbox, dat
     assert is_backward == (near > far)
 
 
-def test_sleeves_are_shown_on_ones_own_trades_alone(sandbox: Sandbox) -> None:
+def test_sleeves_are_shown_on_own_trades_only(sandbox: Sandbox) -> None:
     more = {"includePrivate": "true", "optionalFields": "aggressorSleeve,initiatorSleeve"}
     rows = traded(sandbox, TTF, "2024-01-08", "2024-02-08", **more)
     sleeves = {("privateFields" in row, row["aggressorSleeve"] or row["initiatorSleeve"]) for row in rows}
@@ -179,11 +177,11 @@ def test_sleeves_are_shown_on_ones_own_trades_alone(sandbox: Sandbox) -> None:
     assert {(False, False), (True, False), (True, True)} == sleeves
 
 
-# --- what becomes of trades ------------------------------------------------------------------------------------------
+# --- lifecycle of trades ---------------------------------------------------------------------------------------------
 
 
-def counted(sandbox: Sandbox, start: int, until: int) -> Counter[str]:
-    """How often April's trades were inserted, changed and deleted."""
+def totals(sandbox: Sandbox, start: int, until: int) -> Counter[str]:
+    """Return the numbers of insertions, amendments and deletions of April's trades."""
     window = {"from": written(start), "until": written(until), "optionalFields": "updateCount,deleteCount,marketId"}
     found: Counter[str] = Counter()
     for row in answer(sandbox, "/trades/activity", window):
@@ -192,13 +190,19 @@ def counted(sandbox: Sandbox, start: int, until: int) -> Counter[str]:
     return found
 
 
-def test_trades_are_deleted_and_changed_in_the_hours_after(clocked: Sandbox) -> None:
+def test_trades_are_deleted_and_amended_within_hours(timed: Sandbox) -> None:
     start, until = nanoseconds("2024-02-05T07:00"), nanoseconds("2024-02-05T08:30")
     window = (written(start), written(until))
-    clocked.now = moment(until)
-    young, few = {identity(row)[:4]: row for row in traded(clocked, TTF, *window)}, counted(clocked, start, until)
-    clocked.now = moment(until, hours=5)
-    old, more = {identity(row)[:4]: row for row in traded(clocked, TTF, *window)}, counted(clocked, start, until)
+    timed.now = moment(until)
+    young, few = (
+        {identity(row)[:4]: row for row in traded(timed, TTF, *window)},
+        totals(timed, start, until),
+    )
+    timed.now = moment(until, hours=5)
+    old, more = (
+        {identity(row)[:4]: row for row in traded(timed, TTF, *window)},
+        totals(timed, start, until),
+    )
     changed = [key for key in set(young) & set(old) if young[key] != old[key]]
 
     assert len(set(young) - set(old)) == more["deleteCount"] - few["deleteCount"]
@@ -206,23 +210,19 @@ def test_trades_are_deleted_and_changed_in_the_hours_after(clocked: Sandbox) -> 
     assert changed
     assert {10} == {round(young[key]["quantity"] / old[key]["quantity"], 9) for key in changed}
     assert more["count"] - more["deleteCount"] == len(old)
-    clocked.now = None
-    assert traded(clocked, TTF, *window) == list(old.values())
+    timed.now = None
+    assert traded(timed, TTF, *window) == list(old.values())
 
 
 def stem(row: dict[str, Any]) -> tuple[str, str]:
-    """What the ids of a spread and of its legs have in common."""
+    """Return the common part of the trade ids of a spread and its legs."""
     return row["venueCode"], row["tradeId"].removesuffix(" Public")[:-1]
 
 
-def test_a_broken_spread_vanishes_and_leaves_its_legs(clocked: Sandbox) -> None:
+def test_broken_spread_is_replaced_by_its_legs(timed: Sandbox) -> None:
     flags = {"optionalFields": "fromBrokenSpread"}
     legs = [
-        {
-            stem(row): row
-            for row in traded(clocked, month, "2024-01-08", "2024-01-13", **flags)
-            if row["fromBrokenSpread"]
-        }
+        {stem(row): row for row in traded(timed, month, "2024-01-08", "2024-01-13", **flags) if row["fromBrokenSpread"]}
         for month in MONTHS
     ]
     both = sorted(set(legs[0]) & set(legs[1]))
@@ -232,22 +232,22 @@ def test_a_broken_spread_vanishes_and_leaves_its_legs(clocked: Sandbox) -> None:
         window = (written(first["dealDate"]), written(first["dealDate"] + SECOND))
 
         def shown(contract: dict[str, Any]) -> list[dict[str, Any]]:
-            return [row for row in traded(clocked, contract, *window) if stem(row) == name]  # noqa: B023
+            return [row for row in traded(timed, contract, *window) if stem(row) == name]  # noqa: B023
 
-        clocked.now = moment(first["dealDate"])
+        timed.now = moment(first["dealDate"])
         (spread,) = shown(SPREAD)
         assert [[], []] == [shown(month) for month in MONTHS]
-        clocked.now = moment(first["dealDate"], hours=5)
+        timed.now = moment(first["dealDate"], hours=5)
 
         assert [[], 1, 1] == [shown(SPREAD), *(len(shown(month)) for month in MONTHS)]
         assert round(first["price"] - second["price"], 6) == spread["price"]
         assert {spread["quantity"]} == {first["quantity"], second["quantity"]}
         assert (spread["aggressorBuy"], not spread["aggressorBuy"]) == (first["aggressorBuy"], second["aggressorBuy"])
         assert {spread["dealDate"]} == {first["dealDate"], second["dealDate"]}
-        clocked.now = None
+        timed.now = None
 
 
-# --- what somebody revises -------------------------------------------------------------------------------------------
+# --- revisions -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -257,24 +257,24 @@ def revised() -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize("venue", ["ICE", "EEX7", "TFS"])
-def test_a_deleted_trade_is_gone_from_every_answer_and_counted(revised: Sandbox, venue: str) -> None:
+def test_deleted_trade_is_missing_from_every_response_and_counted(revised: Sandbox, venue: str) -> None:
     window = (nanoseconds("2024-02-05"), nanoseconds("2024-02-06"))
     before = traded(revised, TTF, *map(written, window))
-    first, counts = next(row for row in before if row["venueCode"] == venue), counted(revised, *window)
+    first, counts = next(row for row in before if row["venueCode"] == venue), totals(revised, *window)
     revised.revise(first["venueCode"], first["tradeId"])
 
     after = traded(revised, TTF, *map(written, window))
     candles = answer(revised, "/trades/ohlcv", TTF, **FIFTH, interval=1, intervalUnit="day")
     assert [row for row in before if row != first] == after
     assert round(sum(row["quantity"] for row in after), 6) == candles[0]["volume"]
-    assert counts + Counter(deleteCount=1) == counted(revised, *window)
+    assert counts + Counter(deleteCount=1) == totals(revised, *window)
     with pytest.raises(ValueError, match="no trade"):
         revised.revise(first["venueCode"], first["tradeId"])
 
 
-def test_an_amended_trade_is_the_same_in_every_answer_and_counted(revised: Sandbox) -> None:
+def test_amended_trade_is_the_same_in_every_response_and_counted(revised: Sandbox) -> None:
     window = (nanoseconds("2024-02-05"), nanoseconds("2024-02-06"))
-    before, counts = traded(revised, TTF, *map(written, window)), counted(revised, *window)
+    before, counts = traded(revised, TTF, *map(written, window)), totals(revised, *window)
     last = before[-1]
     revised.revise(last["venueCode"], last["tradeId"], price=99.125, quantity=7)
 
@@ -284,10 +284,10 @@ def test_an_amended_trade_is_the_same_in_every_answer_and_counted(revised: Sandb
     assert 99.125 == answer(revised, "/snapshots", TTF, at="2024-02-06")["snapshots"][0]["lastTrade"]["price"]
     (candle,) = answer(revised, "/trades/ohlcv", TTF, **FIFTH, interval=1, intervalUnit="day")
     assert (99.125, 99.125) == (candle["high"], candle["close"])
-    assert counts + Counter(updateCount=1) == counted(revised, *window)
+    assert counts + Counter(updateCount=1) == totals(revised, *window)
 
 
-def test_an_own_trade_that_is_amended_says_when(revised: Sandbox) -> None:
+def test_amended_own_trade_has_the_time_of_the_amendment(revised: Sandbox) -> None:
     window = {"from": "2024-02-05", "until": "2024-02-10", **TTF}
     first = answer(revised, "/trades/private", window)[0]
     revised.now = datetime.datetime(2024, 6, 3, 12, tzinfo=datetime.UTC)
@@ -297,7 +297,7 @@ def test_an_own_trade_that_is_amended_says_when(revised: Sandbox) -> None:
     assert {**first, "quantity": 0.5, "lastUpdated": nanoseconds("2024-06-03T12:00")} == again
 
 
-def test_what_somebody_deleted_has_no_further_fate(clocked: Sandbox) -> None:
+def test_deleted_trade_has_no_later_events(timed: Sandbox) -> None:
     start, until = nanoseconds("2024-02-05T07:00"), nanoseconds("2024-02-05T09:00")
     window = (written(start), written(until))
     with Sandbox(limits=False, key="sandbox-intraday", volume=10, now=moment(until)) as sandbox:
@@ -305,20 +305,20 @@ def test_what_somebody_deleted_has_no_further_fate(clocked: Sandbox) -> None:
         sandbox.now = moment(until, hours=5)
         old = {row["tradeId"] for row in traded(sandbox, TTF, *window)}
         doomed = [row for row in young if row["tradeId"] not in old][:3]
-        counts = counted(sandbox, start, until)
+        counts = totals(sandbox, start, until)
         sandbox.now = moment(until)
         for row in doomed:
             sandbox.revise(row["venueCode"], row["tradeId"])
         sandbox.now = moment(until, hours=5)
 
         assert doomed
-        assert counts == counted(sandbox, start, until)
+        assert counts == totals(sandbox, start, until)
         assert old == {row["tradeId"] for row in traded(sandbox, TTF, *window)}
 
 
-def test_a_spread_that_somebody_deleted_leaves_no_legs(clocked: Sandbox) -> None:
+def test_deleted_spread_leaves_no_legs(timed: Sandbox) -> None:
     flags = {"optionalFields": "fromBrokenSpread"}
-    legs = [row for row in traded(clocked, TTF, "2024-01-08", "2024-01-10", **flags) if row["fromBrokenSpread"]]
+    legs = [row for row in traded(timed, TTF, "2024-01-08", "2024-01-10", **flags) if row["fromBrokenSpread"]]
     for leg in legs:
         window = (written(leg["dealDate"]), written(leg["dealDate"] + SECOND))
         with Sandbox(limits=False, key="sandbox-intraday", volume=10, now=moment(leg["dealDate"])) as sandbox:
@@ -330,13 +330,13 @@ def test_a_spread_that_somebody_deleted_leaves_no_legs(clocked: Sandbox) -> None
 
             assert not any(stem(row) == stem(leg) for month in MONTHS for row in traded(sandbox, month, *window))
             start = leg["dealDate"] // (60 * SECOND) * 60 * SECOND
-            inserted = counted(sandbox, start, start + 60 * SECOND)["count"]
-            assert inserted == counted(clocked, start, start + 60 * SECOND)["count"] - 1
+            inserted = totals(sandbox, start, start + 60 * SECOND)["count"]
+            assert inserted == totals(timed, start, start + 60 * SECOND)["count"] - 1
             return
     raise AssertionError("no spread of these days was broken")
 
 
-def test_a_revision_is_known_from_its_moment_on(revised: Sandbox) -> None:
+def test_revision_is_visible_from_its_time_on(revised: Sandbox) -> None:
     revised.now = datetime.datetime(2024, 6, 3, 12, tzinfo=datetime.UTC)
     before = traded(revised, TTF, "2024-02-05", "2024-02-06")
     revised.revise(before[0]["venueCode"], before[0]["tradeId"])
@@ -346,7 +346,7 @@ def test_a_revision_is_known_from_its_moment_on(revised: Sandbox) -> None:
     assert before == traded(revised, TTF, "2024-02-05", "2024-02-06")
 
 
-def test_of_many_who_delete_a_trade_one_does(revised: Sandbox) -> None:
+def test_trade_is_deleted_once_by_several_threads(revised: Sandbox) -> None:
     first = traded(revised, TTF, "2024-02-05", "2024-02-06")[0]
     done: list[bool] = []
 
@@ -378,9 +378,7 @@ def test_of_many_who_delete_a_trade_one_does(revised: Sandbox) -> None:
         ("TFS", 5, {}),
     ],
 )
-def test_what_never_traded_cannot_be_revised(
-    revised: Sandbox, venue: str, trade: str, changes: dict[str, float]
-) -> None:
+def test_unknown_trade_cannot_be_revised(revised: Sandbox, venue: str, trade: str, changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="no trade .* take both from a response"):
         revised.revise(venue, trade, **changes)
 
@@ -394,7 +392,7 @@ def test_what_never_traded_cannot_be_revised(
         ({"quantity": 1e9}, "must lie above 0 and be at most 1,000,000"),
     ],
 )
-def test_a_number_that_no_trade_has_is_refused(revised: Sandbox, changes: dict[str, Any], complaint: str) -> None:
+def test_invalid_price_or_quantity_is_refused(revised: Sandbox, changes: dict[str, Any], complaint: str) -> None:
     first = traded(revised, TTF, "2024-02-05", "2024-02-06")[0]
 
     with pytest.raises(ValueError, match=complaint):

@@ -1,4 +1,7 @@
-"""The simulated market: the same for ever, and like a market."""
+"""The simulated market: reproducible, and with the properties of a market.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -61,14 +64,14 @@ SAMPLES: dict[str, tuple[Product, int, tuple[int, ...], str, str, str]] = {
 def months(
     product: Product, numbers: tuple[int, ...], start: str, end: str, *, kind: str = "single", seed: int = 1
 ) -> Trades:
-    """What traded of gas months."""
+    """Return the trades of gas months."""
     return traded(product, GAS_MONTHS, numbers, kind, day(start), day(end), seed)
 
 
 def traded(
     product: Product, sequence: int, numbers: tuple[int, ...], kind: str, first: int, last: int, seed: int = 1
 ) -> Trades:
-    """What is left of it in the end."""
+    """Return the trades in their final state."""
     items = tuple(item(sequence, number) for number in numbers)
     delivery = Delivery(SEQUENCES[sequence], items, kind)  # type: ignore[arg-type]
     return SimulatedMarket(seed).trades([SimulatedContract(product, delivery)], first, last).known(END)
@@ -100,8 +103,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
-def pinned(sandbox: Sandbox) -> dict[str, Any]:
-    """What is written down of a version; a change of the model is a new VERSION, with these written down anew."""
+def expected_checksums(sandbox: Sandbox) -> dict[str, Any]:
+    """Return the stored checksums; a change of the model needs a new VERSION and new checksums."""
     answers = {path: ask(sandbox, f"/api{path}", asked).content for path, asked in ANSWERS.items()}
     return {
         "version": VERSION,
@@ -110,11 +113,11 @@ def pinned(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
-def test_the_bytes_of_a_version_never_change(sandbox: Sandbox) -> None:
-    assert json.loads(PINNED.read_text(encoding="utf-8")) == pinned(sandbox)
+def test_trades_of_a_version_never_change(sandbox: Sandbox) -> None:
+    assert json.loads(PINNED.read_text(encoding="utf-8")) == expected_checksums(sandbox)
 
 
-def test_another_process_makes_the_same() -> None:
+def test_another_process_makes_the_same_trades() -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); import sandbox.test_model as t; "
         "print(t.checksum(t.trades('ttf-brokers-spread')))"
@@ -126,13 +129,13 @@ def test_another_process_makes_the_same() -> None:
     assert checksum(trades("ttf-brokers-spread")) == done.stdout.strip(), done.stderr
 
 
-def test_another_seed_is_another_market() -> None:
+def test_another_seed_makes_other_trades() -> None:
     assert checksum(trades("eua", 1)) != checksum(trades("eua", 2))
 
 
 @examples(30)
 @given(st.integers(0, 30), st.integers(0, 30), st.sampled_from(["ttf-ice-month", "ttf-brokers-spread", "eua"]))
-def test_any_window_is_a_part_of_any_wider_one(one: int, other: int, name: str) -> None:
+def test_trades_of_a_window_are_part_of_a_wider_one(one: int, other: int, name: str) -> None:
     product, sequence, numbers, kind, start, _ = SAMPLES[name]
     first, last = sorted([day(start) + one, day(start) + other])
     wide = traded(product, sequence, numbers, kind, day(start), day(start) + 31)
@@ -141,7 +144,7 @@ def test_any_window_is_a_part_of_any_wider_one(one: int, other: int, name: str) 
     assert checksum(wide.between(first * DAY_NS, last * DAY_NS)) == checksum(narrow)
 
 
-def test_a_day_of_everything_is_that_day_of_every_contract() -> None:
+def test_day_of_all_contracts_is_that_day_of_each_contract() -> None:
     number = day("2024-02-05")
     everything = SimulatedMarket(1).day(number)
     among = SimulatedMarket(1).priced(everything.contracts, everything.inserted)
@@ -154,7 +157,7 @@ def test_a_day_of_everything_is_that_day_of_every_contract() -> None:
     assert broken
 
 
-def test_nothing_is_known_from_before_2010() -> None:
+def test_there_are_no_trades_before_2010() -> None:
     assert (
         0
         == len(SimulatedMarket(1).day(day("2009-12-31")).contracts)
@@ -162,14 +165,14 @@ def test_nothing_is_known_from_before_2010() -> None:
     )
 
 
-def test_about_one_trade_in_two_hundred_was_deleted_later() -> None:
+def test_about_one_trade_in_two_hundred_is_deleted() -> None:
     inserted = SimulatedMarket(1).day(day("2024-02-05")).inserted
 
     assert 0.002 < lifecycle.is_deleted(inserted.chance).mean() < 0.01
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_trades_are_in_order_on_ticks_and_lots_within_trading_hours(name: str) -> None:
+def test_trades_are_sorted_on_ticks_and_lots_within_trading_hours(name: str) -> None:
     made = trades(name)
     terms = venue_books.terms(SAMPLES[name][0].family)
 
@@ -185,7 +188,7 @@ def test_trades_are_in_order_on_ticks_and_lots_within_trading_hours(name: str) -
     assert len(set(zip(made.venue, made.id, strict=True))) == len(made)
 
 
-def test_no_trade_comes_before_listing_or_after_expiry() -> None:
+def test_there_are_no_trades_before_listing_or_after_expiry() -> None:
     made = months(TTF_ICE, (APRIL,), "2020-01-01", "2025-01-01")
     dates = [calendar.date_of(int(number)) for number in (made.time // DAY_NS)[[0, -1]]]
 
@@ -195,7 +198,7 @@ def test_no_trade_comes_before_listing_or_after_expiry() -> None:
     assert dates[1] <= april.last == datetime.date(2024, 3, 28)
 
 
-def test_the_nearest_contracts_trade_most() -> None:
+def test_nearest_contracts_have_most_trades() -> None:
     counts = [len(months(TTF_ICE, (APRIL + ahead,), "2024-03-01", "2024-03-28")) for ahead in (0, 1, 3, 12, 30)]
 
     assert counts == sorted(counts, reverse=True)
@@ -205,14 +208,14 @@ def test_the_nearest_contracts_trade_most() -> None:
 @pytest.mark.parametrize(
     "date, low, high", [("2020-05-26", 2, 9), ("2021-12-21", 80, 200), ("2022-08-26", 180, 400), ("2024-02-22", 15, 35)]
 )
-def test_prices_live_through_the_crisis(date: str, low: float, high: float) -> None:
+def test_prices_show_the_crisis(date: str, low: float, high: float) -> None:
     front = 232 + 12 * (int(date[:4]) - 2023) + int(date[5:7]) - 4 + 1
     made = traded(TTF_ICE, GAS_MONTHS, (front,), "single", day(date), day(date) + 1)
 
     assert low * 1000 < made.price.mean() < high * 1000
 
 
-def test_a_spread_is_worth_the_difference_of_its_legs() -> None:
+def test_value_of_a_spread_is_the_difference_of_its_legs() -> None:
     days = "2024-01-02", "2024-02-02"
     prices = [months(TTF_ICE, (leg,), *days).price.mean() for leg in (APRIL, 247)]
     spread = months(TTF_ICE, (APRIL, 247), *days, kind="spread").price.mean()
@@ -223,7 +226,7 @@ def test_a_spread_is_worth_the_difference_of_its_legs() -> None:
 @pytest.mark.parametrize(
     "product, grain, code", [(TTF_ICE, 10**6, "ICE"), (TTF_EEX, 1, "EEX7"), (instrument(10009113), 10**3, "NDAQ")]
 )
-def test_each_venue_has_a_clock_of_its_own(product: Product, grain: int, code: str) -> None:
+def test_each_venue_has_its_own_clock_resolution(product: Product, grain: int, code: str) -> None:
     made = months(product, (APRIL,), "2024-01-02", "2024-03-20")
 
     assert {code} == set(made.venue)
@@ -231,7 +234,7 @@ def test_each_venue_has_a_clock_of_its_own(product: Product, grain: int, code: s
     assert not (made.time % (grain * 1000) == 0).all()
 
 
-def test_brokers_enter_some_trades_by_the_whole_second() -> None:
+def test_brokers_report_some_trades_in_whole_seconds() -> None:
     made = months(TTF_OTC, (APRIL,), "2024-01-02", "2024-03-20")
     whole = (made.time % 10**9 == 0).mean()
 
@@ -239,11 +242,11 @@ def test_brokers_enter_some_trades_by_the_whole_second() -> None:
     assert len(set(made.venue)) > 4
 
 
-def test_several_trades_may_come_at_one_instant() -> None:
+def test_several_trades_may_have_the_same_time() -> None:
     assert 10 < (np.diff(trades("ttf-ice-month").time) == 0).sum()
 
 
-def test_the_exchange_changed_its_code_in_spring_2022() -> None:
+def test_exchange_has_a_new_code_from_spring_2022() -> None:
     made = trades("ttf-eex-month-over-the-move")
     codes = dict.fromkeys(zip((made.time // DAY_NS).tolist(), made.venue, strict=True))
 
@@ -252,30 +255,30 @@ def test_the_exchange_changed_its_code_in_spring_2022() -> None:
     assert any(trade_id.startswith("Eurex T7/") and trade_id.endswith(" Public") for trade_id in made.id)
 
 
-class TestDice:
-    """Hashes instead of chance."""
+class TestHashing:
+    """Hashes as pseudo-random numbers."""
 
-    def test_the_same_number_gives_the_same_bits_whatever_is_asked_beside_it(self) -> None:
+    def test_bits_of_a_number_do_not_depend_on_other_numbers(self) -> None:
         alone, among = hashing.hash64(7, np.array([5])), hashing.hash64(7, np.arange(100))
 
         assert alone[0] == among[5]
 
-    def test_known_bits(self) -> None:
+    def test_bits_equal_the_published_ones(self) -> None:
         # The finaliser of SplitMix64 from state 0, as published with the generator.
         assert [16294208416658607535, 7960286522194355700] == hashing.hash64(0, np.arange(2)).tolist()
 
-    def test_bits_are_spread_evenly(self) -> None:
+    def test_numbers_are_uniform(self) -> None:
         counts = np.bincount(hashing.uniform_below(hashing.hash64(3, np.arange(100_000)), 10))
 
         assert (abs(counts - 10_000) < 500).all()
 
-    def test_a_wandering_line_has_no_jumps_and_stays_in_bounds(self) -> None:
+    def test_noise_has_no_jumps_and_stays_in_bounds(self) -> None:
         line = hashing.noise(9, np.arange(0, 10**8, 1000), ((10**7, 1000), (10**6, 300)))
 
         assert abs(line).max() <= 1300
         assert abs(np.diff(line)).max() < 5
 
-    def test_keys_tell_their_parts_apart(self) -> None:
+    def test_keys_of_different_parts_differ(self) -> None:
         assert hashing.key("ab", "c") != hashing.key("a", "bc")
 
 
@@ -285,11 +288,11 @@ class TestCalendar:
     @pytest.mark.parametrize(
         "date", ["2024-02-10", "2024-02-11", "2024-03-29", "2024-04-01", "2024-12-25", "2025-01-01"]
     )
-    def test_closed(self, date: str) -> None:
+    def test_weekends_and_holidays_are_closed(self, date: str) -> None:
         assert [False] == calendar.is_open(np.array([day(date)])).tolist()
 
     @pytest.mark.parametrize("date", ["2024-02-09", "2024-03-28", "2024-04-02", "2024-12-24"])
-    def test_open(self, date: str) -> None:
+    def test_working_days_are_open(self, date: str) -> None:
         assert [True] == calendar.is_open(np.array([day(date)])).tolist()
 
     @pytest.mark.parametrize(
@@ -300,14 +303,14 @@ class TestCalendar:
 
         assert hour == start % calendar.DAY_MS // calendar.HOUR_MS
 
-    def test_no_days_are_no_trouble(self) -> None:
+    def test_no_days(self) -> None:
         nothing = np.zeros(0, dtype=np.int64)
 
         assert (0, 0) == (len(calendar.is_open(nothing)), len(calendar.session_start(nothing)))
 
 
 class TestNumbering:
-    """Items against the numbers that are publicly known."""
+    """Items against the publicly known ids."""
 
     @pytest.mark.parametrize(
         "sequence, number, name",
@@ -319,25 +322,25 @@ class TestNumbering:
             (10000100, 7010, "Sat 01/01/22"), (10000102, 1045, "Week 01-22"), (10000305, 73, "Jan-10"),
         ],
     )  # fmt: skip
-    def test_a_number_is_the_published_period(self, sequence: int, number: int, name: str) -> None:
+    def test_id_is_the_published_period(self, sequence: int, number: int, name: str) -> None:
         assert name == item(sequence, number).name
 
     @pytest.mark.parametrize("sequence, number", [(10000400, 711), (10000302, 40), (10000305, 0)])
-    def test_numbers_between_are_nothing(self, sequence: int, number: int) -> None:
+    def test_unused_ids_have_no_item(self, sequence: int, number: int) -> None:
         assert universe.item(SEQUENCES[sequence], number) is None
 
     @pytest.mark.parametrize("sequence", [10000305, 10000306, 10000307, 10000309])
-    def test_numbers_beyond_the_calendar_are_nothing(self, sequence: int) -> None:
+    def test_ids_after_the_last_year_have_no_item(self, sequence: int) -> None:
         assert universe.item(SEQUENCES[sequence], 99_999) is None
 
-    def test_the_first_tradable_month_is_the_guides(self) -> None:
+    def test_first_tradable_month_is_that_of_the_guide(self) -> None:
         # guide p. 25: on 15 August it is September.
         today = datetime.date(2023, 8, 15)
         months = [each for each in universe.items(10000305, today) if each.last and each.last >= today]
 
         assert "Sep-23" == months[0].name
 
-    def test_periods_are_those_that_the_package_reads_from_their_names(self) -> None:
+    def test_periods_are_those_that_the_client_parses_from_the_names(self) -> None:
         from trayport import Period
 
         for sequence in SEQUENCES.values():
@@ -351,14 +354,14 @@ class TestNumbering:
         "date", ["2024-02-05", "2024-02-09", "2024-02-10", "2024-02-28", "2024-02-29", "2024-12-31"]
     )
     @pytest.mark.parametrize("name", universe.PROMPT.values())
-    def test_a_rolling_item_delivers_soon_and_at_least_a_day(self, date: str, name: str) -> None:
+    def test_rolling_item_delivers_soon_for_at_least_a_day(self, date: str, name: str) -> None:
         today = datetime.date.fromisoformat(date)
         start, end = universe.delivery(name, today)
 
         assert today <= start < end <= today + datetime.timedelta(days=40) or name in ("BOM", "BOW")
         assert start < end
 
-    def test_there_are_fourteen_thousand_instruments_beside_the_real_ones(self) -> None:
+    def test_there_are_14_000_invented_instruments(self) -> None:
         names = [product.name for product in universe.products().values() if product.kind == "instrument"]
 
         assert 14_000 + 65 == len(names) == len(set(names))

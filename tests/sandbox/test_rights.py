@@ -1,4 +1,4 @@
-"""Keys with and without each right, and what the server writes down of those who break its rules."""
+"""Keys with and without each entitlement, and the record of broken rules."""
 
 from __future__ import annotations
 
@@ -35,62 +35,62 @@ def desk() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def by(desk: Sandbox, key: str, path: str, params: Any, **more: Any) -> requests.Response:
-    """A question asked with one of the keys."""
+def send(desk: Sandbox, key: str, path: str, params: Any, **more: Any) -> requests.Response:
+    """Send a request with a key."""
     return ask(desk, f"/api{path}", {**params, **more}, headers={"X-API-KEY": key})
 
 
-def test_each_key_has_its_own_rights_to_today(desk: Sandbox) -> None:
+def test_entitlement_to_the_current_day_depends_on_the_key(desk: Sandbox) -> None:
     today = {**TRADES, "until": "2024-02-08"}
 
-    assert [200, 401] == [by(desk, key, "/trades", today).status_code for key in ("all", "no-private")]
+    assert [200, 401] == [send(desk, key, "/trades", today).status_code for key in ("all", "no-private")]
 
 
-def test_without_the_right_there_is_nothing_private(desk: Sandbox) -> None:
-    own = [by(desk, key, "/trades/private", DAY).status_code for key in ("all", "no-private")]
-    rows = [by(desk, key, "/trades", TRADES, includePrivate="true").json() for key in ("all", "no-private")]
+def test_key_without_private_data_has_no_private_rows(desk: Sandbox) -> None:
+    own = [send(desk, key, "/trades/private", DAY).status_code for key in ("all", "no-private")]
+    rows = [send(desk, key, "/trades", TRADES, includePrivate="true").json() for key in ("all", "no-private")]
     books = [
-        by(desk, key, "/orders/book", TRADES, **GRID, depth=50, includePrivate="true").text
+        send(desk, key, "/orders/book", TRADES, **GRID, depth=50, includePrivate="true").text
         for key in ("all", "no-private")
     ]
 
     assert [200, 403] == own
     assert [True, False] == [any("privateFields" in row for row in each) for each in rows]
     assert [True, False] == ["privateFields" in each for each in books]
-    assert by(desk, "no-private", "/trades", TRADES).json() == rows[1]
+    assert send(desk, "no-private", "/trades", TRADES).json() == rows[1]
 
 
 @pytest.mark.parametrize("path", ["/orders/book", "/orders/book/top"])
-def test_without_the_right_there_are_no_books(desk: Sandbox, path: str) -> None:
-    assert [200, 403] == [by(desk, key, path, TRADES, **GRID).status_code for key in ("all", "no-books")]
+def test_key_without_books_is_refused(desk: Sandbox, path: str) -> None:
+    assert [200, 403] == [send(desk, key, path, TRADES, **GRID).status_code for key in ("all", "no-books")]
 
 
-def test_a_snapshot_without_the_right_to_books_has_its_last_trade(desk: Sandbox) -> None:
+def test_snapshot_without_books_has_the_last_trade(desk: Sandbox) -> None:
     rows = [
-        by(desk, key, "/snapshots", TTF, at="2024-02-05T12:00").json()["snapshots"][0] for key in ("all", "no-books")
+        send(desk, key, "/snapshots", TTF, at="2024-02-05T12:00").json()["snapshots"][0] for key in ("all", "no-books")
     ]
 
     assert [True, False] == [row["bestOrders"] is not None for row in rows]
     assert rows[0]["lastTrade"] == rows[1]["lastTrade"]
 
 
-def test_a_market_outside_is_not_found_and_its_instruments_are_empty(desk: Sandbox) -> None:
-    market = by(desk, "no-ttf", "/trades", TRADES)
+def test_market_without_entitlement_is_404_and_its_instruments_have_no_rows(desk: Sandbox) -> None:
+    market = send(desk, "no-ttf", "/trades", TRADES)
     instruments = [
-        by(desk, "no-ttf", path, {**TTF, "marketId": None, "instrumentId": number, **DAY}, **GRID)
+        send(desk, "no-ttf", path, {**TTF, "marketId": None, "instrumentId": number, **DAY}, **GRID)
         for number in TTF_INSTRUMENTS
         for path in ("/trades", "/trades/ohlcv", "/orders/book")
     ]
 
     assert 404 == market.status_code
     assert {(200, "[]")} == {(each.status_code, each.text) for each in instruments}
-    assert by(desk, "no-ttf", "/trades", {**EUA, **DAY}).json()
+    assert send(desk, "no-ttf", "/trades", {**EUA, **DAY}).json()
 
 
-def test_what_is_outside_is_in_no_list(desk: Sandbox) -> None:
+def test_products_without_entitlement_are_in_no_response(desk: Sandbox) -> None:
     for path in ("/trades/activity", "/trades/private"):
         more = {"optionalFields": "marketId"} if path.endswith("activity") else {}
-        seen = [by(desk, key, path, DAY, **more).json() for key in ("all", "no-ttf")]
+        seen = [send(desk, key, path, DAY, **more).json() for key in ("all", "no-ttf")]
         ids = [{(row.get("contract") or row)["instrumentId"] for row in rows} for rows in seen]
 
         assert ids[0] & TTF_INSTRUMENTS
@@ -98,49 +98,49 @@ def test_what_is_outside_is_in_no_list(desk: Sandbox) -> None:
         assert ids[1] < ids[0]
 
 
-def test_a_market_shows_the_instruments_that_are_not_outside(desk: Sandbox) -> None:
-    alone = by(desk, "all", "/trades", {**TRADES, "marketId": None, "instrumentId": 10002228}).json()
-    whole, part = (by(desk, key, "/trades", TRADES).json() for key in ("all", "no-ice"))
+def test_market_contains_the_entitled_instruments_only(desk: Sandbox) -> None:
+    alone = send(desk, "all", "/trades", {**TRADES, "marketId": None, "instrumentId": 10002228}).json()
+    whole, part = (send(desk, key, "/trades", TRADES).json() for key in ("all", "no-ice"))
 
     assert len(alone) > 100
     assert [row for row in whole if row not in alone] == part
 
 
-def test_a_key_sees_its_own_routes(desk: Sandbox) -> None:
-    alone = by(desk, "one-route", "/trades", TRADES, optionalFields="route").json()
-    both = by(desk, "all", "/trades", TRADES, routes="Desk").json()
+def test_rows_are_on_the_routes_of_the_key(desk: Sandbox) -> None:
+    alone = send(desk, "one-route", "/trades", TRADES, optionalFields="route").json()
+    both = send(desk, "all", "/trades", TRADES, routes="Desk").json()
 
     assert both == alone
     assert {"Desk"} == {row["route"] for row in alone}
-    assert by(desk, "one-route", "/trades", TRADES, routes="all").json() == alone
-    assert ["routes"] == list(by(desk, "one-route", "/trades", TRADES, routes="House").json()["errors"])
+    assert send(desk, "one-route", "/trades", TRADES, routes="all").json() == alone
+    assert ["routes"] == list(send(desk, "one-route", "/trades", TRADES, routes="House").json()["errors"])
     for path in ("/trades/activity", "/orders/book/top"):
         asked = {**TRADES, **GRID} if path.startswith("/orders") else DAY
-        rows = by(desk, "one-route", path, asked, optionalFields="route").json()
+        rows = send(desk, "one-route", path, asked, optionalFields="route").json()
         assert {"Desk"} == {row["route"] for row in rows}
 
 
-def test_what_takes_no_routes_shows_what_is_on_any_of_the_keys(desk: Sandbox) -> None:
-    trades = by(desk, "one-route", "/trades", TRADES).json()
-    (candle,) = by(desk, "one-route", "/trades/ohlcv", TRADES, interval=1, intervalUnit="day").json()
-    last = by(desk, "one-route", "/trades/last", {**TTF, "at": "2024-02-06"}).json()[0]
+def test_paths_without_routes_contain_all_routes_of_the_key(desk: Sandbox) -> None:
+    trades = send(desk, "one-route", "/trades", TRADES).json()
+    (candle,) = send(desk, "one-route", "/trades/ohlcv", TRADES, interval=1, intervalUnit="day").json()
+    last = send(desk, "one-route", "/trades/last", {**TTF, "at": "2024-02-06"}).json()[0]
     minute = {"from": "2024-02-05T11:59", "until": "2024-02-05T12:00", "interval": 1, "intervalUnit": "minute"}
-    (top,) = by(desk, "one-route", "/orders/book/top", {**TTF, **minute}).json()
-    shown = by(desk, "one-route", "/snapshots", TTF, at="2024-02-05T12:00").json()["snapshots"][0]
+    (top,) = send(desk, "one-route", "/orders/book/top", {**TTF, **minute}).json()
+    shown = send(desk, "one-route", "/snapshots", TTF, at="2024-02-05T12:00").json()["snapshots"][0]
 
     assert round(sum(row["quantity"] for row in trades), 6) == candle["volume"]
     assert (trades[-1]["price"], trades[-1]["dealDate"]) == (last["price"], last["dealDate"])
     assert {name: top[name] for name in shown["bestOrders"]} == shown["bestOrders"]
 
 
-def test_the_keys_that_it_knows_unless_told_otherwise() -> None:
+def test_default_keys() -> None:
     with Sandbox(limits=False) as sandbox:
         assert "sandbox-key" == sandbox.settings["api_key"]
         assert {200} == {ask(sandbox, headers={"x-api-key": key}).status_code for key in KEYS}
-        assert 404 == by(sandbox, "sandbox-basic", "/trades", {**EUA, **DAY}).status_code
+        assert 404 == send(sandbox, "sandbox-basic", "/trades", {**EUA, **DAY}).status_code
 
 
-def test_each_key_has_limits_of_its_own() -> None:
+def test_rate_limits_count_each_key_separately() -> None:
     with Sandbox(monotonic=lambda: 0.0) as sandbox:
         statuses = [
             ask(sandbox, "/reference/markets", headers={"x-api-key": key}).status_code for key in KEYS for _ in range(9)
@@ -167,12 +167,12 @@ def test_each_key_has_limits_of_its_own() -> None:
         (lambda: Rights(outside={"EUAA"}), "outside contains 'EUAA', which is no product's name"),
     ],
 )
-def test_what_makes_no_sense_is_refused(make: Any, complaint: str) -> None:
+def test_invalid_arguments_are_refused(make: Any, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         make()
 
 
-# --- what is written down --------------------------------------------------------------------------------------------
+# --- record ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -200,9 +200,7 @@ def test_what_makes_no_sense_is_refused(make: Any, complaint: str) -> None:
         ("/api/trades", TRADES, {}, []),
     ],
 )
-def test_every_rule_that_a_request_breaks_is_written_down(
-    path: str, params: Any, headers: dict[str, str], rules: list[str]
-) -> None:
+def test_broken_rules_are_recorded(path: str, params: Any, headers: dict[str, str], rules: list[str]) -> None:
     with Sandbox(limits=False, now=NOW) as sandbox:
         ask(sandbox, path, params, headers=headers)
 
@@ -211,7 +209,7 @@ def test_every_rule_that_a_request_breaks_is_written_down(
         assert all(violation.asked == sandbox.asked[0] for violation in sandbox.violations)
 
 
-def test_what_is_too_fast_and_what_is_no_get_are_written_down() -> None:
+def test_throttled_requests_and_other_methods_are_recorded() -> None:
     with Sandbox(monotonic=lambda: 0.0) as sandbox:
         requests.post(sandbox.analytics_url + "/trades", headers={"x-api-key": sandbox.key}, timeout=10)
         for _ in range(9):
@@ -222,7 +220,7 @@ def test_what_is_too_fast_and_what_is_no_get_are_written_down() -> None:
         )
 
 
-def test_a_moving_answer_does_not_stick_whatever_else_is_said() -> None:
+def test_response_about_the_present_changes_with_the_clock() -> None:
     asked = {**TTF, "until": "2020-01-01", "from": "soon"}
     with Sandbox(limits=False, now=NOW.replace(hour=10), key="sandbox-intraday") as sandbox:
         for path in ("/api/trades/last", "/api/snapshots"):
@@ -234,7 +232,7 @@ def test_a_moving_answer_does_not_stick_whatever_else_is_said() -> None:
 
 
 @pytest.mark.parametrize("far", [1e9, -1e9])
-def test_however_far_the_clock_jumps_there_is_an_answer(far: float) -> None:
+def test_clock_jumps_of_any_size_have_a_response(far: float) -> None:
     jumps = [Fault(clock=min(max(far, -3e8), 3e8), times=None)]
     with Sandbox(limits=False, key="sandbox-intraday", faults=jumps) as sandbox:
         for _ in range(40):
@@ -247,7 +245,7 @@ def test_however_far_the_clock_jumps_there_is_an_answer(far: float) -> None:
         assert 200 == requests.get(sandbox.url, timeout=10).status_code
 
 
-def test_a_long_history_of_large_requests_is_forgotten_before_it_fills_the_memory() -> None:
+def test_memory_of_recorded_requests_is_bounded() -> None:
     heavy = {f"name{number}": "x" * 1000 for number in range(50)}
     with Sandbox(limits=False) as sandbox:
         answer = HttpRequest("GET", "/reference/markets?" + urlencode(heavy), {"x-api-key": sandbox.key})
@@ -258,7 +256,7 @@ def test_a_long_history_of_large_requests_is_forgotten_before_it_fills_the_memor
         assert len(sandbox.asked) < 800
 
 
-def test_without_limits_every_answer_says_so() -> None:
+def test_every_response_without_limits_has_a_header() -> None:
     with Sandbox(limits=False) as free, Sandbox() as limited:
         for path in ("/reference/markets", "/api/nonsense"):
             assert ["off", None] == [ask(each, path).headers.get("X-Sandbox-Limits") for each in (free, limited)]

@@ -1,4 +1,7 @@
-"""Two transcriptions of one guide, the client's and the sandbox's, which know nothing of each other."""
+"""The client's and the sandbox's transcriptions of the guide, which are independent, against each other.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from trayport.sandbox.paths import PATHS, Path
 CLIENTS = {
     each.path: each for each in vars(endpoints).values() if isinstance(each, Endpoint) and each.api == "analytics"
 }
-# What the client calls the parameters of the wire; the others have the same name.
+# Names of the client for parameters of the API; all others have the same name.
 WIRE = {
     "include_private": "includePrivate",
     "deduplicate": "deduplicateRoutes",
@@ -26,7 +29,7 @@ by_path = pytest.mark.parametrize("path", PATHS)
 
 
 def parameters(path: str) -> set[str]:
-    """What the API's document says that a path takes."""
+    """Return the parameters of a path in the API's document."""
     found = set()
     for parameter in DOCUMENT["paths"][path]["get"]["parameters"]:
         if "$ref" in parameter:
@@ -39,22 +42,22 @@ def duration(days: int | None) -> pd.Timedelta | None:
     return None if days is None else pd.Timedelta(days=days)
 
 
-def test_both_know_the_same_paths() -> None:
+def test_both_have_the_same_paths() -> None:
     assert set(PATHS) == set(CLIENTS)
 
 
 @by_path
-def test_the_parameters_and_fields_are_those_of_the_document(path: str) -> None:
+def test_parameters_and_fields_are_those_of_the_document(path: str) -> None:
     assert parameters(path) - {"optionalFields"} == set(PATHS[path].parameters)
     if "optionalFields" in parameters(path):
         assert fields(path) == sorted(PATHS[path].fields, key=fields(path).index)
 
 
 @by_path
-def test_the_client_sends_nothing_that_the_sandbox_does_not_know(path: str) -> None:
+def test_sandbox_has_all_parameters_of_the_client(path: str) -> None:
     client, rules = CLIENTS[path], PATHS[path]
     options = {WIRE.get(option, option) for option in client.options} - {"verify"}
-    asked = {column.asked_as for column in client.of("optional")} | set(client.always_asked)
+    asked = {column.field_name for column in client.columns_of("optional")} | set(client.default_fields)
 
     assert options <= set(rules.parameters)
     assert set(rules.parameters) - options <= CONTRACT | {"from", "until", "intervalUnit", "tradingItems"}
@@ -62,19 +65,19 @@ def test_the_client_sends_nothing_that_the_sandbox_does_not_know(path: str) -> N
 
 
 @by_path
-def test_the_limits_are_the_same(path: str) -> None:
+def test_both_have_the_same_limits(path: str) -> None:
     client, rules = CLIENTS[path], PATHS[path]
 
     assert (duration(rules.days), duration(rules.long_days)) == (client.span, client.coarse_span)
     assert rules.items == client.batch
     assert (rules.since and pd.Timestamp(rules.since, tz="UTC")) == client.since
-    # The client asks for one point less, so that a full answer is never a cut one.
+    # The client requests one point less, so that a full response is never a truncated one.
     assert rules.points == (client.points and client.points + 1)
-    # Of the last trade the guide says seconds (p. 18), the vendor's notebook whole minutes, as the client does.
+    # The last trade has a time in seconds in the guide (p. 18), in minutes in the vendor's notebook and the client.
     grain = client.grain if path != "/trades/last" else pd.Timedelta(seconds=1)
     assert rules.resolution == grain // pd.Timedelta(nanoseconds=1)
 
 
-def test_a_path_knows_its_parameters_in_any_case() -> None:
+def test_names_of_parameters_are_in_lower_case() -> None:
     assert {"from", "until", "optionalfields"} == Path(("from", "until"), ("route",)).names
     assert {"at"} == Path(("at",), resolution=NS).names

@@ -1,4 +1,4 @@
-"""A sandbox that fails by script, as plain requests and as a client see it."""
+"""A sandbox with injected faults, for plain requests and for a client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trayport.sandbox import Sandbox
 from trayport.sandbox.fault_injection import Fault
 
 TTF = ("TTF Apr-24", "2024-02-05", "2024-02-07")
-# Each is over after a while, so that a client that tries again arrives.
+# Each fault ends, so that a client that retries succeeds.
 PASSING = {
     "503": Fault(path="/trades", status=503, times=2),
     "429": Fault(path="/trades", status=429, headers={"Retry-After": "0"}, times=2),
@@ -41,7 +41,7 @@ def expected() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_a_client_arrives_through_what_passes(make_client: MakeClient, expected: pd.DataFrame, name: str) -> None:
+def test_client_succeeds_after_transient_failures(make_client: MakeClient, expected: pd.DataFrame, name: str) -> None:
     with Sandbox(limits=False, faults=[PASSING[name]]) as sandbox:
         frame = make_client(sandbox, **PATIENT).trades(*TTF)
 
@@ -59,7 +59,7 @@ def test_a_client_arrives_through_what_passes(make_client: MakeClient, expected:
         (Fault(path="/trades", body="[{", times=None), DecodeError),
     ],
 )
-def test_a_client_says_what_does_not_pass(make_client: MakeClient, fault: Fault, error: type[Exception]) -> None:
+def test_client_raises_permanent_failures(make_client: MakeClient, fault: Fault, error: type[Exception]) -> None:
     with Sandbox(limits=False, faults=[fault]) as sandbox:
         with pytest.raises(error) as caught:
             make_client(sandbox, **PATIENT | {"attempts": 2}).trades(*TTF)
@@ -67,7 +67,7 @@ def test_a_client_says_what_does_not_pass(make_client: MakeClient, fault: Fault,
         assert sandbox.key not in str(caught.value)
 
 
-def test_a_right_that_a_key_lacks_is_believed_after_one_wait_and_remembered(make_client: MakeClient) -> None:
+def test_missing_entitlement_is_accepted_after_one_wait_and_remembered(make_client: MakeClient) -> None:
     with Sandbox(limits=False, key="sandbox-basic") as sandbox:
         client, waits = make_client(sandbox), list[float]()
         client.session.wait = lambda stop, seconds: waits.append(seconds)
@@ -82,7 +82,7 @@ def test_a_right_that_a_key_lacks_is_believed_after_one_wait_and_remembered(make
         assert len(client.trades("TTF Apr-24", "2024-02-05", "2024-02-06")) > 0
 
 
-def test_throttling_that_looks_like_a_missing_right_is_waited_out(make_client: MakeClient) -> None:
+def test_throttling_with_403_is_waited_out(make_client: MakeClient) -> None:
     faults = [Fault(path="/trades", status=403, skip=40, times=3)]
     with Sandbox(limits=False, faults=faults) as sandbox:
         client, waits = make_client(sandbox, workers=1), list[float]()
@@ -97,7 +97,7 @@ def test_throttling_that_looks_like_a_missing_right_is_waited_out(make_client: M
         assert [15.0, 30.0, 30.0] == waits
 
 
-def test_a_status_by_script_is_worded_as_the_switch_says() -> None:
+def test_body_of_an_injected_status_depends_on_the_switch() -> None:
     with Sandbox(limits=False, refusals="message", faults=[Fault(status=429), Fault(status=503)]) as sandbox:
         said = [ask(sandbox) for _ in range(3)]
 
@@ -107,7 +107,7 @@ def test_a_status_by_script_is_worded_as_the_switch_says() -> None:
         assert [True, True, False] == [asked.fault for asked in sandbox.asked]
 
 
-def test_the_clock_jumps_from_a_request_on() -> None:
+def test_clock_jumps_at_a_request() -> None:
     now = datetime.datetime(2024, 2, 5, 23, 59, tzinfo=datetime.UTC)
     with Sandbox(limits=False, now=now, faults=[Fault(path="/trades", skip=1, clock=120)]) as sandbox:
         said = [ask(sandbox) for _ in range(3)]
@@ -117,7 +117,7 @@ def test_the_clock_jumps_from_a_request_on() -> None:
         assert [now, *[now + datetime.timedelta(minutes=2)] * 2] == dates
 
 
-def test_what_is_struck_breaks_no_rule_but_what_is_honest_may() -> None:
+def test_broken_rules_of_regular_responses_only_are_recorded() -> None:
     faults = [Fault(path="/trades", status=503), Fault(path="/trades", delay=0.01)]
     with Sandbox(limits=False, faults=faults) as sandbox:
         for _ in range(2):
@@ -126,7 +126,7 @@ def test_what_is_struck_breaks_no_rule_but_what_is_honest_may() -> None:
         assert [(), ("snapshotdate: unknown parameter, ignored",)] == [asked.broken for asked in sandbox.asked]
 
 
-def test_a_reset_is_no_answer_and_is_written_down_as_none() -> None:
+def test_reset_is_recorded_without_a_status() -> None:
     with Sandbox(limits=False, faults=[Fault(reset=True)]) as sandbox:
         with pytest.raises(requests.ConnectionError):
             ask(sandbox)

@@ -1,4 +1,7 @@
-"""The stand-in, asked with plain requests in the ways that real users ask: it keeps the API's rules."""
+"""The API's rules in the sandbox, with plain requests as real users send them.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,10 @@ FIELDS = DOCUMENT["components"]["parameters"]["TradeOptionalFields"]["schema"]["
 TRADE = {"tradeId", "venueCode", "dealDate", "price", "quantity", "aggressorBuy"}
 
 
-# --- answers -------------------------------------------------------------------------------------------------
+# --- responses -------------------------------------------------------------------------------------------------------
 
 
-def test_trades_are_what_the_document_promises(sandbox: Sandbox) -> None:
+def test_trades_match_the_document(sandbox: Sandbox) -> None:
     answer = ask(sandbox)
 
     assert (200, "application/json; charset=utf-8") == (answer.status_code, answer.headers["Content-Type"])
@@ -42,20 +45,20 @@ def test_trades_are_what_the_document_promises(sandbox: Sandbox) -> None:
         assert set(trade) == TRADE
 
 
-def test_every_optional_field_is_there_when_asked_for(sandbox: Sandbox) -> None:
+def test_every_optional_field_is_returned_on_request(sandbox: Sandbox) -> None:
     answer = ask(sandbox, params={**TRADES, "optionalFields": FIELDS, "includePrivate": "true"}).json()
 
     for trade in answer:
         check("Trade", trade)
         assert set(trade) - {"privateFields"} == TRADE | set(FIELDS)
     assert any("privateFields" in trade for trade in answer)
-    # guide p. 13: sleeves are shown on one's own trades alone
+    # guide p. 13: sleeves are shown on own trades only
     assert {("privateFields" in trade) for trade in answer if trade["aggressorSleeve"]} <= {True}
     assert any(trade["fromBrokenSpread"] for trade in answer)
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_field_alone_says_what_it_says_among_all(sandbox: Sandbox, field: str) -> None:
+def test_field_has_the_same_values_alone_and_with_all_others(sandbox: Sandbox, field: str) -> None:
     among, alone = (
         ask(sandbox, params={**TRADES, "until": "2024-02-10", "optionalFields": fields}).json()
         for fields in (FIELDS, field)
@@ -74,7 +77,7 @@ def test_a_field_alone_says_what_it_says_among_all(sandbox: Sandbox, field: str)
         pytest.param(10002096, [("", False)], [("", True)], id="brokers"),
     ],
 )
-def test_own_trades_come_twice_where_they_have_a_feed_of_their_own(
+def test_own_trades_come_twice_from_venues_with_a_private_feed(
     sandbox: Sandbox, instrument: int, others: list[tuple[str, bool]], own: list[tuple[str, bool]]
 ) -> None:
     params = {**TRADES, "marketId": None, "instrumentId": instrument, "until": "2024-03-01"}
@@ -102,13 +105,13 @@ def test_own_trades_come_twice_where_they_have_a_feed_of_their_own(
         ("/sequences/10000305/sequenceItems/232", "SequenceItem"),
     ],
 )
-def test_reference_data_are_what_the_document_promises(sandbox: Sandbox, path: str, schema: str) -> None:
+def test_reference_data_match_the_document(sandbox: Sandbox, path: str, schema: str) -> None:
     document = ask(sandbox, f"/reference{path}", params=None).json()
     for each in (document if isinstance(document, list) else [document])[:200]:
         check(schema, each)
 
 
-def test_links_lead_on_from_the_base(sandbox: Sandbox) -> None:
+def test_links_are_relative_to_the_base_url(sandbox: Sandbox) -> None:
     market = next(each for each in ask(sandbox, "/reference/markets").json() if each["name"] == "TTF Hi Cal 51.6")
     sequence = ask(sandbox, "/reference" + market["sequences"]).json()[1]
     items = ask(sandbox, "/reference" + sequence["sequenceItems"], params=None).json()
@@ -140,18 +143,18 @@ def test_items_begin_with_the_period_that_ends_after_the_start_date(params: Any,
 
 
 @pytest.mark.parametrize("today, last, status", [("2024-02-29", "Feb-27", 404), ("2024-03-01", "Mar-27", 200)])
-def test_an_item_is_listed_from_its_first_trading_day_on(today: str, last: str, status: int) -> None:
+def test_item_is_listed_from_its_first_trading_day_on(today: str, last: str, status: int) -> None:
     items, march_27 = "/reference/sequences/10000305/sequenceItems", 279
     now = datetime.datetime.fromisoformat(today).replace(tzinfo=datetime.UTC)
     with Sandbox(limits=False, now=now) as sandbox:
         assert last == ask(sandbox, items, params=None).json()[-1]["name"]
         assert status == ask(sandbox, f"{items}/{march_27}", params=None).status_code
-        # A contract that nobody can trade yet is no mistake: it has no trades.
+        # A contract that is not listed yet is no error; it has no trades.
         trades = ask(sandbox, params={**TRADES, "sequenceItemId": march_27})
         assert (200, []) == (trades.status_code, trades.json())
 
 
-def test_a_spread_is_answered_in_the_answers_own_words(sandbox: Sandbox) -> None:
+def test_contract_type_of_a_spread_is_spelled_as_in_responses(sandbox: Sandbox) -> None:
     params = {**TRADES, "contractType": "Spread", "secondSequenceItemId": 245, "optionalFields": "contract",
               "from": "2024-01-08", "until": "2024-02-06"}  # fmt: skip
     rows = ask(sandbox, params=params).json()
@@ -163,7 +166,7 @@ def test_a_spread_is_answered_in_the_answers_own_words(sandbox: Sandbox) -> None
     assert rows == ask(sandbox, params={**params, "contractType": "periodspread"}).json()
 
 
-def test_names_values_and_lists_are_taken_as_real_users_spell_them(sandbox: Sandbox) -> None:
+def test_spellings_of_real_users_are_accepted(sandbox: Sandbox) -> None:
     usual = ask(
         sandbox, params={**TRADES, "sequenceItemId": [244, 245], "optionalFields": ["contract", "route"]}
     ).json()
@@ -192,13 +195,13 @@ def test_names_values_and_lists_are_taken_as_real_users_spell_them(sandbox: Sand
         ("2024-02-01T01:00:00+01:00", "2024-02-29T19:00-05:00"),
     ],
 )
-def test_times_may_be_coarse_and_have_a_zone_or_none(sandbox: Sandbox, start: str, until: str) -> None:
+def test_times_may_be_incomplete_and_have_a_zone(sandbox: Sandbox, start: str, until: str) -> None:
     plain = ask(sandbox, params={**TRADES, "from": "2024-02-01", "until": "2024-03-01"}).content
 
     assert plain == ask(sandbox, params={**TRADES, "from": start, "until": until}).content
 
 
-def test_unknown_parameters_are_ignored_without_a_word_and_noted(sandbox: Sandbox) -> None:
+def test_unknown_parameters_are_ignored_and_recorded(sandbox: Sandbox) -> None:
     plain = ask(sandbox).content
 
     assert plain == ask(sandbox, params={**TRADES, "snapshotDate": "2020-01-01"}).content
@@ -206,7 +209,7 @@ def test_unknown_parameters_are_ignored_without_a_word_and_noted(sandbox: Sandbo
 
 
 @pytest.mark.parametrize("until", ["exclusive", "inclusive"])
-def test_until_is_read_either_way(sandbox: Sandbox, until: Any) -> None:
+def test_until_is_exclusive_or_inclusive_by_the_switch(sandbox: Sandbox, until: Any) -> None:
     whole = next(
         trade
         for trade in ask(sandbox, params={**TRADES, "until": "2024-02-10"}).json()
@@ -220,7 +223,7 @@ def test_until_is_read_either_way(sandbox: Sandbox, until: Any) -> None:
         assert whole in ask(odd, params={**TRADES, "from": moment}).json()
 
 
-def test_a_shuffled_server_answers_with_the_same_trades(sandbox: Sandbox) -> None:
+def test_shuffled_response_has_the_same_trades(sandbox: Sandbox) -> None:
     with Sandbox(limits=False, order="shuffled") as odd:
         shuffled, usual = ask(odd).json(), ask(sandbox).json()
 
@@ -232,7 +235,7 @@ def test_a_shuffled_server_answers_with_the_same_trades(sandbox: Sandbox) -> Non
 @pytest.mark.parametrize(
     "asked, names", [("all", {"House"}), ("Desk", {"Desk"}), ("904,652", {"House"}), ("904", {"Desk"})]
 )
-def test_routes(sandbox: Sandbox, asked: str, names: set[str]) -> None:
+def test_routes_select_trades(sandbox: Sandbox, asked: str, names: set[str]) -> None:
     rows = ask(sandbox, params={**TRADES, "routes": asked}).json()
 
     assert names == {row["route"] for row in rows}
@@ -242,11 +245,11 @@ def test_routes(sandbox: Sandbox, asked: str, names: set[str]) -> None:
     assert (len(double) > len(ids)) == (len(asked) == 7 or asked == "all")
 
 
-def test_the_house_route_is_the_one_with_the_lowest_id() -> None:
+def test_default_route_has_the_lowest_id() -> None:
     assert sorted(ROUTES)[0] == ROUTES[0] == (652, "House")
 
 
-# --- refusals ------------------------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -293,7 +296,7 @@ def test_the_house_route_is_the_one_with_the_lowest_id() -> None:
         ({"routes": "Attic"}, "routes"),
     ],
 )
-def test_what_breaks_a_rule_is_400_with_the_parameter(
+def test_wrong_parameter_is_refused_with_400_and_its_name(
     sandbox: Sandbox, changes: dict[str, Any], parameter: str
 ) -> None:
     answer = ask(sandbox, params={**TRADES, **changes})
@@ -303,13 +306,13 @@ def test_what_breaks_a_rule_is_400_with_the_parameter(
     assert [parameter] == list(answer.json()["errors"])
 
 
-def test_the_one_message_that_a_user_saw_is_the_same_to_the_letter(sandbox: Sandbox) -> None:
+def test_message_known_from_a_user_is_identical(sandbox: Sandbox) -> None:
     answer = ask(sandbox, params={**TRADES, "from": "2020-01-01T00:00:00Z", "until": "2020-03-01T00:00:00Z"})
 
     assert {"until": ["Maximum query range is 32 days."]} == answer.json()["errors"]
 
 
-def test_thirty_two_days_and_fifty_items_are_just_allowed(sandbox: Sandbox) -> None:
+def test_32_days_and_50_items_are_allowed(sandbox: Sandbox) -> None:
     params = {**TRADES, "until": "2024-03-08", "sequenceItemId": list(range(240, 290))}
 
     assert 200 == ask(sandbox, params=params).status_code
@@ -318,7 +321,7 @@ def test_thirty_two_days_and_fifty_items_are_just_allowed(sandbox: Sandbox) -> N
 @pytest.mark.parametrize(
     "name, value", [("count", 0), ("count", "x"), ("startDate", "soon"), ("startDate", "sometime")]
 )
-def test_what_breaks_a_rule_of_items_is_400(sandbox: Sandbox, name: str, value: object) -> None:
+def test_wrong_parameter_of_items_is_refused_with_400(sandbox: Sandbox, name: str, value: object) -> None:
     answer = ask(sandbox, "/reference/sequences/10000305/sequenceItems", params={name: value})
 
     assert (400, [name]) == (answer.status_code, list(answer.json()["errors"]))
@@ -341,13 +344,13 @@ def test_what_breaks_a_rule_of_items_is_400(sandbox: Sandbox, name: str, value: 
         ("/reference/sequences/10000305/items", None),
     ],
 )
-def test_what_is_not_there_is_404(sandbox: Sandbox, path: str, params: Any) -> None:
+def test_unknown_ids_and_paths_are_refused_with_404(sandbox: Sandbox, path: str, params: Any) -> None:
     assert 404 == ask(sandbox, path, params=params).status_code
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-API-KEY": "wrong"}, {"Authorization": "Bearer sandbox-key"}])
 @pytest.mark.parametrize("path", ["/api/trades", "/reference/markets"])
-def test_without_the_right_key_it_is_401(sandbox: Sandbox, headers: dict[str, str], path: str) -> None:
+def test_unknown_key_is_refused_with_401(sandbox: Sandbox, headers: dict[str, str], path: str) -> None:
     assert 401 == requests.get(sandbox.url + path, params=TRADES, headers=headers, timeout=30).status_code
 
 
@@ -355,8 +358,8 @@ def test_without_the_right_key_it_is_401(sandbox: Sandbox, headers: dict[str, st
     "until, intraday, status",
     [("2024-02-07", False, 200), ("2024-02-07T00:00:01", False, 401), ("2024-02-08", True, 200)],
 )
-def test_reaching_into_today_is_401_without_the_right(until: str, intraday: bool, status: int) -> None:
-    now = datetime.datetime(2024, 2, 7, 12)  # noqa: DTZ001  one without a zone is UTC
+def test_range_into_the_current_day_without_entitlement_is_401(until: str, intraday: bool, status: int) -> None:
+    now = datetime.datetime(2024, 2, 7, 12)  # noqa: DTZ001  a naive time is UTC
     with Sandbox(limits=False, now=now, key=KEY_OF[intraday]) as sandbox:
         answer = ask(sandbox, params={**TRADES, "until": until})
 
@@ -367,7 +370,7 @@ def test_reaching_into_today_is_401_without_the_right(until: str, intraday: bool
 
 
 @pytest.mark.parametrize("now", ["2024-02-08T03:00+05:00", "2024-02-06T21:00-05:00"])
-def test_today_is_the_day_in_utc_whatever_the_zone_of_the_clock(now: str) -> None:
+def test_current_day_is_the_utc_day_for_any_zone_of_the_clock(now: str) -> None:
     with Sandbox(limits=False, now=datetime.datetime.fromisoformat(now)) as sandbox:
         ends = ("2024-02-07", "2024-02-07T00:00:01")
 
@@ -399,7 +402,7 @@ REFERENCES = st.sampled_from(
 
 @examples(150)
 @given(odd=ODDITIES, garbage=GARBAGE, reference=REFERENCES, segment=KNOWN | NUMBERS | st.text(max_size=8))
-def test_odd_input_is_answered_and_never_500(
+def test_random_input_never_causes_a_500(
     sandbox: Sandbox, odd: dict[str, Any], garbage: dict[str, Any], reference: str, segment: int | str
 ) -> None:
     path = "/reference/" + reference.format(quote(str(segment), safe=""))
@@ -409,13 +412,13 @@ def test_odd_input_is_answered_and_never_500(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
-def test_only_get_is_known(sandbox: Sandbox, method: str) -> None:
+def test_only_get_is_allowed(sandbox: Sandbox, method: str) -> None:
     answer = requests.request(method, sandbox.url + "/api/trades", data=b"x" * 10, timeout=30)
 
     assert (405, "GET") == (answer.status_code, answer.headers["Allow"])
 
 
-def test_the_ninth_request_in_a_second_is_429() -> None:
+def test_ninth_request_in_a_second_is_429() -> None:
     with Sandbox() as sandbox:
         statuses = [ask(sandbox, "/reference/markets", params=None).status_code for _ in range(10)]
         assert [200] * 8 + [429] * 2 == statuses
@@ -429,26 +432,26 @@ Burst = Callable[..., list[int]]
 
 @pytest.fixture
 def burst() -> Iterator[Burst]:
-    """Asks a sandbox with limits so many times at a moment of its clock; what the answers' statuses are."""
+    """Return a function that sends requests at a time of the limits' clock and returns their statuses."""
     clock = [0.0]
     with Sandbox(monotonic=lambda: clock[0]) as sandbox:
 
-        def ask_at(moment: float, count: int, **headers: str) -> list[int]:
+        def send_at(moment: float, count: int, **headers: str) -> list[int]:
             clock[0] = moment
             path = "/reference/markets/10000065"
             return [ask(sandbox, path, params=None, headers=headers).status_code for _ in range(count)]
 
-        yield ask_at
+        yield send_at
 
 
-def test_eight_a_second_may_be_kept_up_for_a_minute_and_on(burst: Burst) -> None:
+def test_eight_requests_a_second_are_allowed_for_more_than_a_minute(burst: Burst) -> None:
     assert [[200] * 8] * 60 == [burst(second, 8) for second in range(60)]
-    # The 481st would be the ninth of its second in any case: one limit is sixty times the other.
+    # The 481st request in a minute is always the ninth in its second: one limit is sixty times the other.
     assert [429] == burst(59.99, 1)
     assert [200] * 8 + [429] == burst(60, 9)
 
 
-def test_what_is_refused_does_not_count(burst: Burst) -> None:
+def test_refused_requests_are_not_counted(burst: Burst) -> None:
     assert [401] * 10 == burst(0, 10, **{"x-api-key": "wrong"})
     assert [200] * 8 + [429] * 10 == burst(0, 18)
     assert [429] * 10 == burst(0.99, 10)
@@ -459,17 +462,17 @@ def test_without_limits_there_is_no_429(sandbox: Sandbox) -> None:
     assert {200} == {ask(sandbox, "/reference/markets", params=None).status_code for _ in range(30)}
 
 
-# --- the wire ------------------------------------------------------------------------------------------------
+# --- HTTP ------------------------------------------------------------------------------------------------------------
 
 
-def connected(sandbox: Sandbox) -> socket.socket:
+def connect(sandbox: Sandbox) -> socket.socket:
     host, port = sandbox.url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=10)
 
 
 @pytest.fixture
 def line(sandbox: Sandbox) -> Iterator[socket.socket]:
-    with connected(sandbox) as connection:
+    with connect(sandbox) as connection:
         yield connection
 
 
@@ -478,7 +481,7 @@ def request(target: str, *headers: str, body: str = "") -> bytes:
 
 
 def raw(line: socket.socket, target: str, *headers: str, body: str = "") -> tuple[dict[str, str], bytes]:
-    """One request on an open connection: the answer's headers and its body as it came."""
+    """Send a request on an open connection; return the headers and the raw body of the response."""
     line.sendall(request(target, *headers, body=body))
     received = b""
     while b"\r\n\r\n" not in received:
@@ -512,7 +515,7 @@ def more(line: socket.socket) -> bytes:
     ],
     ids=["nothing-said", "br", "gzip", "deflate", "identity", "unknown", "no-br", "one-left", "nothing", "garbage"],
 )
-def test_a_body_is_encoded_as_the_client_takes_it_and_in_brotli_unasked(
+def test_encoding_is_the_accepted_one_and_brotli_by_default(
     line: socket.socket, headers: tuple[str, ...], encoding: str | None, unpack: Any
 ) -> None:
     fields, body = raw(line, "/reference/instruments", *headers)
@@ -521,13 +524,13 @@ def test_a_body_is_encoded_as_the_client_takes_it_and_in_brotli_unasked(
     assert len(json.loads(unpack(body))) > 14_000
 
 
-def test_a_connection_is_kept_for_the_next_request(line: socket.socket) -> None:
+def test_connection_is_reused_for_the_next_request(line: socket.socket) -> None:
     for _ in range(3):
         _, body = raw(line, "/reference/markets/10000065", "Accept-Encoding: identity")
         assert 10000065 == json.loads(body)["id"]
 
 
-def test_a_session_of_many_requests_opens_one_connection() -> None:
+def test_session_of_many_requests_opens_one_connection() -> None:
     with Sandbox(limits=False) as sandbox, requests.Session() as session:
         for _ in range(20):
             session.get(sandbox.url + "/reference/markets", headers={"X-API-KEY": sandbox.key}, timeout=10)
@@ -535,8 +538,8 @@ def test_a_session_of_many_requests_opens_one_connection() -> None:
         assert (20, (1, 1)) == (len(sandbox.asked), sandbox.connections)
 
 
-def ended(line: socket.socket) -> bool:
-    """Does nothing more come, because the other side has hung up?"""
+def is_closed(line: socket.socket) -> bool:
+    """Return True if the server has closed the connection."""
     try:
         return line.recv(1) == b""
     except ConnectionError:
@@ -554,14 +557,14 @@ SECOND = request("/reference/markets/10000016").decode()
     ],
     ids=["length", "chunked"],
 )
-def test_a_body_is_not_taken_for_the_next_request(line: socket.socket, header: str, body: str) -> None:
+def test_body_of_a_request_is_not_read_as_the_next_request(line: socket.socket, header: str, body: str) -> None:
     fields, answer = raw(line, "/reference/markets/10000065", "Accept-Encoding: identity", header, body=body)
 
     assert (10000065, "close") == (json.loads(answer)["id"], fields["Connection"])
-    assert ended(line)
+    assert is_closed(line)
 
 
-def test_what_it_was_asked_is_written_down(sandbox: Sandbox) -> None:
+def test_requests_are_recorded(sandbox: Sandbox) -> None:
     ask(sandbox, params={**TRADES, "sequenceItemId": [244, 245]})
     asked = sandbox.asked[-1]
 
@@ -571,7 +574,7 @@ def test_what_it_was_asked_is_written_down(sandbox: Sandbox) -> None:
     ]
 
 
-def test_two_sandboxes_stand_side_by_side_and_closing_one_ends_its_connections() -> None:
+def test_closing_one_of_two_sandboxes_closes_its_connections_only() -> None:
     before = set(threading.enumerate())
     with Sandbox(limits=False) as one, Sandbox(limits=False) as other:
         assert one.url != other.url
@@ -585,26 +588,26 @@ def test_two_sandboxes_stand_side_by_side_and_closing_one_ends_its_connections()
     assert "trayport-sandbox" not in {thread.name for thread in set(threading.enumerate()) - before}
 
 
-def test_closing_hangs_up_and_leaves_no_thread_behind() -> None:
+def test_closing_ends_connections_and_threads() -> None:
     before = set(threading.enumerate())
-    with Sandbox(limits=False) as sandbox, connected(sandbox) as line:
+    with Sandbox(limits=False) as sandbox, connect(sandbox) as line:
         raw(line, "/reference/markets/10000065")
         threads = set(threading.enumerate()) - before
         sandbox.close()
 
-        assert ended(line)
-        assert 2 == len(threads)  # one that listens, and the connection's
+        assert is_closed(line)
+        assert 2 == len(threads)  # the thread of the listener, and the thread of the connection
         for thread in threads:
             thread.join(2)
             assert not thread.is_alive()
 
 
-def test_a_port_that_is_taken_is_an_os_error(sandbox: Sandbox) -> None:
+def test_port_in_use_raises_os_error(sandbox: Sandbox) -> None:
     with pytest.raises(OSError, match="in use"):
         Sandbox(int(sandbox.url.rpartition(":")[2]))
 
 
-def test_a_client_that_hangs_up_in_the_middle_does_no_harm(sandbox: Sandbox, line: socket.socket) -> None:
+def test_client_may_close_its_connection_during_a_response(sandbox: Sandbox, line: socket.socket) -> None:
     line.sendall(b"GET /reference/instruments HTTP/1.1\r\nX-API-KEY: sandbox-key\r\n\r\n")
     line.close()
 

@@ -1,4 +1,4 @@
-"""Snapshots of the stand-in: the last trade and the best orders, at one moment."""
+"""Snapshots of the sandbox: the last trade and the best orders at one time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FRONT = {"marketId": 10000065, "sequenceId": 10000305, "contractType": "SinglePe
 SIDES = ("bidPrice", "bidQuantity", "askPrice", "askQuantity")
 
 
-def test_they_are_what_the_document_promises(sandbox: Sandbox) -> None:
+def test_response_matches_the_document(sandbox: Sandbox) -> None:
     got = answer(sandbox, SNAPSHOTS, FRONT, tradingItems=50)
 
     check("SnapshotSet", got)
@@ -33,7 +33,7 @@ def test_they_are_what_the_document_promises(sandbox: Sandbox) -> None:
 
 @examples(15)
 @given(minute=st.integers(0, 10 * 1440), contract=st.sampled_from(CONTRACTS))
-def test_each_is_the_last_trade_and_the_best_orders(sandbox: Sandbox, minute: int, contract: dict[str, Any]) -> None:
+def test_snapshot_has_last_trade_and_best_orders(sandbox: Sandbox, minute: int, contract: dict[str, Any]) -> None:
     at = nanoseconds("2024-02-01") + minute * 60 * SECOND
     (snapshot,) = answer(sandbox, SNAPSHOTS, contract, at=written(at + 59 * SECOND))["snapshots"]
     last = answer(sandbox, "/trades/last", contract, at=written(at))
@@ -46,13 +46,13 @@ def test_each_is_the_last_trade_and_the_best_orders(sandbox: Sandbox, minute: in
     ]
 
 
-def test_contracts_come_in_the_order_asked_for_and_once(sandbox: Sandbox) -> None:
+def test_contracts_are_in_the_requested_order_without_duplicates(sandbox: Sandbox) -> None:
     got = answer(sandbox, SNAPSHOTS, FRONT, sequenceItemId="250,244,250,262")
 
     assert [250, 244, 262] == [each["contract"]["sequenceItemId"] for each in got["snapshots"]]
 
 
-def test_nothing_is_null_but_the_contract_is_always_there(sandbox: Sandbox) -> None:
+def test_missing_values_are_null_and_the_contract_is_always_given(sandbox: Sandbox) -> None:
     asked = {**FRONT, "sequenceItemId": 390, "instrumentId": 10002228, "marketId": None}
     (snapshot,) = answer(sandbox, SNAPSHOTS, asked)["snapshots"]
 
@@ -62,7 +62,7 @@ def test_nothing_is_null_but_the_contract_is_always_there(sandbox: Sandbox) -> N
     )
 
 
-def test_the_name_of_the_moment_is_at_and_any_other_is_ignored(sandbox: Sandbox) -> None:
+def test_time_is_the_parameter_at_and_others_are_ignored(sandbox: Sandbox) -> None:
     asked = {**FRONT, "at": None, "sequenceItemId": 244}
     got = answer(sandbox, SNAPSHOTS, asked, snapshotDate="2024-02-05", optionalFields="contract")
 
@@ -71,7 +71,7 @@ def test_the_name_of_the_moment_is_at_and_any_other_is_ignored(sandbox: Sandbox)
 
 
 @pytest.mark.parametrize("intraday, moment", [(False, "2024-02-07"), (True, "2024-02-07T12:07")])
-def test_without_a_moment_it_is_the_end_of_what_the_key_may_see(intraday: bool, moment: str) -> None:
+def test_default_time_is_the_end_of_the_available_range(intraday: bool, moment: str) -> None:
     with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
         got = answer(sandbox, SNAPSHOTS, TTF)
 
@@ -94,7 +94,7 @@ def test_without_a_moment_it_is_the_end_of_what_the_key_may_see(intraday: bool, 
         ({"sequenceItemId": 244, "contractType": "Range"}, "secondSequenceItemId"),
     ],
 )
-def test_what_breaks_a_rule_is_400_with_the_parameter(
+def test_wrong_parameter_is_refused_with_400_and_its_name(
     sandbox: Sandbox, changes: dict[str, Any], parameter: str
 ) -> None:
     assert [parameter] == refused(sandbox, SNAPSHOTS, {**FRONT, **changes})

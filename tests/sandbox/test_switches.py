@@ -1,4 +1,4 @@
-"""The switches for what nobody knows: each position shows, and the default is the safest reading."""
+"""Switches for unknown properties of the service: effects of each position, and defaults."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ THE_FOUR: dict[int, dict[str, Any]] = {
 }
 
 
-def refused(sandbox: Sandbox, status: int) -> requests.Response:
-    """An answer of this status."""
+def send_wrong_request(sandbox: Sandbox, status: int) -> requests.Response:
+    """Send a request that is refused with a status."""
     for _ in range(9 if status == 429 else 1):
         got = ask(sandbox, **THE_FOUR[status])
     assert status == got.status_code
     return got
 
 
-def throttled(count: int, **switches: Any) -> requests.Response:
-    """The answer to the last of so many requests in one second."""
+def send_until_throttled(count: int, **switches: Any) -> requests.Response:
+    """Return the response to the last of several requests in one second."""
     with Sandbox(now=NOW, monotonic=Clock(), **switches) as sandbox:
         for _ in range(count):
             got = ask(sandbox, "/reference/markets")
         return got
 
 
-def test_the_defaults_are_the_safest_reading() -> None:
-    # contract.md, 4 and 6: what a simulator does unless it is told otherwise
+def test_defaults_are_the_safest_reading() -> None:
+    # contract.md, 4 and 6: defaults of a simulator
     expected = {
         "until": "exclusive", "books": "end", "order": "sorted", "throttling": 429, "retry_after": "absent",
         "sustained": 0, "refusals": "problem", "empty_candles": "null", "trading_dates": "absent",
@@ -54,7 +54,7 @@ def test_the_defaults_are_the_safest_reading() -> None:
     assert expected == attrs.asdict(Switches())
 
 
-def test_together_the_other_settings_hold_every_position_but_the_defaults() -> None:
+def test_other_settings_contain_all_positions_but_the_defaults() -> None:
     for name, field in FIELDS.items():
         others = field.metadata["others"]
 
@@ -65,7 +65,7 @@ def test_together_the_other_settings_hold_every_position_but_the_defaults() -> N
 
 
 @pytest.mark.parametrize(
-    "switch, value, complaint",
+    "switch, value, message",
     [
         ("until", "sometimes", "until='sometimes' is none of 'exclusive', 'inclusive'"),
         ("throttling", 500, "throttling=500 is none of 429, 403"),
@@ -75,24 +75,24 @@ def test_together_the_other_settings_hold_every_position_but_the_defaults() -> N
         ("untill", "inclusive", "there is no switch 'untill'; choose from until, books"),
     ],
 )
-def test_a_switch_has_only_its_positions(switch: str, value: Any, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
+def test_unknown_position_is_refused(switch: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Sandbox(**{switch: value})
 
 
 @pytest.mark.parametrize("status", [429, 403])
-def test_throttling_has_either_status(status: Any) -> None:
-    assert status == throttled(9, throttling=status).status_code
+def test_throttled_request_has_the_status_of_the_switch(status: Any) -> None:
+    assert status == send_until_throttled(9, throttling=status).status_code
 
 
 @pytest.mark.parametrize(
     "retry_after, header", [("absent", None), ("seconds", "1"), ("date", "Wed, 07 Feb 2024 12:07:31 GMT")]
 )
-def test_a_throttled_answer_says_when_to_come_back(retry_after: Any, header: str | None) -> None:
-    assert header == throttled(9, retry_after=retry_after).headers.get("Retry-After")
+def test_throttled_response_has_the_header_of_the_switch(retry_after: Any, header: str | None) -> None:
+    assert header == send_until_throttled(9, retry_after=retry_after).headers.get("Retry-After")
 
 
-def test_the_wait_is_long_enough_and_no_longer() -> None:
+def test_retry_after_is_sufficient_and_not_too_long() -> None:
     clock = Clock()
     with Sandbox(monotonic=clock, retry_after="seconds") as sandbox:
         for _ in range(60):
@@ -105,7 +105,7 @@ def test_the_wait_is_long_enough_and_no_longer() -> None:
         assert 200 == ask(sandbox, "/reference/markets").status_code
 
 
-def test_a_second_slower_limit_forbids_after_sustained_use() -> None:
+def test_sustained_limit_refuses_with_403() -> None:
     clock = Clock()
     with Sandbox(monotonic=clock, sustained=20, retry_after="seconds") as sandbox:
         statuses = []
@@ -121,7 +121,7 @@ def test_a_second_slower_limit_forbids_after_sustained_use() -> None:
         assert 200 == ask(sandbox, "/reference/markets").status_code
 
 
-def test_the_second_limit_is_off_with_the_others() -> None:
+def test_sustained_limit_is_off_without_limits() -> None:
     with Sandbox(limits=False, sustained=2) as sandbox:
         assert {200} == {ask(sandbox, "/reference/markets").status_code for _ in range(5)}
 
@@ -136,10 +136,10 @@ SHAPES: dict[str, tuple[str, Callable[[bytes], bool]]] = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("status", THE_FOUR)
-def test_what_is_refused_is_worded_in_either_shape(shape: Any, status: int) -> None:
+def test_body_of_a_refusal_has_the_shape_of_the_switch(shape: Any, status: int) -> None:
     kind, fits = SHAPES[shape]
     with Sandbox(now=NOW, monotonic=Clock(), refusals=shape) as sandbox:
-        got = refused(sandbox, status)
+        got = send_wrong_request(sandbox, status)
 
         assert f"{kind}; charset=utf-8" == got.headers["Content-Type"]
         assert fits(got.content)
@@ -147,7 +147,7 @@ def test_what_is_refused_is_worded_in_either_shape(shape: Any, status: int) -> N
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_400_is_worded_as_a_user_saw_it_whatever_the_others_are(shape: Any) -> None:
+def test_body_of_a_400_is_the_known_one_in_every_position(shape: Any) -> None:
     with Sandbox(limits=False, refusals=shape) as sandbox:
         got = ask(sandbox, params={**TRADES, "until": "2024-06-01"})
 
@@ -166,7 +166,7 @@ TIMES = ("openTimestamp", "closeTimestamp")
         ("absent", {}),
     ],
 )
-def test_an_empty_candle(empty: Any, expected: dict[str, Any]) -> None:
+def test_values_of_an_empty_candle(empty: Any, expected: dict[str, Any]) -> None:
     window = {"from": "2024-02-05", "until": "2024-02-06", "interval": 1, "intervalUnit": "hour"}
     asked = {**TTF, **window, "includeEmptyBuckets": "true", "optionalFields": "vwap,openTimestamp,closeTimestamp"}
     with Sandbox(limits=False, empty_candles=empty) as sandbox:
@@ -182,7 +182,7 @@ def test_an_empty_candle(empty: Any, expected: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("dates", ["absent", "null"])
 @pytest.mark.parametrize("sequence, number, has", [(10000302, 2, False), (10000400, 870, False), (10000305, 276, True)])
-def test_trading_dates_that_there_are_not(dates: Any, sequence: int, number: int, has: bool) -> None:
+def test_missing_trading_dates(dates: Any, sequence: int, number: int, has: bool) -> None:
     path = f"/reference/sequences/{sequence}/sequenceItems"
     with Sandbox(limits=False, now=NOW.replace(year=2025), trading_dates=dates) as sandbox:
         for item in (ask(sandbox, path, None).json()[0], ask(sandbox, f"{path}/{number}", None).json()):
@@ -193,7 +193,7 @@ def test_trading_dates_that_there_are_not(dates: Any, sequence: int, number: int
 @pytest.mark.parametrize(
     "ids, trade, snapshot", [("documented", True, False), ("filled", True, True), ("null", False, False)]
 )
-def test_instrument_ids_in_what_is_answered_about_a_market(ids: Any, trade: bool, snapshot: bool) -> None:
+def test_instrument_ids_in_responses_about_a_market(ids: Any, trade: bool, snapshot: bool) -> None:
     with Sandbox(limits=False, instrument_ids=ids) as sandbox:
         rows = answer(sandbox, "/trades", TRADES, optionalFields="contract")
         last = answer(sandbox, "/trades/last", EUA, at="2024-02-06", optionalFields="contract")
@@ -202,7 +202,7 @@ def test_instrument_ids_in_what_is_answered_about_a_market(ids: Any, trade: bool
         assert {trade} == {row["contract"]["instrumentId"] is not None for row in (*rows, *last)}
         assert {snapshot} == {row["contract"]["instrumentId"] is not None for row in shown}
         assert {10000065} == {row["contract"]["marketId"] for row in (*rows, *shown)}
-        # What is asked of an instrument, and one's own trades of all contracts, always say which.
+        # Responses about an instrument, and own trades of all contracts, always contain the id.
         own = answer(sandbox, "/trades/private", {"from": "2024-02-05", "until": "2024-02-06"})
         assert all(row["contract"]["instrumentId"] for row in own)
 
@@ -217,7 +217,7 @@ def test_instrument_ids_in_what_is_answered_about_a_market(ids: Any, trade: bool
         (11, 60, "2024-02-02"),
     ],
 )
-def test_yesterday_comes_late_without_an_error(hour: int, late: int, day: str) -> None:
+def test_previous_day_becomes_available_late_without_an_error(hour: int, late: int, day: str) -> None:
     window = {"from": "2024-02-01", "until": "2024-02-07"}
     grid = {"interval": 1, "intervalUnit": "hour"}
     with Sandbox(limits=False, now=NOW.replace(hour=hour), late=late) as sandbox:
@@ -233,7 +233,7 @@ def test_yesterday_comes_late_without_an_error(hour: int, late: int, day: str) -
         assert counts
 
 
-def test_who_sees_today_waits_for_nothing_and_ones_own_trades_are_never_late() -> None:
+def test_current_day_and_own_trades_are_never_late() -> None:
     window = {"from": "2024-02-06", "until": "2024-02-07"}
     with Sandbox(limits=False, now=NOW, late=36) as sandbox:
         own = answer(sandbox, "/trades/private", window)
@@ -242,7 +242,7 @@ def test_who_sees_today_waits_for_nothing_and_ones_own_trades_are_never_late() -
         assert ([], True, True) == (answer(sandbox, "/trades", TTF, **window), len(own) > 0, len(seen) > 0)
 
 
-def test_a_shuffled_server_shuffles_every_list() -> None:
+def test_switch_order_shuffles_every_list() -> None:
     window = {"from": "2024-02-05", "until": "2024-02-06"}
     questions: dict[str, dict[str, Any]] = {
         "/trades": {**TTF, **window},
@@ -261,6 +261,6 @@ def test_a_shuffled_server_shuffles_every_list() -> None:
             assert sorted(map(json.dumps, rows)) == sorted(map(json.dumps, mixed))
 
 
-def test_the_date_of_an_answer_is_the_servers_clock() -> None:
+def test_date_header_is_the_time_of_the_servers_clock() -> None:
     with Sandbox(now=NOW) as sandbox:
         assert NOW == email.utils.parsedate_to_datetime(ask(sandbox).headers["Date"])
