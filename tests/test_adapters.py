@@ -261,7 +261,7 @@ def test_client_with_an_adapter_is_closed_in_a_forked_child(make_bench: MakeBenc
         results = context.Queue()
         child = context.Process(target=use, args=(client, results))
         child.start()
-        text = results.get(timeout=60)
+        text = results.get(timeout=300)
         child.join(60)
 
         assert "this client is closed" in text

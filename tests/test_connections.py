@@ -123,7 +123,7 @@ def test_read_timeout_is_set(make_bench: MakeBench) -> None:
     with pytest.raises(TimedOut):
         bench.send()
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems exceed the backlog")
@@ -141,7 +141,7 @@ def test_connect_timeout_is_set() -> None:
         with pytest.raises(TimedOut, match="timed out"):
             Session(config).send(ASK)
 
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 40
 
 
 def test_default_timeouts_are_positive() -> None:

@@ -79,7 +79,7 @@ def test_request_in_flight_is_ended(make_bench: MakeBench) -> None:
     with pytest.raises(TimedOut, match=r"after 1 attempt: the 0.3 seconds for the whole query \(Config.deadline\)"):
         bench.session.send(ASK, CancelToken(Deadline(0.3)))
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_slow_body_is_ended(make_bench: MakeBench) -> None:
@@ -95,7 +95,7 @@ def test_slow_body_is_ended(make_bench: MakeBench) -> None:
     with pytest.raises(TimedOut, match="Config.deadline"):
         bench.session.send(ASK, CancelToken(Deadline(0.3)))
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_result_is_partial_after_the_deadline_and_can_be_resumed(make_client: MakeClient) -> None:
@@ -103,14 +103,14 @@ def test_result_is_partial_after_the_deadline_and_can_be_resumed(make_client: Ma
     late = Fault(path="/trades", skip=8 + 2, times=1, delay=30.0)
     with Sandbox(limits=False, faults=[late]) as sandbox:
         calm = make_client(sandbox, workers=1)
-        hasty = make_client(sandbox, workers=1, deadline=2.0)
+        hasty = make_client(sandbox, workers=1, deadline=4.0)
         assert 8 == len(hasty.plan.trades(*query))
         whole = calm.trades(*query)
         started = time.monotonic()
-        with pytest.raises(PartialDataError, match=r"the 2 seconds for the whole query \(Config.deadline\)") as caught:
+        with pytest.raises(PartialDataError, match=r"the 4 seconds for the whole query \(Config.deadline\)") as caught:
             hasty.trades(*query)
 
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 25
         assert {TimedOut} == {type(each.error) for each in caught.value.failures}
         assert 6 == len(caught.value.failures)
         assert len(caught.value.frame) > 0
@@ -132,7 +132,7 @@ def test_look_ups_of_names_count(make_client: MakeClient, tmp_path: Path, path: 
         started = time.monotonic()
         with pytest.raises(TimedOut, match="the 1 seconds for the whole query"):
             client.trades(TTF, "2024-02-05", "2024-02-06")
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 25
         assert [] == [asked.path for asked in sandbox.asked if asked.api == "/api"]
 
 
@@ -149,9 +149,9 @@ def test_wait_for_a_permit_counts(make_client: MakeClient) -> None:
 def test_time_of_the_reader_of_a_stream_does_not_count(make_client: MakeClient) -> None:
     with Sandbox(limits=False) as sandbox:
         make_client(sandbox).trades(TTF, "2023-11-01", "2024-02-10")
-        pieces = make_client(sandbox, workers=1, deadline=1.5).stream.trades(TTF, "2023-11-01", "2024-02-10")
+        pieces = make_client(sandbox, workers=1, deadline=3.0).stream.trades(TTF, "2023-11-01", "2024-02-10")
         taken = [next(pieces)]
-        time.sleep(1.7)
+        time.sleep(3.2)
 
         assert 4 == len([*taken, *pieces])
 
@@ -159,7 +159,7 @@ def test_time_of_the_reader_of_a_stream_does_not_count(make_client: MakeClient) 
 def test_stream_ends_at_the_late_piece(make_client: MakeClient) -> None:
     with Sandbox(limits=False, faults=[Fault(path="/trades", skip=3 + 1, times=1, delay=30.0)]) as sandbox:
         make_client(sandbox).trades(TTF, "2023-12-01", "2024-02-10")
-        client = make_client(sandbox, workers=1, deadline=1.5)
+        client = make_client(sandbox, workers=1, deadline=4.0)
         pieces = client.stream.trades(TTF, "2023-12-01", "2024-02-10")
         first = next(pieces)
         with pytest.raises(PartialDataError, match="Config.deadline") as caught:

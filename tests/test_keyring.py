@@ -165,7 +165,7 @@ def test_real_library_is_called_correctly() -> None:
         "print(trayport.Config.load().require_key().reveal())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
     )
 
     assert "trayport-api_key-key" == done.stdout.strip(), done.stderr

@@ -242,7 +242,7 @@ class TestSeveralHooks:
 
 def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env={**os.environ, **variables}
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, env={**os.environ, **variables}
     )
 
 

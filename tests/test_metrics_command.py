@@ -59,7 +59,7 @@ class TestCommand:
                 process.kill()
 
     def scrape(self, url: str) -> Page:
-        response = requests.get(url, timeout=30)
+        response = requests.get(url, timeout=60)
         assert 200 == response.status_code
         assert canary.KEY not in response.text
         return read(response.text)
@@ -76,7 +76,7 @@ class TestCommand:
             )
             for _ in range(processes)
         ]
-        outputs = [process.communicate(timeout=120) for process in started]
+        outputs = [process.communicate(timeout=300) for process in started]
         assert [""] * processes == [errors for _, errors in outputs]
         return [int(out) for out, _ in outputs]
 

@@ -8,7 +8,7 @@ import pickle
 import re
 import shlex
 import socket
-import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -63,7 +63,7 @@ class TestIds:
         [
             pytest.param(http(400, b"no"), tp.BadRequest, id="status"),
             pytest.param(reset, tp.ConnectionFailed, id="reset"),
-            pytest.param(hang(0.5), TimedOut, id="timeout"),
+            pytest.param(hang(2.0), TimedOut, id="timeout"),
             pytest.param(http(200, b"[" + b" " * 9000), TransportError, id="too-large"),
             pytest.param(http(403), tp.NotAllowed, id="forbidden"),
         ],
@@ -71,7 +71,7 @@ class TestIds:
     def test_error_has_the_id_of_the_last_attempt_also_when_pickled(
         self, make_bench: MakeBench, trouble: Response, kind: type[tp.TransportError | tp.APIError]
     ) -> None:
-        bench = make_bench(trouble, attempts=2, timeout=(1, 0.1), max_body=8000)
+        bench = make_bench(trouble, attempts=2, timeout=(5, 0.5), max_body=8000)
         with pytest.raises(kind) as caught:
             bench.send()
 
@@ -81,8 +81,11 @@ class TestIds:
         assert (str(caught.value), repr(caught.value)) == (str(copied), repr(copied))
 
     def test_error_of_a_closed_client_has_the_id_of_the_last_attempt(self, make_bench: MakeBench) -> None:
-        bench = make_bench(hang(5), attempts=2)
-        threading.Timer(0.2, bench.session.close).start()
+        def close_client(connection: socket.socket, head: str) -> None:
+            bench.session.close()
+            time.sleep(2)
+
+        bench = make_bench(close_client, attempts=2)
         with pytest.raises(TransportError, match="the client was closed") as caught:
             bench.send()
 
@@ -233,9 +236,13 @@ class TestStatus:
         assert Counts(requests=2, attempts=3, failed=2, retries=1) == bench.session.status().counts
 
     def test_counts_requests_in_flight_and_connections(self, make_bench: MakeBench) -> None:
-        bench = make_bench(hang(0.5), http(200, b"[]"), workers=2, attempts=2, timeout=(1, 0.4))
         seen: list[Status] = []
-        threading.Timer(0.25, lambda: seen.append(bench.session.status())).start()
+
+        def record_status(connection: socket.socket, head: str) -> None:
+            seen.append(bench.session.status())
+            time.sleep(2)
+
+        bench = make_bench(record_status, http(200, b"[]"), workers=2, attempts=2, timeout=(5, 0.5))
         bench.send()
 
         assert (1, 1) == (seen[0].counts.under_way, seen[0].pool.open)
@@ -325,13 +332,13 @@ class TestHooks:
             ),
             pytest.param(reset, None, 0, "ConnectionFailed", id="reset"),
             pytest.param(cut(), None, 0, "ConnectionFailed", id="cut"),
-            pytest.param(hang(0.5), None, 0, "TimedOut", id="slow"),
+            pytest.param(hang(2.0), None, 0, "TimedOut", id="slow"),
         ],
     )
     def test_event_of_a_failed_attempt(
         self, make_bench: MakeBench, trouble: Response, status: int | None, count: int, error: str
     ) -> None:
-        bench = make_bench(trouble, http(), timeout=(0.5, 0.1))
+        bench = make_bench(trouble, http(), timeout=(5, 0.5))
         bench.send()
 
         event = bench.events[0]

@@ -94,11 +94,11 @@ def chunked(rest: bytes) -> Response:
         pytest.param(http(200, brotli.compress(b"[1]")[:1], Content_Encoding="br"), id="cut-to-nothing"),
         pytest.param(http(200, b""), id="empty"),
         *(pytest.param(http(status), id=str(status)) for status in (408, 425, 500, 502, 504)),
-        pytest.param(hang(1.0), id="slow"),
+        pytest.param(hang(2.0), id="slow"),
     ],
 )
 def test_request_that_fails_once_is_retried(make_bench: MakeBench, trouble: Response) -> None:
-    bench = make_bench(trouble, http(200, b"[1]"), timeout=(0.5, 0.3))
+    bench = make_bench(trouble, http(200, b"[1]"), timeout=(5, 0.5))
 
     assert b"[1]" == bench.send()
     assert [1, 2] == [event.attempt for event in bench.events]
@@ -113,12 +113,12 @@ def test_last_attempt_raises_its_error(make_bench: MakeBench) -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble, error", [(reset, ConnectionFailed), (cut(), ConnectionFailed), (hang(1.0), TimedOut)]
+    "trouble, error", [(reset, ConnectionFailed), (cut(), ConnectionFailed), (hang(2.0), TimedOut)]
 )
 def test_error_without_a_response_has_the_number_of_attempts(
     make_bench: MakeBench, trouble: Response, error: type[ConnectionFailed]
 ) -> None:
-    bench = make_bench(trouble, attempts=2, timeout=(0.3, 0.2))
+    bench = make_bench(trouble, attempts=2, timeout=(5, 0.5))
     with pytest.raises(error, match="after 2 attempts") as caught:
         bench.send()
 
@@ -232,11 +232,11 @@ def test_very_long_retry_after_raises_at_once(make_bench: MakeBench, status: int
         pytest.param(http(429), id="429"),
         pytest.param(reset, id="reset"),
         pytest.param(cut(), id="cut"),
-        pytest.param(hang(0.5), id="slow"),
+        pytest.param(hang(2.0), id="slow"),
     ],
 )
 def test_every_attempt_takes_a_permit(make_bench: MakeBench, trouble: Response) -> None:
-    bench = make_bench(trouble, trouble, http(), limiter="memory", timeout=(0.5, 0.1))
+    bench = make_bench(trouble, trouble, http(), limiter="memory", timeout=(5, 0.5))
     bench.send()
 
     assert 3 == bench.session.status().limiter.used
@@ -351,7 +351,7 @@ def test_cancelling_ends_a_wait_at_once() -> None:
         with pytest.raises(Cancelled):
             session.send(ASK, cancel)
 
-        assert time.monotonic() - started < 5.0
+        assert time.monotonic() - started < 20
 
 
 @responses.activate

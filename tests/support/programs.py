@@ -20,6 +20,6 @@ def printed(script: str, folder: Path, environment: dict[str, str]) -> str:
     """What a script says; it lies in a file, since processes that it spawns read it again."""
     path = folder / "script.py"
     path.write_text(script, encoding="utf-8")
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=600, env=environment)
     assert 0 == done.returncode, done.stderr
     return done.stdout

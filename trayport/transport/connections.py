@@ -1,4 +1,7 @@
-"""Connections of one client: pooled, trusted, and closed together."""
+"""Connections of one client: pooled, trusted, and closed together.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 
