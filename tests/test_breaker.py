@@ -13,7 +13,7 @@ from support.wire import Response, hang, http, reset
 from trayport import BadRequest, CircuitOpen, ConnectionFailed, ServerError, TimedOut, TrayportWarning
 from trayport._parallel import Cancelled
 from trayport.endpoints import REFERENCE, TRADES, Request
-from trayport.transport.breaker import Breaker
+from trayport.transport.retries import Breaker
 
 LIST = Request(REFERENCE["instruments"])
 

@@ -21,7 +21,7 @@ from trayport import (
     ServerError,
     TrayportError,
 )
-from trayport.transport.call import Call, RetryPolicy, parse_retry_after
+from trayport.transport.retries import Call, RetryPolicy, parse_retry_after
 
 
 def make_call(**settings: float) -> Call:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .call import AttemptResult
 from .connections import Auth, Connections, Trust, check_adapter, check_auth, check_proxy, trust_of
+from .retries import AttemptResult
 from .session import Session
 
 __all__ = [

@@ -28,7 +28,7 @@ from ..errors import (
     TransportError,
 )
 from ..wire import entitlement_params, error_detail
-from .call import AttemptResult, Call
+from .retries import AttemptResult, Call
 
 __all__ = ["MAX_DETAIL", "entitlement_of", "read_response", "without_key"]
 

@@ -33,11 +33,10 @@ from ..hooks import Hook, RequestEvent
 from ..limits import ConcurrencyLimit, RateLimiter, Wait, limiter_of
 from ..status import Counts, Status
 from ..wire import new_request_id, request_headers
-from .breaker import Breaker
-from .call import AttemptResult, Call, Read, is_ambiguous_403
 from .connections import Auth, Connections, check_proxy, trust_of
 from .faults import classify
 from .responses import MAX_DETAIL, entitlement_of, read_response, without_key
+from .retries import AttemptResult, Breaker, Call, Read, is_ambiguous_403
 
 __all__ = ["Session"]
 
@@ -60,8 +59,8 @@ class Session:
     ``send`` takes these steps:
 
     1. A request that needs an entitlement which the key is known not to have is refused.
-    2. The retry loop (``call``) makes the attempts and waits between them.
-    3. The circuit breaker (``breaker``) refuses while its API keeps failing; a running request waits for the probe.
+    2. The retry loop (``retries``) makes the attempts and waits between them.
+    3. The circuit breaker refuses while its API keeps failing; a running request waits for the probe.
     4. The concurrency limit gives one of ``Config.workers`` slots, so that a permit is never held in a queue for a
        connection.
     5. The rate limit (``limits``) gives one permit for each attempt.
