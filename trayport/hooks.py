@@ -73,4 +73,5 @@ def _format_value(value: object) -> str:
 class Hook(Protocol):
     """A callable that takes a ``RequestEvent``; it is called in the thread that made the attempt."""
 
-    def __call__(self, event: RequestEvent, /) -> object: ...
+    def __call__(self, event: RequestEvent, /) -> object:
+        """Observe an attempt."""

@@ -72,6 +72,17 @@ class Plan:
     """The requests that a query will make; each counts once, however often it is retried.
 
     ``len(plan)`` is the number of requests. Reference look-ups happen while planning and are not included.
+
+    Attributes
+    ----------
+    query : Query
+        The planned query, with contracts in place of their names.
+    pieces : tuple of Piece
+        The requests with their windows and contracts, by window, then by group of contracts.
+    rates : tuple of Rate, default ()
+        The rate limits that ``seconds`` is computed with.
+    runner : callable, default None
+        Sends the requests for ``run``; set by the client that makes the plan.
     """
 
     query: Query

@@ -53,8 +53,8 @@ class DefaultClient(Client):
         hooks : sequence of callables, default None
             Replaces the observers, which are called with a ``RequestEvent`` after every attempt at a request; None
             keeps them.
-        **settings
-            Any setting of ``Config``.
+        **settings : Any
+            Any setting of ``Config``; one that is not given keeps its value.
 
         Raises
         ------

@@ -227,6 +227,11 @@ class Config:
     def require_key(self) -> Secret:
         """Return the key.
 
+        Returns
+        -------
+        Secret
+            The key, which prints as ``'***'``.
+
         Raises
         ------
         ConfigError

@@ -231,6 +231,11 @@ class Contract:
         other : Contract
             A single period of the same product and sequence.
 
+        Returns
+        -------
+        Contract
+            Of the kind ``"spread"``.
+
         Raises
         ------
         ContractError
@@ -245,6 +250,11 @@ class Contract:
         ----------
         other : Contract
             A later single period of the same product and sequence.
+
+        Returns
+        -------
+        Contract
+            Of the kind ``"range"``.
 
         Raises
         ------

@@ -117,6 +117,11 @@ class Period:
     def next(self) -> Period:
         """Return the next period of the same tenor.
 
+        Returns
+        -------
+        Period
+            The one that begins at the end of this one.
+
         Raises
         ------
         ContractError
