@@ -192,7 +192,8 @@ class Rows:
             return
         times = [each for each in self.schema.columns if each.dtype == "moment" and each.group == "optional"]
         for each in (*numbers, *times):
-            value = pa.scalar(0 if each.name == volume else None, ARROW_TYPES[each.dtype])
+            gap = None if each.dtype == "moment" else math.nan
+            value = pa.scalar(0 if each.name == volume else gap, ARROW_TYPES[each.dtype])
             cells[each.name] = pc.if_else(is_empty, value, column(each.name, each.dtype)).chunks
 
     def _names(self, naming: Naming) -> Sequence[str]:
