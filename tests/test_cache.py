@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -28,8 +28,9 @@ posix = pytest.mark.skipif(os.name != "posix", reason="Windows keeps permissions
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
+def cache(tmp_path: Path) -> Iterator[Cache]:
+    with closing(Cache(tmp_path / "cache")) as cache:
+        yield cache
 
 
 def works_in_memory(cache: Cache) -> bool:

@@ -8,6 +8,7 @@ import json
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,20 @@ class Harness:
         self.now = datetime.datetime(2026, 11, 20, 10, tzinfo=datetime.UTC).timestamp()
         self.sent: list[str] = []
         self.fault: Callable[[Request], bytes] | None = None
+        self.opened: list[Catalogue] = []
         self.catalogue = self.open()
 
     def open(self, namespace: str = "https://reference.example", **settings: Any) -> Catalogue:
         """Return the catalogue of another process with the same cache."""
         cache = Cache(self.folder, clock=lambda: self.now)
-        return Catalogue(self.send, cache, namespace, clock=lambda: self.now, **settings)
+        made = Catalogue(self.send, cache, namespace, clock=lambda: self.now, **settings)
+        self.opened.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close all catalogues."""
+        for catalogue in self.opened:
+            catalogue.close()
 
     def send(self, request: Request, stop: threading.Event | None, request_id: str) -> bytes:
         self.sent.append(str(request))
@@ -85,14 +94,16 @@ class Harness:
 
 
 @pytest.fixture
-def harness(sandbox: Sandbox, tmp_path: Path) -> Harness:
-    return Harness(sandbox, tmp_path)
+def harness(sandbox: Sandbox, tmp_path: Path) -> Iterator[Harness]:
+    with closing(Harness(sandbox, tmp_path)) as harness:
+        yield harness
 
 
 @pytest.fixture(scope="module")
-def known(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Harness:
+def known(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """Return a harness that keeps the look-ups of all tests; its clock is fixed and its API never fails."""
-    return Harness(sandbox, tmp_path_factory.mktemp("known"))
+    with closing(Harness(sandbox, tmp_path_factory.mktemp("known"))) as harness:
+        yield harness
 
 
 def test_first_look_up_requests_lists_and_items_and_the_second_nothing(harness: Harness) -> None:
@@ -299,8 +310,7 @@ class TestNewlyListed:
 
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Iterator[Harness]:
-        with Sandbox(limits=False) as sandbox:
-            harness = Harness(sandbox, tmp_path)
+        with Sandbox(limits=False) as sandbox, closing(Harness(sandbox, tmp_path)) as harness:
             self.set_clocks(harness, "2026-11-30T23:30")
             yield harness
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,8 +55,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def cache(tmp_path: Path, clock: Clock) -> Cache:
-    return Cache(tmp_path, clock)
+def cache(tmp_path: Path, clock: Clock) -> Iterator[Cache]:
+    with closing(Cache(tmp_path, clock)) as cache:
+        yield cache
 
 
 @pytest.fixture

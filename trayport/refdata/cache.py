@@ -105,6 +105,10 @@ class Cache:
         if self._disk is not None:  # no lock: in a forked child, a thread that no longer exists may hold it
             self._disk.close()
 
+    def __del__(self) -> None:
+        # Python 3.13 warns of a connection that is garbage-collected while it is open.
+        self.close()
+
     @property
     def folder(self) -> Path:
         """The folder of the database."""

@@ -1,7 +1,6 @@
 """The objects and parameters of the Reference Data API.
 
-Responses spell their fields in camelCase, attributes are in snake_case. Page numbers refer to the API guide, see
-docs/sources.md.
+Responses spell their fields in camelCase, attributes are in snake_case.
 """
 
 from __future__ import annotations
