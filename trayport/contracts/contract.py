@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 Kind: TypeAlias = Literal["single", "spread", "range"]
-
 _KINDS = get_args(Kind)
 
 JOINTS: dict[Kind, str] = {"spread": "/", "range": ".."}
@@ -81,9 +80,6 @@ def typed_id_hint(value: Any) -> str | None:
     if not isinstance(number, int) or isinstance(number, bool):
         return None
     return f"markets and instruments both have such ids: write Market({number}) or Instrument({number})"
-
-
-# --- products ----------------------------------------------------------------------------------------------
 
 
 @frozen
@@ -162,9 +158,6 @@ class Specification:
     quantity_unit: str | None = None
     notional_currency: str | None = None
     notional_quantity_unit: str | None = None
-
-
-# --- contracts ---------------------------------------------------------------------------------------------
 
 
 def _check_product(_: Any, __: Any, value: Any) -> None:

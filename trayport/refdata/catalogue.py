@@ -72,7 +72,7 @@ _UNKNOWN_RETRY_AGE = 3_600.0
 # requested until one is shorter than any cap would make it.
 _PAGE_SIZE = 1000
 _DEFAULT_PAGE_SIZE = 100
-# Items are fetched from the year before, so that queries further and further back do not fetch them each time.
+# The first date from which items are fetched; else from the year before, so that each step back needs no new requests.
 _FIRST_DAY = datetime.date(2000, 1, 1)
 
 
@@ -99,8 +99,9 @@ class Catalogue:
     _absent: dict[tuple[int, int], float] = field(factory=dict, init=False, repr=False)
     """Sequence and item ids that the API does not have, and the time of its response."""
 
-    def __attrs_post_init__(self) -> None:
-        self._store = Store(self.cache, self.namespace, self.clock)
+    @_store.default
+    def _make_store(self) -> Store:
+        return Store(self.cache, self.namespace, self.clock)
 
     def refresh(self) -> None:
         """Delete all reference data, on disk too."""
@@ -111,8 +112,6 @@ class Catalogue:
     def close(self) -> None:
         """Close the cache's connection; the next look-up connects again."""
         self.cache.close()
-
-    # --- products --------------------------------------------------------------------------------------------
 
     def products(self) -> Products:
         """Return the index of all instruments and markets."""
@@ -143,8 +142,6 @@ class Catalogue:
         request = Request(REFERENCE[product.kind], ids=(product.id,))
         detail = self._get(f"{product.kind}/{product.id}", request, ProductDetail)
         return detail.trading_specifications or Specification()
-
-    # --- sequences and their items ---------------------------------------------------------------------------
 
     def sequences(self, product: Product) -> Sequence[SequenceEntry]:
         """Return the sequences of a product."""
@@ -236,8 +233,6 @@ class Catalogue:
     def _today(self) -> datetime.date:
         return datetime.datetime.fromtimestamp(self.clock(), datetime.UTC).date()
 
-    # --- contracts -------------------------------------------------------------------------------------------
-
     def resolve(self, name: str, at: datetime.date) -> Contract:
         """Return the contract of this name; ``M+1`` and the like count from ``at``."""
         return self._resolve(readings(name, at), None)
@@ -317,11 +312,9 @@ class Catalogue:
         """Return ``front`` with its product and the id of its sequence, if that sequence has tradable items."""
         product = self.product(front.product)
         entries = self.sequences(product)
-        sequence_id = _sequence_id(front.sequence)
-        if sequence_id is not None:
-            entry = next((entry for entry in entries if entry.id == sequence_id), None)
-        else:
-            entry = _sequence_named(str(front.sequence), entries)
+        wanted = _sequence_id(front.sequence)
+        by_id = next((entry for entry in entries if entry.id == wanted), None)
+        entry = by_id if wanted is not None else _sequence_named(str(front.sequence), entries)
         if entry is None:
             known = ", ".join(f"{entry.id} ({entry.name})" for entry in entries) or "none"
             raise ContractError(f"{product.label} has no sequence {front.sequence!r}; it has {known}")
@@ -342,8 +335,6 @@ class Catalogue:
             warnings.warn(TrayportWarning(problem, "name the contracts instead"), stacklevel=2)
         return evolve(front, product=product, sequence=entry.id)
 
-    # --- documents -------------------------------------------------------------------------------------------
-
     def _retry_unknown(self, look_up: Callable[[], T]) -> T:
         """Return the result of ``look_up``; if a name is unknown in old data, look it up again in new ones."""
         try:
@@ -353,17 +344,16 @@ class Catalogue:
                 raise
         try:
             return look_up()
-        except UnknownContract:
-            raise
-        except TrayportError:  # a misspelt name must not make cached data unusable while the API fails
-            self._store.undo_expire()
+        except TrayportError as error:
+            if not isinstance(error, UnknownContract):
+                # A misspelt name must not make cached data unusable while the API fails.
+                self._store.undo_expire()
             raise
 
     def _get(self, name: str, request: Request, kind: type[T]) -> T:
+        endpoint = request.endpoint.name
         return self._store.get(
-            name,
-            lambda: self._fetch(request, None),
-            lambda document: structure(document, kind, request.endpoint.name),
+            name, lambda: self._fetch(request, None), lambda document: structure(document, kind, endpoint)
         )
 
     def _fetch(self, request: Request, cancel: CancelToken | None) -> Any:
