@@ -228,7 +228,7 @@ class TestPrivate:
             assert all(each in everything for each in one)
 
     @examples(10)
-    @given(cuts=st.lists(st.integers(0, 4 * 1440), min_size=2, max_size=4).map(sorted))
+    @given(cuts=st.lists(st.integers(0, 2 * 1440), min_size=2, max_size=4).map(sorted))
     def test_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, cuts: list[int]) -> None:
         edges = [written(nanoseconds("2024-02-05") + cut * 60 * 10**9) for cut in cuts]
         parts = [

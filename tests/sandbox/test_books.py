@@ -128,9 +128,8 @@ class TestBook:
             assert not bids or not asks or bids[0] < asks[0]
             for side in ("bids", "asks"):
                 prices = [order["price"] for order in book[side]]
-                assert (
-                    len(set(prices)) == len(prices) or "marketId" in contract
-                )  # exchanges report the sum of orders at each price
+                # Exchanges report the sum of the orders at each price.
+                assert len(set(prices)) == len(prices) or "marketId" in contract
                 assert all(order["quantity"] > 0 for order in book[side])
                 assert all(round(order["price"] * 1000) % 5 == 0 for order in book[side])
 

@@ -1,4 +1,4 @@
-"""The API's own published examples: what is asked is what the client sends, what is answered is what it reads."""
+"""The published examples of the API: the client sends their requests and decodes their responses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = "example-key"
 
 
 def parameters(url: str) -> dict[str, list[str]]:
-    """The parameters of a URL, so spelled that only a real difference shows: lists apart, times in full, no case."""
+    """Return the parameters of a URL in a normal form: lists split, times in full, names in lower case."""
     found: dict[str, list[str]] = defaultdict(list)
     for name, text in parse_qsl(urlsplit(url).query):
         found[name.lower()] += text.split(",")
@@ -75,8 +75,8 @@ REFERENCE_DATA = {
 
 
 @contextmanager
-def answered(folder: Path, **given: Any) -> Iterator[Any]:
-    """A client of the real hosts, which answer with the published examples; its limits wait on a clock of their own."""
+def open_client(folder: Path, **given: Any) -> Iterator[Any]:
+    """Yield a client of the real hosts with published responses; its rate limits use a fake clock."""
     settings = {"cache_dir": folder, "attempts": 1, **given}
     now = {"clock": settings.pop("clock")} if "clock" in settings else {}
     with responses.RequestsMock(assert_all_requests_are_fired=False) as wire_:
@@ -91,12 +91,12 @@ def answered(folder: Path, **given: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def client(tmp_path: Path) -> Any:
-    with answered(tmp_path) as made:
+    with open_client(tmp_path) as made:
         yield made
 
 
-def answer(client: Any, example: str, status: int = 200) -> None:
-    """The published answer, at the published address."""
+def publish(client: Any, example: str, status: int = 200) -> None:
+    """Register the published response at its address."""
     url = EXAMPLES[example]["url"].partition("?")[0]
     known = any(call.url == url for call in client.wire.registered())
     (client.wire.replace if known else client.wire.add)(
@@ -104,8 +104,8 @@ def answer(client: Any, example: str, status: int = 200) -> None:
     )
 
 
-def sent(client: Any, example: str) -> dict[str, list[str]]:
-    """The parameters of the last request to the example's path."""
+def sent_parameters(client: Any, example: str) -> dict[str, list[str]]:
+    """Return the parameters of the last request to the example's path."""
     path = EXAMPLES[example]["url"].partition("?")[0]
     [*_, url] = [call.request.url for call in client.wire.calls if call.request.url.partition("?")[0] == path]
     assert all(call.request.headers["X-API-KEY"] == KEY for call in client.wire.calls)
@@ -119,12 +119,12 @@ def ask_trades(client: Any) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def test_trades_are_asked_for_as_the_guide_does(client: Any) -> None:
-    answer(client, "trades_ttf_apr23")
+def test_request_for_trades_is_that_of_the_guide(client: Any) -> None:
+    publish(client, "trades_ttf_apr23")
     ask_trades(client)
 
-    assert parameters(EXAMPLES["trades_ttf_apr23"]["url"]) == sent(client, "trades_ttf_apr23")
-    # To the letter: times in full, lists repeated, which the guide shows too, and nothing else.
+    assert parameters(EXAMPLES["trades_ttf_apr23"]["url"]) == sent_parameters(client, "trades_ttf_apr23")
+    # The exact query: times in full, lists repeated as also shown in the guide, and no other parameter.
     assert (
         "from=2023-03-01T09%3A00%3A00Z&until=2023-03-01T10%3A00%3A00Z&marketId=10000065&sequenceId=10000305"
         "&sequenceItemId=232&contractType=SinglePeriod&includePrivate=true&optionalFields=fromBrokenSpread"
@@ -132,8 +132,8 @@ def test_trades_are_asked_for_as_the_guide_does(client: Any) -> None:
     ) == urlsplit(client.wire.calls[-1].request.url).query
 
 
-def test_the_guides_trades_become_the_promised_frame(client: Any) -> None:
-    answer(client, "trades_ttf_apr23")
+def test_guides_trades_become_the_documented_frame(client: Any) -> None:
+    publish(client, "trades_ttf_apr23")
     frame = ask_trades(client)
 
     assert [1677661222627000000, 1677661222627634000] == pd.DatetimeIndex(frame.index).asi8.tolist()
@@ -143,26 +143,26 @@ def test_the_guides_trades_become_the_promised_frame(client: Any) -> None:
     )
     own = frame.iloc[1]
     assert ([False, True], [False, False]) == (frame["is_private"].tolist(), frame["public_copy"].tolist())
-    assert (123, "ACME Trading Ltd", 4321, "Joe Bloggs", True, 0, "", "RmMifid") == (
+    assert own["initiator_trader_name"] is pd.NA  # an empty text in the sample
+    assert (123, "ACME Trading Ltd", 4321, "Joe Bloggs", True, 0, "RmMifid") == (
         own["aggressor_company_id"],
         own["aggressor_trader_company_name"],
         own["aggressor_trader_id"],
         own["aggressor_trader_name"],
         own["aggressor_derivative_indicator"],
         own["initiator_company_id"],
-        own["initiator_trader_name"],
         own["product_classification"],
     )
     assert [False, False] == frame["from_broken_spread"].tolist() == frame["initiator_sleeve"].tolist()
 
 
-def test_the_refusal_of_a_long_range_reads_as_the_server_said_it(client: Any) -> None:
-    answer(client, "error_range", status=400)
-    # The client itself never asks for so much, so a shorter question stands in.
+def test_refusal_of_a_long_range_has_the_servers_message(client: Any) -> None:
+    publish(client, "error_range", status=400)
+    # The client never sends such a long range, so a shorter one is used here.
     with pytest.raises(BadRequest) as caught:
         client.trades(Contract(Instrument(10002806), 10000305, 202), "2020-01-01", "2020-01-02")
 
-    asked, example = sent(client, "error_range"), parameters(EXAMPLES["error_range"]["url"])
+    asked, example = sent_parameters(client, "error_range"), parameters(EXAMPLES["error_range"]["url"])
     assert {name: text for name, text in example.items() if name != "until"} == {
         name: text for name, text in asked.items() if name != "until"
     }
@@ -171,21 +171,21 @@ def test_the_refusal_of_a_long_range_reads_as_the_server_said_it(client: Any) ->
 
 @pytest.mark.parametrize("example, call", [("instruments_list", "instruments"), ("markets_list", "markets")])
 def test_products_are_listed(client: Any, example: str, call: str) -> None:
-    answer(client, example)
+    publish(client, example)
     frame = getattr(client, call)()
 
-    assert {} == sent(client, example)
+    assert {} == sent_parameters(client, example)
     [sample] = EXAMPLES[example]["response_sample"]
     assert sample["name"] == frame.loc[sample["id"], "name"]
 
 
-def test_a_products_page_becomes_its_specification(client: Any) -> None:
+def test_details_of_a_product_become_its_specification(client: Any) -> None:
     client.wire.replace(
         responses.GET,
         "https://referencedata.trayport.com/instruments",
         json=[{"id": 10002096, "name": "TTF Hi Cal 51.6"}],
     )
-    answer(client, "instrument_detail")
+    publish(client, "instrument_detail")
     specification = client.specification(Instrument(10002096))
 
     assert ("EUR", "MW", "EUR", "MWh") == (
@@ -196,23 +196,23 @@ def test_a_products_page_becomes_its_specification(client: Any) -> None:
     )
 
 
-def test_a_markets_sequences_are_listed(client: Any) -> None:
-    answer(client, "market_sequences")
+def test_sequences_of_a_market_are_listed(client: Any) -> None:
+    publish(client, "market_sequences")
 
     assert "Gas - NG Months" == client.sequences(Market(10000065)).loc[10000305, "name"]
 
 
-def test_items_are_asked_for_by_count_and_start_date(client: Any) -> None:
-    answer(client, "sequence_items")
+def test_items_are_requested_by_count_and_start_date(client: Any) -> None:
+    publish(client, "sequence_items")
     frame = client.sequence_items(10000305, start="2010-01-01", count=10)
 
-    assert parameters(EXAMPLES["sequence_items"]["url"]) == sent(client, "sequence_items")
+    assert parameters(EXAMPLES["sequence_items"]["url"]) == sent_parameters(client, "sequence_items")
     assert ("Jan-10", "2009-12-30") == (frame.loc[73, "name"], str(frame.loc[73, "trading_end"])[:10])
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES))
-def test_the_documented_answers_fit_the_document(example: str) -> None:
-    """The judge is judged: where its schema and its examples disagree, neither could be trusted."""
+def test_samples_match_the_document(example: str) -> None:
+    """The samples and the schemas, both from the guide, must agree before other tests can use them."""
     sample = EXAMPLES[example]["response_sample"]
     path = urlsplit(EXAMPLES[example]["url"]).path.removeprefix("/api")
     documented = next(name for name in DOCUMENT["paths"] if re.fullmatch(re.sub(r"\{\w+\}", r"\\d+", name), path))
@@ -224,14 +224,14 @@ def test_the_documented_answers_fit_the_document(example: str) -> None:
     OAS31Validator({**schema, "components": DOCUMENT["components"]}).validate(sample)
 
 
-# --- the other questions ---------------------------------------------------------------------------------------
+# --- the other queries -----------------------------------------------------------------------------------------------
 
 
 def at(moment: str) -> int:
     return int(pd.Timestamp(moment, tz="UTC").value)
 
 
-QUESTIONS: dict[str, Callable[[Any], pd.DataFrame]] = {
+QUERIES: dict[str, Callable[[Any], pd.DataFrame]] = {
     "l1_nbp_apr23": lambda client: client.top_of_book("NBP Apr-23", "2023-03-01T09", "2023-03-01T16", "15s"),
     "l2_ttf_apr23": lambda client: client.order_book(
         "TTF* Apr-23", "2023-03-01T09", "2023-03-01T10", "15s", depth=2, include_private=True
@@ -244,8 +244,8 @@ QUESTIONS: dict[str, Callable[[Any], pd.DataFrame]] = {
     ),
     "snapshots_ttf": lambda client: client.snapshots(Front("TTF", "Months", 2)),
 }
-# What the example leaves to the server, and the client says.
-SAID_TOO = {
+# Parameters that the example leaves to the server and the client sends.
+ALSO_SENT = {
     "activity_1may23": {"optionalfields": ["marketId", "route", "deleteCount"]},
     "private_june23": {"optionalfields": ["fromBrokenSpread", "contract"]},
 }
@@ -253,34 +253,34 @@ SAID_TOO = {
 
 @pytest.fixture
 def intraday_client(tmp_path: Path) -> Any:
-    """A client at the moment of the snapshot, with the right to it: the example leaves the moment to the server."""
+    """A client at the time of the snapshot with the entitlement to it; the example's request has no time."""
     now = pd.Timestamp("2023-08-15T15:30:20", tz="UTC")
-    with answered(tmp_path, intraday=True, clock=lambda: now) as made:
+    with open_client(tmp_path, intraday=True, clock=lambda: now) as made:
         yield made
 
 
-def ask(example: str, client: Any) -> pd.DataFrame:
-    answer(client, example)
+def run_query(example: str, client: Any) -> pd.DataFrame:
+    publish(client, example)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrayportWarning)
-        return QUESTIONS[example](client)
+        return QUERIES[example](client)
 
 
-@pytest.mark.parametrize("example", [name for name in QUESTIONS if name != "snapshots_ttf"])
-def test_the_guides_questions_are_asked_as_it_does(client: Any, example: str) -> None:
-    ask(example, client)
+@pytest.mark.parametrize("example", [name for name in QUERIES if name != "snapshots_ttf"])
+def test_requests_are_those_of_the_guide(client: Any, example: str) -> None:
+    run_query(example, client)
 
-    assert {**parameters(EXAMPLES[example]["url"]), **SAID_TOO.get(example, {})} == {
-        **sent(client, example), **SAID_TOO.get(example, {})
+    assert {**parameters(EXAMPLES[example]["url"]), **ALSO_SENT.get(example, {})} == {
+        **sent_parameters(client, example), **ALSO_SENT.get(example, {})
     }  # fmt: skip
-    said = sent(client, example).get("optionalfields", [])
-    assert sorted(SAID_TOO.get(example, {}).get("optionalfields", said)) == sorted(said)
+    sent_fields = sent_parameters(client, example).get("optionalfields", [])
+    assert sorted(ALSO_SENT.get(example, {}).get("optionalfields", sent_fields)) == sorted(sent_fields)
 
 
-def test_the_guides_snapshot_is_asked_for_as_it_does_and_read(intraday_client: Any) -> None:
-    frame = ask("snapshots_ttf", intraday_client)
+def test_guides_snapshot_is_requested_and_decoded(intraday_client: Any) -> None:
+    frame = run_query("snapshots_ttf", intraday_client)
 
-    assert parameters(EXAMPLES["snapshots_ttf"]["url"]) == sent(intraday_client, "snapshots_ttf")
+    assert parameters(EXAMPLES["snapshots_ttf"]["url"]) == sent_parameters(intraday_client, "snapshots_ttf")
     assert ["TTF Hi Cal 51.6* Sep-23", "TTF Hi Cal 51.6* Oct-23"] == frame["contract"].tolist()
     assert [at("2023-08-15T15:30")] * 2 == pd.DatetimeIndex(frame.index).asi8.tolist()
     assert [(38.88, 1, 39.1, 1, 39.25), (43.96, 3, 44.175, 3, 43.905)] == list(
@@ -289,24 +289,24 @@ def test_the_guides_snapshot_is_asked_for_as_it_does_and_read(intraday_client: A
     assert [1692113368492000000, 1692113093180583338] == pd.DatetimeIndex(frame["last_timestamp"]).asi8.tolist()
 
 
-def test_the_guides_top_of_book_is_read(client: Any) -> None:
-    frame = ask("l1_nbp_apr23", client)
+def test_guides_top_of_book_is_decoded(client: Any) -> None:
+    frame = run_query("l1_nbp_apr23", client)
 
     assert [at("2023-03-01T11:50:15"), at("2023-03-01T11:50:30")] == pd.DatetimeIndex(frame.index).asi8.tolist()
     assert [118.0, 118.0] == frame["bid_price"].tolist()
     assert frame[["ask_price", "ask_quantity"]].isna().all(axis=None)
 
 
-def test_the_guides_order_book_is_read_a_row_an_order(client: Any) -> None:
-    frame = ask("l2_ttf_apr23", client)
+def test_guides_order_book_is_decoded_with_a_row_for_each_order(client: Any) -> None:
+    frame = run_query("l2_ttf_apr23", client)
 
     assert [("bid", 1, 47.305), ("bid", 2, 47.255), ("ask", 1, 47.35), ("ask", 2, 47.35)] == list(
         frame[["side", "level", "price"]].itertuples(index=False, name=None)
     )
     assert [False, False, False, True] == frame["is_private"].tolist()
     own = frame.iloc[3]
-    assert ("", "Firm", 12345, 987, 0.0) == (
-        own["client_order_id"],
+    assert own["client_order_id"] is pd.NA  # an empty text in the sample
+    assert ("Firm", 12345, 987, 0.0) == (
         own["order_status"],
         own["last_modifier_user_id"],
         own["owner_company_id"],
@@ -314,8 +314,8 @@ def test_the_guides_order_book_is_read_a_row_an_order(client: Any) -> None:
     )
 
 
-def test_the_guides_candles_are_read(client: Any) -> None:
-    frame = ask("ohlcv_eua_dec23", client)
+def test_guides_candles_are_decoded(client: Any) -> None:
+    frame = run_query("ohlcv_eua_dec23", client)
 
     assert [(88.02, 89.0, 88.02, 88.22, 305.0, 88.5361), (88.22, 88.53, 88.22, 88.31, 132.0, 88.3709)] == list(
         frame[["open", "high", "low", "close", "volume", "vwap"]].itertuples(index=False, name=None)
@@ -323,14 +323,14 @@ def test_the_guides_candles_are_read(client: Any) -> None:
     assert [at("2023-03-27T06:15"), at("2023-03-27T06:30")] == pd.DatetimeIndex(frame["to_timestamp"]).asi8.tolist()
 
 
-def test_the_guides_last_trade_is_read(client: Any) -> None:
-    frame = ask("last_ttf_apr23", client)
+def test_guides_last_trade_is_decoded(client: Any) -> None:
+    frame = run_query("last_ttf_apr23", client)
 
     assert ([1679932931000000000], [41.5]) == (pd.DatetimeIndex(frame.index).asi8.tolist(), frame["price"].tolist())
 
 
-def test_the_guides_activity_is_read(client: Any) -> None:
-    frame = ask("activity_1may23", client)
+def test_guides_activity_is_decoded(client: Any) -> None:
+    frame = run_query("activity_1may23", client)
 
     assert [(10000016, 10003007, 6454, "House", 0), (10000065, 10002228, 3593, "House", 0)] == list(
         frame[["market_id", "instrument_id", "count", "route", "delete_count"]].itertuples(index=False, name=None)
@@ -338,8 +338,8 @@ def test_the_guides_activity_is_read(client: Any) -> None:
     assert frame["second_sequence_item_id"].isna().all()
 
 
-def test_the_guides_own_trades_are_read(client: Any) -> None:
-    frame = ask("private_june23", client)
+def test_guides_own_trades_are_decoded(client: Any) -> None:
+    frame = run_query("private_june23", client)
 
     [own] = frame.to_dict("records")
     assert ("TTF Hi Cal 51.6 EEX DA", "BRO1", "House", True, False) == (

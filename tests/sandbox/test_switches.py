@@ -248,7 +248,7 @@ def test_switch_order_shuffles_every_list() -> None:
         "/trades": {**TTF, **window},
         "/trades/ohlcv": {**TTF, **window, "interval": 15, "intervalUnit": "minute"},
         "/trades/activity": window,
-        "/orders/book/top": {**TTF, **window, "interval": 1, "intervalUnit": "second"},
+        "/orders/book/top": {**TTF, **window, "interval": 15, "intervalUnit": "second"},
         "/snapshots": {**TTF, "sequenceItemId": "244,245,246,247,248", "at": "2024-02-05T12:00"},
     }
     with Sandbox(limits=False) as plain, Sandbox(limits=False, order="shuffled") as odd:

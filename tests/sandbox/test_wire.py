@@ -1,4 +1,4 @@
-"""The sandbox's ear by itself: what it hears, and how whole and long answers go over the line."""
+"""The HTTP server of the sandbox alone: requests, and whole and long responses."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ UNPACK: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-class Ear:
-    """Answers with what a test lays down, and notes what it hears."""
+class StubServer:
+    """A server with the response of a test, which records requests."""
 
     def __init__(self) -> None:
         self.answer = HttpResponse(200, b"[]")
-        self.heard: list[HttpRequest] = []
+        self.received: list[HttpRequest] = []
 
-    def __call__(self, heard: HttpRequest) -> HttpResponse:
-        self.heard.append(heard)
+    def __call__(self, received: HttpRequest) -> HttpResponse:
+        self.received.append(received)
         return self.answer
 
 
 @pytest.fixture(scope="module")
-def ear() -> Ear:
-    return Ear()
+def server() -> StubServer:
+    return StubServer()
 
 
 @pytest.fixture(scope="module")
-def listener(ear: Ear) -> Iterator[Listener]:
-    with run_listener(ear) as listener:
+def listener(server: StubServer) -> Iterator[Listener]:
+    with run_listener(server) as listener:
         yield listener
 
 
@@ -59,65 +59,68 @@ def line(listener: Listener) -> Iterator[RawConnection]:
         yield line
 
 
-# --- what is heard -------------------------------------------------------------------------------------------
+# --- requests --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "BREW", "get"])
-def test_every_method_is_handed_over_with_its_target_and_headers(ear: Ear, line: RawConnection, method: str) -> None:
-    ear.answer = HttpResponse(200, b"[1]")
+def test_method_target_and_headers_are_passed_on(server: StubServer, line: RawConnection, method: str) -> None:
+    server.answer = HttpResponse(200, b"[1]")
     line.send(f"{method} /api/trades?a=%20b&a=c HTTP/1.1", "X-API-Key:  k ", "ACCEPT: text/csv", "accept: */*")
     status, _ = line.head()
 
-    assert HttpRequest(method, "/api/trades?a=%20b&a=c", {"x-api-key": "k", "accept": "text/csv, */*"}) == ear.heard[-1]
+    assert (
+        HttpRequest(method, "/api/trades?a=%20b&a=c", {"x-api-key": "k", "accept": "text/csv, */*"})
+        == server.received[-1]
+    )
     assert 200 == status
 
 
-def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(ear: Ear, line: RawConnection) -> None:
-    for ear.answer, field in (
+def test_response_to_head_has_no_body_and_the_connection_stays_open(server: StubServer, line: RawConnection) -> None:
+    for server.answer, field in (
         (HttpResponse(200, b"[12]"), "Content-Length"),
         (HttpResponse(200, iter([LONG])), "Transfer-Encoding"),
     ):
         line.send("HEAD / HTTP/1.1", "Accept-Encoding: identity")
         assert {"Content-Length": "4", "Transfer-Encoding": "chunked"}[field] == line.head()[1][field]
 
-    ear.answer = HttpResponse(200, b"[34]")
+    server.answer = HttpResponse(200, b"[34]")
     assert b"[34]" == line.request("GET / HTTP/1.1", "Accept-Encoding: identity")[2]
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_that_has_no_body_by_its_status_has_none(ear: Ear, line: RawConnection, status: int) -> None:
-    ear.answer = HttpResponse(status, b"[12]")
+def test_response_of_a_bodiless_status_has_no_body(server: StubServer, line: RawConnection, status: int) -> None:
+    server.answer = HttpResponse(status, b"[12]")
     line.send()
     got, fields = line.head()
-    ear.answer = HttpResponse(200, b"[34]")
+    server.answer = HttpResponse(200, b"[34]")
 
     assert status == got
     assert not {"Content-Length", "Transfer-Encoding"} & set(fields)
     assert 200 == line.request("GET / HTTP/1.1", "Accept-Encoding: identity")[0]
 
 
-def test_the_date_is_the_machines_unless_the_answer_has_one(ear: Ear, line: RawConnection) -> None:
-    ear.answer = HttpResponse(200, b"[]")
+def test_date_is_the_current_time_unless_the_response_has_one(server: StubServer, line: RawConnection) -> None:
+    server.answer = HttpResponse(200, b"[]")
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     date = parsedate_to_datetime(line.request()[1]["Date"])
     assert before <= date <= datetime.datetime.now(datetime.UTC)
 
-    ear.answer = HttpResponse(200, b"[]", headers=(("date", "Tue, 06 Feb 2024 12:00:00 GMT"), ("X-Trace", "1")))
+    server.answer = HttpResponse(200, b"[]", headers=(("date", "Tue, 06 Feb 2024 12:00:00 GMT"), ("X-Trace", "1")))
     fields = line.request()[1]
 
     assert ("Tue, 06 Feb 2024 12:00:00 GMT", "1") == (fields["date"], fields["X-Trace"])
     assert "Date" not in fields
 
 
-def test_the_kind_of_an_answer_may_be_told_by_its_own_headers(ear: Ear, line: RawConnection) -> None:
-    ear.answer = HttpResponse(200, b"x", "text/csv")
+def test_content_type_may_be_a_header_of_the_response(server: StubServer, line: RawConnection) -> None:
+    server.answer = HttpResponse(200, b"x", "text/csv")
     assert "text/csv; charset=utf-8" == line.request()[1]["Content-Type"]
 
-    ear.answer = HttpResponse(200, b"x", "text/csv", headers=(("Content-Type", "text/plain"),))
+    server.answer = HttpResponse(200, b"x", "text/csv", headers=(("Content-Type", "text/plain"),))
     assert "text/plain" == line.request()[1]["Content-Type"]
 
 
-# --- what is no HTTP -----------------------------------------------------------------------------------------
+# --- invalid HTTP ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_the_kind_of_an_answer_may_be_told_by_its_own_headers(ear: Ear, line: Ra
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\r\n", 400, id="tls"),
     ],
 )
-def test_what_is_no_http_is_refused_at_once_and_the_connection_ends(
+def test_invalid_http_is_refused_and_the_connection_is_closed(
     line: RawConnection, caplog: pytest.LogCaptureFixture, said: bytes, status: int
 ) -> None:
     line.socket.sendall(said)
@@ -149,52 +152,52 @@ def test_what_is_no_http_is_refused_at_once_and_the_connection_ends(
 
 
 @given(said=st.binary(max_size=200) | st.text("GET /:\r\n1.HTP", max_size=60).map(str.encode))
-def test_whatever_is_said_the_connection_comes_to_an_end(ear: Ear, listener: Listener, said: bytes) -> None:
-    ear.answer = HttpResponse(200, b"[]")
+def test_connection_ends_after_any_input(server: StubServer, listener: Listener, said: bytes) -> None:
+    server.answer = HttpResponse(200, b"[]")
     with RawConnection(listener) as line:
         line.socket.sendall(said)
-        line.socket.shutdown(1)  # nothing more is said
+        line.socket.shutdown(1)  # no further bytes are sent
 
-        line.rest()  # or it times out
+        line.rest()  # otherwise this call times out
 
 
-def test_an_answer_arrives_although_nobody_reads_the_body_of_its_request(ear: Ear, line: RawConnection) -> None:
-    ear.answer = HttpResponse(405, b"no")
+def test_response_arrives_although_the_body_of_the_request_is_not_read(server: StubServer, line: RawConnection) -> None:
+    server.answer = HttpResponse(405, b"no")
     size = 16_000_000
 
     assert 405 == line.request("POST / HTTP/1.1", f"Content-Length: {size}", body=bytes(size))[0]
 
 
-def said_by_the_sandbox(caplog: pytest.LogCaptureFixture) -> list[str]:
+def sandbox_messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if record.name.startswith("trayport.sandbox")]
 
 
-def test_an_error_in_answering_is_logged_and_ends_only_its_connection(caplog: pytest.LogCaptureFixture) -> None:
-    def answer(heard: HttpRequest) -> HttpResponse:
-        return HttpResponse(200, b"%d" % (1 // int(heard.target[1:])))
+def test_error_of_the_server_is_logged_and_closes_its_connection_only(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(received: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, b"%d" % (1 // int(received.target[1:])))
 
     with run_listener(answer) as listener:
         with pytest.raises(requests.ConnectionError):
             requests.get(url(listener, "/0"), timeout=10)
         assert "1" == requests.get(url(listener, "/1"), timeout=10).text
 
-    assert ["the sandbox failed"] == said_by_the_sandbox(caplog)
+    assert ["the sandbox failed"] == sandbox_messages(caplog)
     assert "ZeroDivisionError" in caplog.text
 
 
-# --- whole answers -------------------------------------------------------------------------------------------
+# --- whole responses -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("encoding", UNPACK)
-def test_a_response_may_be_sent_several_times(ear: Ear, line: RawConnection, encoding: str) -> None:
-    ear.answer = HttpResponse(200, LONG)
+def test_response_may_be_sent_several_times(server: StubServer, line: RawConnection, encoding: str) -> None:
+    server.answer = HttpResponse(200, LONG)
     bodies = [line.request("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")[2] for _ in range(2)]
 
     assert [LONG, LONG] == [UNPACK[encoding](body) for body in bodies]
 
 
-def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Listener) -> None:
-    ear.answer = HttpResponse(200, LONG * 4)
+def test_large_response_reaches_many_connections(server: StubServer, listener: Listener) -> None:
+    server.answer = HttpResponse(200, LONG * 4)
     found: list[bool] = []
 
     def ask() -> None:
@@ -210,7 +213,7 @@ def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Liste
     assert [True] * 16 == found
 
 
-# --- long answers --------------------------------------------------------------------------------------------
+# --- long responses --------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -219,10 +222,12 @@ def test_a_large_answer_reaches_many_connections_whole(ear: Ear, listener: Liste
     ),
     encoding=st.sampled_from(sorted(UNPACK)),
 )
-def test_a_long_answer_is_what_its_pieces_are(ear: Ear, listener: Listener, pieces: list[bytes], encoding: str) -> None:
+def test_long_response_is_the_sum_of_its_pieces(
+    server: StubServer, listener: Listener, pieces: list[bytes], encoding: str
+) -> None:
     with RawConnection(listener) as line:
-        for _ in range(2):  # the second shows that the first came to its end
-            ear.answer = HttpResponse(200, iter(pieces))
+        for _ in range(2):  # the second request shows that the first response is complete
+            server.answer = HttpResponse(200, iter(pieces))
             line.send("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
             _, fields = line.head()
             body = b"".join(iter(line.chunk, b""))
@@ -232,22 +237,18 @@ def test_a_long_answer_is_what_its_pieces_are(ear: Ear, listener: Listener, piec
             assert encoding == fields.get("Content-Encoding", "identity")
 
 
-def test_a_long_answer_is_brotli_unasked_and_requests_reads_it(
-    ear: Ear, line: RawConnection, listener: Listener
-) -> None:
-    ear.answer = HttpResponse(200, iter([LONG, LONG]))
+def test_long_response_is_brotli_by_default(server: StubServer, line: RawConnection, listener: Listener) -> None:
+    server.answer = HttpResponse(200, iter([LONG, LONG]))
     line.send()
     assert "br" == line.head()[1]["Content-Encoding"]
     assert LONG * 2 == brotli.decompress(b"".join(iter(line.chunk, b"")))
 
-    ear.answer = HttpResponse(200, iter([LONG, LONG]))
+    server.answer = HttpResponse(200, iter([LONG, LONG]))
     assert LONG * 2 == requests.get(url(listener), timeout=10).content
 
 
 @given(pieces=st.lists(st.binary(max_size=10)), size=st.integers(1, 20))
-def test_gathered_pieces_are_the_same_bytes_the_first_at_once_and_no_other_too_small(
-    pieces: list[bytes], size: int
-) -> None:
+def test_gathered_pieces_have_the_same_bytes_and_a_minimum_size(pieces: list[bytes], size: int) -> None:
     found = list(gather(pieces, size))
 
     assert b"".join(pieces) == b"".join(found)
@@ -257,32 +258,32 @@ def test_gathered_pieces_are_the_same_bytes_the_first_at_once_and_no_other_too_s
 
 
 @pytest.mark.parametrize("encoding", UNPACK)
-def test_the_first_bytes_leave_before_the_others_are_made(ear: Ear, line: RawConnection, encoding: str) -> None:
+def test_first_piece_is_sent_before_the_others_are_made(server: StubServer, line: RawConnection, encoding: str) -> None:
     seen = threading.Event()
 
     def pieces() -> Iterator[bytes]:
         yield b"first"
         yield b"second" if seen.wait(10) else b"nobody saw the first"
 
-    ear.answer = HttpResponse(200, pieces())
+    server.answer = HttpResponse(200, pieces())
     line.send("GET / HTTP/1.1", f"Accept-Encoding: {encoding}")
     line.head()
     first = line.chunk()
     seen.set()
 
-    assert b"first" == begun(encoding, first)
+    assert b"first" == decode_beginning(encoding, first)
     assert b"firstsecond" == UNPACK[encoding](first + b"".join(iter(line.chunk, b"")))
 
 
-def begun(encoding: str, packed: bytes) -> bytes:
-    """What can be unpacked of the beginning of a body."""
+def decode_beginning(encoding: str, packed: bytes) -> bytes:
+    """Return the bytes that can be decoded from the beginning of a body."""
     if encoding == "br":
         unpacked: bytes = brotli.Decompressor().process(packed)
         return unpacked
     return packed if encoding == "identity" else zlib.decompressobj(47).decompress(packed)
 
 
-def test_a_long_answer_is_made_no_faster_than_it_is_read(ear: Ear, line: RawConnection) -> None:
+def test_long_response_is_made_as_fast_as_it_is_read(server: StubServer, line: RawConnection) -> None:
     made = []
 
     def pieces() -> Iterator[bytes]:
@@ -290,18 +291,18 @@ def test_a_long_answer_is_made_no_faster_than_it_is_read(ear: Ear, line: RawConn
             made.append(number)
             yield bytes(1 << 20)
 
-    ear.answer = HttpResponse(200, pieces())
+    server.answer = HttpResponse(200, pieces())
     line.send("GET / HTTP/1.1", "Accept-Encoding: identity")
     line.head()
     before = -1
-    while before < len(made):  # until the line is full
+    while before < len(made):  # until the socket buffers are full
         before = len(made)
         time.sleep(0.2)
 
     assert 0 < len(made) < 100
 
 
-def test_who_hangs_up_in_the_middle_closes_what_makes_the_answer(ear: Ear, listener: Listener) -> None:
+def test_client_that_closes_its_connection_ends_the_response(server: StubServer, listener: Listener) -> None:
     closed = threading.Event()
 
     def pieces() -> Iterator[bytes]:
@@ -310,7 +311,7 @@ def test_who_hangs_up_in_the_middle_closes_what_makes_the_answer(ear: Ear, liste
         finally:
             closed.set()
 
-    ear.answer = HttpResponse(200, pieces())
+    server.answer = HttpResponse(200, pieces())
     with RawConnection(listener) as line:
         line.send()
         line.head()
@@ -322,23 +323,23 @@ def test_who_hangs_up_in_the_middle_closes_what_makes_the_answer(ear: Ear, liste
 
 def failing() -> Iterator[bytes]:
     yield LONG
-    raise OSError("no more")  # even one that a line might have had
+    raise OSError("no more")  # also an error that a connection might raise
 
 
-def test_an_answer_that_cannot_be_finished_is_cut_and_logged(
-    ear: Ear, listener: Listener, caplog: pytest.LogCaptureFixture
+def test_response_that_fails_is_cut_and_logged(
+    server: StubServer, listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ear.answer = HttpResponse(200, failing())
+    server.answer = HttpResponse(200, failing())
 
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         requests.get(url(listener, "/here"), timeout=10)
-    assert ["the sandbox failed in the middle of /here"] == said_by_the_sandbox(caplog)
+    assert ["the sandbox failed in the middle of /here"] == sandbox_messages(caplog)
     assert "OSError: no more" in caplog.text
 
 
 @pytest.mark.parametrize("encoding", UNPACK)
-def test_who_knows_no_chunks_gets_none_and_the_connection_ends(ear: Ear, line: RawConnection, encoding: str) -> None:
-    ear.answer = HttpResponse(200, iter([b"1", LONG, LONG]))
+def test_http_1_0_client_receives_no_chunks(server: StubServer, line: RawConnection, encoding: str) -> None:
+    server.answer = HttpResponse(200, iter([b"1", LONG, LONG]))
     line.send("GET / HTTP/1.0", "Connection: keep-alive", f"Accept-Encoding: {encoding}")
     _, fields = line.head()
 
@@ -347,20 +348,20 @@ def test_who_knows_no_chunks_gets_none_and_the_connection_ends(ear: Ear, line: R
     assert b"1" + LONG * 2 == UNPACK[encoding](line.rest())
 
 
-def test_who_knows_no_chunks_can_tell_a_cut_answer_from_a_whole_one(ear: Ear, line: RawConnection) -> None:
-    ear.answer = HttpResponse(200, failing())
+def test_http_1_0_client_can_detect_a_cut_response(server: StubServer, line: RawConnection) -> None:
+    server.answer = HttpResponse(200, failing())
     line.send("GET / HTTP/1.0")
 
     with pytest.raises(ConnectionError):
         line.rest()
 
 
-def test_closing_ends_long_answers_and_leaves_no_thread_behind() -> None:
+def test_closing_ends_long_responses_and_threads() -> None:
     def pieces() -> Iterator[bytes]:
         yield from repeat(LONG)
 
     before = set(threading.enumerate())
-    with run_listener(lambda heard: HttpResponse(200, pieces())) as listener, RawConnection(listener) as line:
+    with run_listener(lambda received: HttpResponse(200, pieces())) as listener, RawConnection(listener) as line:
         line.send()
         line.head()
         threads = set(threading.enumerate()) - before
@@ -371,13 +372,13 @@ def test_closing_ends_long_answers_and_leaves_no_thread_behind() -> None:
     assert 0 == listener.open
 
 
-def test_open_and_accepted_count_connections(ear: Ear) -> None:
-    ear.answer = HttpResponse(200, iter([b"[]"]))
-    with run_listener(ear) as listener:
+def test_open_and_accepted_count_connections(server: StubServer) -> None:
+    server.answer = HttpResponse(200, iter([b"[]"]))
+    with run_listener(server) as listener:
         with RawConnection(listener) as one, RawConnection(listener) as other:
             one.send()
             one.head()
-            ear.answer = HttpResponse(200, b"[]")
+            server.answer = HttpResponse(200, b"[]")
             other.request()
             assert (2, 2) == (listener.accepted, listener.open)
         end = time.monotonic() + 10

@@ -1,4 +1,4 @@
-"""A clock that a test turns by hand, and that waits take forward."""
+"""A clock for tests, moved by hand and by waits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 
 class Clock:
-    """Seconds; ``wait`` takes no time, but as many of them as it was asked for."""
+    """A clock in seconds; ``wait`` returns at once and moves the clock."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
