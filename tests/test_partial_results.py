@@ -426,56 +426,65 @@ class TestStreams:
 
 INTERRUPT = """
 import sys, pandas as pd, trayport as tp
-mode, analytics_url, reference_url, cache_dir, key = sys.argv[1:]
+analytics_url, reference_url, cache_dir, key = sys.argv[1:]
 config = tp.Config(key, analytics_url=analytics_url, reference_url=reference_url, limiter="off",
                    cache_dir=cache_dir, workers=2, progress=False)
 client = tp.Client(config=config)
-taken = []
-ask = client.trades if mode != "stream" else lambda *args: [taken.append(f) for f in client.stream.trades(*args)]
-start = "2023-11-01" if mode != "one" else "2024-02-28"
-try:
-    ask("TTF Apr-24", start, "2024-03-01")
-except KeyboardInterrupt as error:
-    print(type(error).__name__, len(error.frame) > 0, len(error.failures), error.failures[0].error, flush=True)
-    resumed = error.resume()
-    whole = pd.concat([*taken, *resumed]) if mode == "stream" else resumed
-    print(len(taken), whole.equals(client.trades("TTF Apr-24", start, "2024-03-01")), flush=True)
+for mode in map(str.strip, sys.stdin):
+    taken = []
+    ask = client.trades if mode != "stream" else lambda *args: [taken.append(f) for f in client.stream.trades(*args)]
+    start = "2023-11-01" if mode != "one" else "2024-02-28"
+    try:
+        ask("TTF Apr-24", start, "2024-03-01")
+    except KeyboardInterrupt as error:
+        print(type(error).__name__, len(error.frame) > 0, len(error.failures), error.failures[0].error, flush=True)
+        resumed = error.resume()
+        whole = pd.concat([*taken, *resumed]) if mode == "stream" else resumed
+        print(len(taken), whole.equals(client.trades("TTF Apr-24", start, "2024-03-01")), flush=True)
 """
 
 
 @posix
-@pytest.mark.parametrize(
-    "mode, expected",
-    [
-        ("all", ["Interrupted True 2 interrupted before it arrived", "0 True"]),
-        ("one", ["Interrupted False 1 interrupted before it arrived", "0 True"]),
-        ("stream", ["Interrupted False 2 interrupted before it arrived", "2 True"]),
-    ],
-)
 def test_ctrl_c_keeps_the_partial_result_which_can_be_resumed(
-    relay: Relay, client: Client, sandbox: Sandbox, cache_dir: Path, mode: str, expected: list[str]
+    relay: Relay, client: Client, sandbox: Sandbox, cache_dir: Path
 ) -> None:
     client.resolve("TTF Apr-24")  # the program finds its names in the cache
-    waiting = threading.Event()
+    waiting, interrupted = threading.Event(), threading.Event()
 
     def stall(line: str, count: int) -> bytes | None:
         late = any(f"from={day}" in line for day in ("2024-01-04", "2024-02-05", "2024-02-28"))
         if late and not waiting.is_set():
             waiting.set()
-            time.sleep(1.0)
+            interrupted.wait(30)
             return http(500)
         return None
 
     # Two pieces arrive, and the third hangs; the fourth is not requested while the lock of the rule is held.
     relay.rule = stall
-    arguments = [mode, relay.url, sandbox.reference_url, str(cache_dir), sandbox.key]
-    process = subprocess.Popen([sys.executable, "-c", INTERRUPT, *arguments], stdout=subprocess.PIPE, text=True)
-    assert waiting.wait(30)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    arguments = [relay.url, sandbox.reference_url, str(cache_dir), sandbox.key]
+    command = [sys.executable, "-c", INTERRUPT, *arguments]
+    outputs = {}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for mode in ("all", "one", "stream"):
+            waiting.clear()
+            interrupted.clear()
+            process.stdin.write(f"{mode}\n")
+            process.stdin.flush()
+            assert waiting.wait(30)
+            time.sleep(1.0)  # for the two pieces that arrive
+            process.send_signal(signal.SIGINT)
+            failure = process.stdout.readline().strip()
+            interrupted.set()
+            outputs[mode] = [failure, process.stdout.readline().strip()]
+        process.stdin.close()
 
-    assert expected == output.splitlines()
+    assert {
+        "all": ["Interrupted True 2 interrupted before it arrived", "0 True"],
+        "one": ["Interrupted False 1 interrupted before it arrived", "0 True"],
+        "stream": ["Interrupted False 2 interrupted before it arrived", "2 True"],
+    } == outputs
 
 
 LOOK_UP = """
