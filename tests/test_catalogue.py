@@ -444,7 +444,7 @@ class TestFronts:
         assert Front(Market(10000065), 10000305, 12) == front
 
     def test_unknown_sequence_is_refused_with_the_products_own(self, known: Harness) -> None:
-        with pytest.raises(ContractError, match=r"no sequence 'Days'; it has 10000302 \(Gas - NG Prompt\)"):
+        with pytest.raises(ContractError, match=r"no sequence 'Days'; choose from 10000302 \(Gas - NG Prompt\)"):
             known.catalogue.resolve_front(Front("TTF", "Days", 3), AT)
 
     @pytest.mark.parametrize("product, sequence, name", [("TTF", "Prompt", "WD"), ("EUA", "EUA", "Dec-24")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
 import inspect
 import os
@@ -126,3 +127,17 @@ def test_names_in_documents_exist(document: Path) -> None:
     ]
 
     assert [] == unknown
+
+
+def test_pages_of_the_guide_lead_to_its_description() -> None:
+    pages = re.compile(r"(?<!\")guide,? p+\. ?\d+\b(?!\]\((?:docs/)?sources\.md\))")
+    documents = [path.name for path in DOCUMENTS if pages.search(path.read_text(encoding="utf-8"))]
+    folders = ("trayport", "tests", "benchmarks", "examples")
+    sources = {path: path.read_text(encoding="utf-8") for name in folders for path in (ROOT / name).rglob("*.py")}
+    modules = [
+        str(path.relative_to(ROOT))
+        for path, text in sources.items()
+        if pages.search(text) and "docs/sources.md" not in (ast.get_docstring(ast.parse(text)) or "")
+    ]
+
+    assert ([], []) == (documents, modules)

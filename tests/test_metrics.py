@@ -271,7 +271,7 @@ class TestRefused:
         )
 
         assert 2 == done.returncode
-        assert "trayport: metrics need the package prometheus-client: pip install 'trayport[metrics]'\n" == done.stderr
+        assert "trayport: metrics need the package prometheus-client; pip install 'trayport[metrics]'\n" == done.stderr
 
     def test_missing_folder_of_several_processes_is_refused(self, tmp_path: Path) -> None:
         script = "from trayport import ConfigError\nfrom trayport.metrics import Prometheus\ntry: Prometheus()\n"

@@ -1,4 +1,7 @@
-"""Trades from end to end: complete, exact, in order, and described in their ``attrs``."""
+"""Trades from end to end: complete, exact, in order, and described in their ``attrs``.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 

@@ -140,5 +140,5 @@ def test_unexpected_value_is_an_error_with_its_path(document: object, kind: Any,
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1", b"\xff\xfe"])
 def test_body_that_is_not_json_is_an_error(body: bytes) -> None:
-    with pytest.raises(DecodeError, match="no JSON"):
+    with pytest.raises(DecodeError, match="not JSON"):
         parse_json(body, "test")

@@ -223,7 +223,7 @@ def test_port_in_use_is_refused_with_a_remedy(sandbox: Sandbox, capsys: pytest.C
 
     assert 2 == main(["sandbox", "--port", port])
     assert f"cannot listen on port {port}" in (output := capsys.readouterr().err)
-    assert "--port 0 takes any free one" in output
+    assert "--port 0 takes any free port" in output
 
 
 def test_invalid_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

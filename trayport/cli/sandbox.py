@@ -118,7 +118,7 @@ def _start(options: argparse.Namespace) -> Sandbox:
         )
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"cannot listen on port {options.port}: {reason(error)}; --port 0 takes any free one"
+            f"cannot listen on port {options.port}: {reason(error)}", "--port 0 takes any free port"
         ) from None
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -130,7 +130,7 @@ def _read_faults(path: str | None) -> tuple[Fault, ...]:
     try:
         return read_faults(path)
     except OSError as error:
-        raise ConfigError(f"--faults {path}: {reason(error)}; give a TOML file with [[fault]] tables") from None
+        raise ConfigError(f"--faults {path}: {reason(error)}", "give a TOML file with [[fault]] tables") from None
     except ValueError as error:
         raise ConfigError(f"--faults: {error}") from None
 

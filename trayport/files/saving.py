@@ -84,7 +84,9 @@ def write(frames: Iterable[pd.DataFrame], target: Path, suffix: str) -> int:
             if writer is not None:
                 writer.close()
         if writer is None:
-            raise QueryError("there is no frame to save, and without a frame the columns are unknown")
+            raise QueryError(
+                "there is no frame to save, and without a frame the columns are unknown", "pass at least one frame"
+            )
         try:
             move(unfinished, target)
         except PermissionError as error:  # Windows does not replace a file that a program has open
@@ -116,7 +118,7 @@ def check_path(path: Path) -> None:
         raise QueryError(f"path {str(path)!r}: the suffix must be one of {', '.join(SUFFIXES)}")
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise QueryError(f"path {str(path)!r}: there is no folder {str(folder)!r}")
+        raise QueryError(f"path {str(path)!r}: there is no folder {str(folder)!r}", "create it")
     if path.suffix.lower() == ".xlsx":
         import_openpyxl()
     try:

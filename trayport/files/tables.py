@@ -47,7 +47,9 @@ def to_arrow(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> pa.Table:
 
     parts = [frames] if isinstance(frames, pd.DataFrame) else list(frames)
     if not parts:
-        raise QueryError("there is no frame to convert, and without a frame the columns are unknown")
+        raise QueryError(
+            "there is no frame to convert, and without a frame the columns are unknown", "pass at least one frame"
+        )
     schema = arrow_schema(parts[0])
     return pa.concat_tables([arrow_table(frame, schema) for frame in parts])
 

@@ -94,7 +94,7 @@ def _require_library() -> None:
     try:
         import prometheus_client  # noqa: F401
     except ImportError:
-        raise ConfigError("metrics need the package prometheus-client: pip install 'trayport[metrics]'") from None
+        raise ConfigError("metrics need the package prometheus-client", "pip install 'trayport[metrics]'") from None
 
 
 # --- metrics of attempts ---------------------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ class Query:
     @depth.validator
     def _check_depth(self, _: object, depth: object) -> None:
         if "depth" in self.endpoint.options and (type(depth) is not int or depth < 1):
-            raise QueryError(f"depth={depth!r} must be a whole number from 1 on")
+            raise QueryError(f"depth={depth!r} must be a whole number from 1 up")
 
     @max_spread.validator
     def _check_max_spread(self, _: object, percent: object) -> None:

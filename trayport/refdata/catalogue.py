@@ -317,7 +317,7 @@ class Catalogue:
         entry = by_id if wanted is not None else _sequence_named(str(front.sequence), entries)
         if entry is None:
             known = ", ".join(f"{entry.id} ({entry.name})" for entry in entries) or "none"
-            raise ContractError(f"{product.label} has no sequence {front.sequence!r}; it has {known}")
+            raise ContractError(f"{product.label} has no sequence {front.sequence!r}", f"choose from {known}")
         # The listings of all sequences, since the names of the items in responses need them.
         items = next(listing for listing in self.listings(product, at) if listing.sequence_id == entry.id).items
         if items and all(item.trading_end is None for item in items):

@@ -1,4 +1,7 @@
-"""Content encodings: which one a client accepts, and bodies compressed in one piece or while they are made."""
+"""Content encodings: which one a client accepts, and bodies compressed in one piece or while they are made.
+
+Page numbers refer to the API guide, see docs/sources.md.
+"""
 
 from __future__ import annotations
 

@@ -75,7 +75,11 @@ def trust_of(bundle: Path | None) -> Trust:
     """
     if bundle is not None:
         if not bundle.exists():
-            raise ConfigError(f"ca_bundle={str(bundle)!r}: there is no such file or folder of certificates")
+            raise ConfigError(
+                f"ca_bundle={str(bundle)!r}: there is no such file or folder of certificates",
+                "correct it, or remove it",
+                settings=("ca_bundle",),
+            )
         return Trust(bundle=str(bundle))
     # requests reads both variables; the second is curl's.
     variable = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")

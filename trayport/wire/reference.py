@@ -63,7 +63,7 @@ def parse_json(body: bytes, endpoint: str) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
         hint = "; it is an HTML page" if body.lstrip().startswith(b"<") else ""
-        raise DecodeError(endpoint, "$", f"no JSON: {error}{hint}") from None
+        raise DecodeError(endpoint, "$", f"the body is not JSON: {error}{hint}") from None
 
 
 def structure(document: object, kind: type[T], endpoint: str) -> T:
