@@ -318,7 +318,7 @@ def test_cached_names_are_used_while_the_breaker_of_the_reference_api_is_open(
         breaker = names.session.breakers["reference"]
         for number in range(breaker.threshold):
             breaker.record_failure(number, "503")
-        assert breaker.is_open
+        assert breaker.retry_in() > 0
         before = sandbox.answered
         if old:
             names.catalogue._store.expire(0.0)

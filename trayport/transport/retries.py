@@ -240,11 +240,6 @@ class Breaker:
     """Text of the last failure."""
 
     @property
-    def is_open(self) -> bool:
-        """True if a request would be refused now."""
-        return self.retry_in() > 0
-
-    @property
     def state(self) -> BreakerState:
         """``"half-open"`` while a probe is in flight or may be sent."""
         with self._lock:
