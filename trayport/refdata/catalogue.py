@@ -239,21 +239,22 @@ class Catalogue:
 
     def resolve_all(self, contracts: Sequence[str | Contract], at: datetime.date) -> list[Contract]:
         """Return contracts, given by name or by ids, with their names; each contract comes once."""
-        read = [readings(each, at) if isinstance(each, str) else each for each in contracts]
+        given = [readings(each, at) if isinstance(each, str) else each for each in contracts]
         # One date for all names, so that no sequence is fetched again for a later name.
-        since = min((each.since for each in read if isinstance(each, Readings) and each.since), default=None)
-        found = [self._resolve(each, since) if isinstance(each, Readings) else self.complete(each) for each in read]
+        since = min((each.since for each in given if isinstance(each, Readings) and each.since), default=None)
+        found = [self._resolve(each, since) if isinstance(each, Readings) else self.complete(each) for each in given]
         return list(dict.fromkeys(found))
 
     def _resolve(self, name: Readings, since: datetime.date | None) -> Contract:
         return self._retry_unknown(lambda: self._look_up(name, since))
 
     def _look_up(self, name: Readings, since: datetime.date | None) -> Contract:
+        """Find the products and the listings of a name's readings, and choose the one contract."""
         products = self.products()
         found = products.match(name)
         is_dated = bool(found) and found[0][0] in name.dated
         near: tuple[str, ...] = ()
-        # The vendor's own names are looked for in current items first: the whole past takes further requests.
+        # Look for the vendor's own names of periods in current items first: past items take further requests.
         for start in [since] if is_dated or not found else [None, _FIRST_DAY]:
             candidates = []
             for reading, product in found:
