@@ -451,15 +451,16 @@ def test_ctrl_c_keeps_the_partial_result_which_can_be_resumed(
     client.resolve("TTF Apr-24")  # the program finds its names in the cache
     waiting, interrupted = threading.Event(), threading.Event()
 
-    def stall(line: str, count: int) -> bytes | None:
-        late = any(f"from={day}" in line for day in ("2024-01-04", "2024-02-05", "2024-02-28"))
-        if late and not waiting.is_set():
-            waiting.set()
-            interrupted.wait(30)
-            return http(500)
-        return None
+    def hang_until_interrupted(reply: Reply) -> bytes:
+        waiting.set()
+        interrupted.wait(30)
+        return http(500)
 
-    # Two pieces arrive, and the third hangs; the fourth is not requested while the lock of the rule is held.
+    def stall(line: str, count: int) -> Callable[[Reply], bytes] | None:
+        late = any(f"from={day}" in line for day in ("2024-01-04", "2024-02-05", "2024-02-28"))
+        return hang_until_interrupted if late and not interrupted.is_set() else None
+
+    # Two pieces arrive, and the others hang.
     relay.rule = stall
     arguments = [relay.url, sandbox.reference_url, str(cache_dir), sandbox.key]
     command = [sys.executable, "-c", INTERRUPT, *arguments]
