@@ -1,4 +1,4 @@
-"""What every test, and every example in a docstring, runs in: no settings of this machine, and a sandbox."""
+"""The environment of every test and docstring example: no settings of this machine, and a sandbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ITS_KEY: dict[str, Any] = {"key": canary.KEY, "keys": {**KEYS, canary.KEY: Righ
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing that a run says or writes may show its key."""
+    """Load the number of examples, and search the output of the run for its key."""
     profiles.load()
     config.pluginmanager.register(canary)
 
@@ -39,15 +39,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end: nobody need go through it, again and again, for garbage."""
+    """Exempt imported modules and collected tests from garbage collection, since they stay until the end."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A home without settings, caches or keys, and an environment without proxies, or disks to wait for."""
+def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty home and an environment without settings and proxies."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
@@ -56,14 +56,14 @@ def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         folders = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "LOCALAPPDATA", "APPDATA")
         for name in ("HOME", "USERPROFILE", *folders):
             patch.setenv(name, str(home))
-        # On Windows platformdirs asks the system, unless it is told otherwise.
+        # On Windows platformdirs asks the system unless these variables are set.
         for name in ("WIN_PD_OVERRIDE_LOCAL_APPDATA", "WIN_PD_OVERRIDE_APPDATA"):
             patch.setenv(name, str(home))
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
             patch.delenv(name, raising=False)
-        # What a test keeps need not outlast a power cut, so no test waits until a disk has it.
+        # Files of tests need not survive a power cut, so tests do not wait for the disk.
         patch.setitem(DEFAULT_SETTINGS, "sqlite_synchronous", 0)
-        patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")  # never that of whoever tests
+        patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")  # not the keyring of the developer
         assert settings_file().is_relative_to(home)
         assert Cache().folder.is_relative_to(home)
         assert state_file(Config("key")).is_relative_to(home)
@@ -72,7 +72,7 @@ def _nobody_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_works() -> None:
-    """What a shell starts in the background ignores it, and hands that on to what it starts."""
+    """Restore Ctrl-C, which processes that a shell starts in the background ignore, and so do their children."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -96,9 +96,9 @@ def _switched(pytestconfig: pytest.Config) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    """One sandbox without limits for the whole run; what it was asked so far is not a test's own.
+    """One sandbox without rate limits for the whole run; its record includes requests of earlier tests.
 
-    Its own tests see it with its switches as they are, all others as the command line says.
+    The sandbox's own tests use the default position of its switches, all others that of the command line.
     """
     own = "sandbox" in Path(request.module.__file__).parts[-2:]
     name = "_plain" if own or not request.config.getoption("--switches") else "_switched"
@@ -108,7 +108,7 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
 
 @pytest.fixture(scope="session")
 def _of_all_docstrings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Config, Path]]:
-    """What leads to one sandbox, whose names are looked up once, and a folder for what they write."""
+    """Settings of one sandbox whose reference data are cached, and a folder for files that examples write."""
     with Sandbox(limits=False) as server:
         cache, folder = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("docstrings")
         yield Config(**server.settings, limiter="off", cache_dir=cache), folder

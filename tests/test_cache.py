@@ -34,7 +34,7 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
 
 
 def works_in_memory(cache: Cache) -> bool:
-    """True if there is no further warning and a stored document is returned."""
+    """Return True if there is no further warning and a stored document is returned."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cache.set("again", [1])

@@ -60,7 +60,7 @@ def modules(room: str) -> Iterator[tuple[Path, str]]:
 
 
 def is_import_module(node: ast.Call) -> bool:
-    """True for ``import_module`` with a constant name of this package."""
+    """Return True for ``import_module`` with a constant name of this package."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     first = node.args[0] if node.args else None
     named = isinstance(first, ast.Constant) and isinstance(first.value, str)
@@ -68,7 +68,7 @@ def is_import_module(node: ast.Call) -> bool:
 
 
 def targets(node: ast.ImportFrom, inside: tuple[str, ...]) -> list[str]:
-    """The modules that one `from … import …` reaches into."""
+    """Return the modules that one `from … import …` imports from."""
     module = (node.module or "").split(".") if node.module else []
     if node.level == 0:
         if module[:1] != ["trayport"]:
@@ -87,7 +87,7 @@ def targets(node: ast.ImportFrom, inside: tuple[str, ...]) -> list[str]:
 
 
 def exported(room: str) -> list[str]:
-    """The public names of a room."""
+    """Return the public names of a room."""
     return list(getattr(importlib.import_module(f"trayport.{room}"), "__all__", []))
 
 
@@ -96,7 +96,7 @@ def test_every_room_has_a_level() -> None:
 
 
 @pytest.mark.parametrize("room", sorted(set(LEVEL) & set(rooms())))
-def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
+def test_a_room_imports_only_lower_rooms(room: str) -> None:
     wrong = [
         f"{path.relative_to(HOUSE)} imports {other}"
         for path, other in imports(room)
@@ -118,7 +118,7 @@ def test_rooms_are_entered_by_their_door() -> None:
 
 
 @pytest.mark.parametrize("room", sorted(APART))
-def test_a_room_that_stands_apart_knows_only_its_few_friends(room: str) -> None:
+def test_sandbox_and_metrics_import_only_the_rooms_of_their_list(room: str) -> None:
     assert {other for _, other in imports(room) if other != room} <= APART[room]
 
 

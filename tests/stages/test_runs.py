@@ -22,9 +22,9 @@ def test_every_example_runs(script: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
-# The kernel's own farewell differs between its versions; what matters here is that every cell runs.
+# The messages of a stopping kernel differ between its versions.
 @pytest.mark.filterwarnings("ignore")
-def test_every_notebook_runs_and_shows_what_is_saved_in_it(path: Path) -> None:
+def test_every_notebook_runs_and_prints_its_saved_output(path: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
 
@@ -34,13 +34,13 @@ def test_every_notebook_runs_and_shows_what_is_saved_in_it(path: Path) -> None:
 
     def texts(notebook: nbformat.NotebookNode) -> list[str]:
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-        # Matplotlib says there that it is building its cache, the first time on a machine.
+        # The first time on a machine, matplotlib reports there that it builds its cache.
         shown = [output for output in outputs if output.get("name") != "stderr"]
         plain = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in shown]
         return [text for text in plain if "Figure" not in text and "int64" not in text]
 
     assert len(texts(saved)) > 5
-    # Other versions of pandas lay the same frames out differently.
+    # Other versions of pandas print the same frames differently.
     assert texts(saved) == texts(fresh) or not pd.__version__.startswith("3.")
 
 

@@ -13,7 +13,7 @@ _FEW = 8
 
 def load() -> None:
     """Load the profile that ``HYPOTHESIS_PROFILE`` names: ``dev`` unless set, or ``ci``."""
-    # A deadline of 200 ms fails on a loaded machine, whatever the code does; fixtures are shared by all examples.
+    # The default deadline of 200 ms fails on a loaded machine. Fixtures are shared by all examples on purpose.
     common = {"deadline": None, "suppress_health_check": list(HealthCheck)}
     settings.register_profile("dev", max_examples=_FEW, **common)
     settings.register_profile("ci", max_examples=100, **common)

@@ -171,7 +171,7 @@ def try_pack(cells: Sequence[Any], dtype: DType) -> pa.Array | None:
 
 
 def _without_empty(texts: pa.Array) -> pa.Array:
-    """Return the texts with gaps for empty ones, which CSV cannot tell from gaps."""
+    """Return the texts with gaps for empty ones, which CSV cannot distinguish from gaps."""
     # Two equal offsets mark an empty text or a gap; comparing every text instead takes five times as long.
     ends = np.frombuffer(texts.buffers()[1] or b"", np.int64)[: len(texts) + 1]
     if not (ends[1:] == ends[:-1]).any():

@@ -141,7 +141,7 @@ class Cache:
         return None
 
     def _opened(self) -> Any:
-        """The open database, opened again if its file was deleted or replaced."""
+        """Return the open database; open it again if its file was deleted or replaced."""
         with self._lock:
             file = _identity(self.folder / "cache.db")
             if self._disk is None or file is None or file != self._opened_file:
