@@ -135,7 +135,7 @@ class Config:
     deadline : float, optional
         Maximum number of seconds for a whole query, its look-ups and waits included; for a stream, the seconds spent
         waiting for its pieces. None, the default, is no limit. A query that takes longer raises ``TimedOut``; one of
-        several requests raises ``PartialDataError``, whose ``resume()`` has the same number of seconds again.
+        several requests raises ``PartialDataError``, and its ``resume()`` has the same number of seconds again.
     max_body : int, default 1073741824
         Maximum size of one response in bytes, once it is decompressed. From a sixteenth of it on, a response may also
         not be larger than 200 times the bytes received. Larger responses are refused, to limit memory.
