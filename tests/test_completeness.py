@@ -19,7 +19,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
-from support.api import DOCUMENT, answer
+from support.api import DOCUMENT, get_json
 from support.profiles import examples
 from support.relay import Relay, Reply, Rule
 
@@ -408,7 +408,7 @@ def served(servers: Servers, wide: Wide, windows: Iterable[tuple[pd.Timestamp, p
     found = []
     for start, end in windows:
         window = {"from": f"{start:%Y-%m-%dT%H:%M:%SZ}", "until": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
-        found += answer(servers.sandbox(), PATHS[wide.query], {**window, **named, **wide.wire})
+        found += get_json(servers.sandbox(), PATHS[wide.query], {**window, **named, **wide.wire})
     if wide.query != "order_book":
         return found
     return [

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.api import KEY_OF, TTF, answer, ask, check, fields, nanoseconds, refused, written
+from support.api import (
+    KEY_OF,
+    TTF,
+    get_json,
+    iso_time,
+    nanoseconds,
+    optional_fields,
+    refused_parameters,
+    send,
+    validate,
+)
 from support.profiles import examples
 
 from trayport.sandbox import Sandbox, calendar, deliveries
@@ -33,23 +43,23 @@ class TestActivity:
     """``/trades/activity``"""
 
     def test_response_matches_the_document_sorted_by_count(self, sandbox: Sandbox) -> None:
-        rows = answer(sandbox, ACTIVITY, DAY)
+        rows = get_json(sandbox, ACTIVITY, DAY)
 
         assert len(rows) > 1000
         assert all(set(row) == ROW for row in rows)
         for row in rows[:200]:
-            check("Activity", row)
+            validate("Activity", row)
         counts = [row["count"] for row in rows]
         assert counts == sorted(counts, reverse=True)
         assert {"SinglePeriod", "PeriodSpread", "PeriodRange"} == {row["contractType"] for row in rows}
 
     def test_every_optional_field_is_returned_on_request(self, sandbox: Sandbox) -> None:
-        rows = answer(sandbox, ACTIVITY, DAY, routes="all", optionalFields=fields(ACTIVITY))
+        rows = get_json(sandbox, ACTIVITY, DAY, routes="all", optionalFields=optional_fields(ACTIVITY))
 
         for row in rows:
-            assert set(row) == ROW | set(fields(ACTIVITY))
+            assert set(row) == ROW | set(optional_fields(ACTIVITY))
         for row in rows[:200]:
-            check("Activity", row)
+            validate("Activity", row)
         assert {("House", 652), ("Desk", 904)} == {(row["route"], row["routeId"]) for row in rows}
         assert {None, 10000065, 10000016} <= {row["marketId"] for row in rows}
         assert sum(row["deleteCount"] for row in rows) > 20
@@ -68,18 +78,18 @@ class TestActivity:
         self, sandbox: Sandbox, start: int, minutes: int, route: str, place: int
     ) -> None:
         first = nanoseconds("2024-01-08") + start * 60 * 10**9
-        window = {"from": written(first), "until": written(first + minutes * 60 * 10**9), "routes": route}
-        rows = answer(sandbox, ACTIVITY, window, optionalFields="deleteCount")
+        window = {"from": iso_time(first), "until": iso_time(first + minutes * 60 * 10**9), "routes": route}
+        rows = get_json(sandbox, ACTIVITY, window, optionalFields="deleteCount")
 
         for row in rows[:3] + [rows[(place + number) % len(rows)] for number in range(5) if rows]:
-            trades = answer(sandbox, "/trades", {**window, **contract_params(row)})
+            trades = get_json(sandbox, "/trades", {**window, **contract_params(row)})
             assert row["count"] - row["deleteCount"] == len(trades)
 
     @pytest.mark.parametrize("sequence, offset", [(10000305, 1), (10000306, 3), (10000400, 40), (10000302, 2)])
     @pytest.mark.parametrize("kind", ["SinglePeriod", "Spread", "Range"])
     def test_every_traded_contract_has_a_row(self, sandbox: Sandbox, sequence: int, offset: int, kind: str) -> None:
         market = 10000016 if sequence == 10000400 else 10000065
-        rows = answer(sandbox, ACTIVITY, DAY, optionalFields="marketId,deleteCount")
+        rows = get_json(sandbox, ACTIVITY, DAY, optionalFields="marketId,deleteCount")
         wire = {"SinglePeriod": kind}.get(kind, f"Period{kind}")
         told = {
             tuple(row[name] for name in IDS[:-1]): row["count"] - row["deleteCount"]
@@ -96,7 +106,7 @@ class TestActivity:
             if kind == "SinglePeriod"
             else [{"sequenceItemId": item, "secondSequenceItemId": item + offset} for item in items]
         )
-        trades = [trade for question in questions for trade in answer(sandbox, "/trades", {**asked, **question})]
+        trades = [trade for question in questions for trade in get_json(sandbox, "/trades", {**asked, **question})]
         shown = Counter(tuple(trade["contract"][name] for name in IDS[:-1]) for trade in trades)
 
         assert shown == {key: count for key, count in told.items() if count}
@@ -104,7 +114,7 @@ class TestActivity:
 
     def test_two_days_are_the_sum_of_each_and_seconds_are_ignored(self, sandbox: Sandbox) -> None:
         def counts(start: str, until: str) -> Counter[Any]:
-            rows = answer(sandbox, ACTIVITY, {"from": start, "until": until})
+            rows = get_json(sandbox, ACTIVITY, {"from": start, "until": until})
             return Counter({tuple(row[name] for name in IDS): row["count"] for row in rows})
 
         both = counts("2024-02-05T10:30", "2024-02-06T09:15")
@@ -112,12 +122,12 @@ class TestActivity:
         assert both == counts("2024-02-05T10:30:59", "2024-02-06T09:15:30")
 
     def test_weekends_have_no_activity(self, sandbox: Sandbox) -> None:
-        assert [] == answer(sandbox, ACTIVITY, {"from": "2024-02-10", "until": "2024-02-12"})
+        assert [] == get_json(sandbox, ACTIVITY, {"from": "2024-02-10", "until": "2024-02-12"})
 
     def test_unknown_parameters_are_ignored(self, sandbox: Sandbox) -> None:
-        rows = answer(sandbox, ACTIVITY, DAY, marketId=10000065, deduplicateRoutes="false")
+        rows = get_json(sandbox, ACTIVITY, DAY, marketId=10000065, deduplicateRoutes="false")
 
-        assert rows == answer(sandbox, ACTIVITY, DAY)
+        assert rows == get_json(sandbox, ACTIVITY, DAY)
         assert frozenset({"marketid", "deduplicateroutes"}) == sandbox.asked[-2].ignored
 
     @pytest.mark.parametrize(
@@ -136,13 +146,13 @@ class TestActivity:
     def test_wrong_parameter_is_refused_with_400_and_its_name(
         self, sandbox: Sandbox, changes: dict[str, Any], parameter: str
     ) -> None:
-        assert [parameter] == refused(sandbox, ACTIVITY, {**DAY, **changes})
+        assert [parameter] == refused_parameters(sandbox, ACTIVITY, {**DAY, **changes})
 
     @pytest.mark.parametrize(
         "window", [("2023-04-10", "2023-04-17"), ("2024-02-05", "2024-02-12T00:00:59"), ("2024-02-05", "2024-02-05")]
     )
     def test_requests_at_the_limits_are_allowed(self, sandbox: Sandbox, window: tuple[str, str]) -> None:
-        assert 200 == ask(sandbox, f"/api{ACTIVITY}", dict(zip(("from", "until"), window, strict=True))).status_code
+        assert 200 == send(sandbox, f"/api{ACTIVITY}", dict(zip(("from", "until"), window, strict=True))).status_code
 
     @pytest.mark.parametrize(
         "until, intraday, status",
@@ -152,10 +162,10 @@ class TestActivity:
     def test_current_day_needs_the_entitlement(self, until: str, intraday: bool, status: int) -> None:
         with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
             window = {"from": "2024-02-07" if intraday else "2024-02-06", "until": until}
-            assert status == ask(sandbox, f"/api{ACTIVITY}", window).status_code
+            assert status == send(sandbox, f"/api{ACTIVITY}", window).status_code
             if intraday:
-                so_far = answer(sandbox, ACTIVITY, {"from": "2024-02-07", "until": "2024-02-07T12:08"})
-                assert so_far == answer(sandbox, ACTIVITY, window)
+                so_far = get_json(sandbox, ACTIVITY, {"from": "2024-02-07", "until": "2024-02-07T12:08"})
+                assert so_far == get_json(sandbox, ACTIVITY, window)
 
 
 class TestPrivate:
@@ -163,7 +173,7 @@ class TestPrivate:
 
     def private_rows(self, sandbox: Sandbox, params: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the private rows of ``/trades`` with flat fields."""
-        rows = answer(sandbox, "/trades", params, includePrivate="true")
+        rows = get_json(sandbox, "/trades", params, includePrivate="true")
         return [
             {**{name: row[name] for name in row if name != "privateFields"}, **row["privateFields"]}
             for row in rows
@@ -175,20 +185,26 @@ class TestPrivate:
     def test_rows_are_the_private_rows_of_trades_with_flat_fields(
         self, sandbox: Sandbox, contract: dict[str, Any], routes: dict[str, str]
     ) -> None:
-        asked = {"from": "2024-01-08", "until": "2024-02-06", **contract, **routes, "optionalFields": fields(PRIVATE)}
-        rows = answer(sandbox, PRIVATE, asked)
+        asked = {
+            "from": "2024-01-08",
+            "until": "2024-02-06",
+            **contract,
+            **routes,
+            "optionalFields": optional_fields(PRIVATE),
+        }
+        rows = get_json(sandbox, PRIVATE, asked)
 
         assert len(rows) > 2
         assert self.private_rows(sandbox, asked) == [
             {name: row[name] for name in row if name != "lastUpdated"} for row in rows
         ]
         for row in rows:
-            check("PrivateTrade", row)
+            validate("PrivateTrade", row)
             assert 0 <= row["lastUpdated"] - row["dealDate"] < 3600 * 10**9
         assert any(row["lastUpdated"] > row["dealDate"] for row in rows) or "Spread" in contract.values()
 
     def test_requested_contract_is_not_repeated_in_every_row(self, sandbox: Sandbox) -> None:
-        rows = answer(sandbox, PRIVATE, {**DAY, **TTF})
+        rows = get_json(sandbox, PRIVATE, {**DAY, **TTF})
 
         assert all(row.keys() >= OWN and "contract" not in row for row in rows)
         assert len(rows) > 2
@@ -205,8 +221,8 @@ class TestPrivate:
         ],
     )
     def test_request_without_a_contract_returns_all_contracts(self, sandbox: Sandbox, asked: dict[str, int]) -> None:
-        everything = answer(sandbox, PRIVATE, DAY)
-        rows = answer(sandbox, PRIVATE, DAY, **asked)
+        everything = get_json(sandbox, PRIVATE, DAY)
+        rows = get_json(sandbox, PRIVATE, DAY, **asked)
 
         assert rows == [
             row for row in everything if all(row["contract"][name] == value for name, value in asked.items())
@@ -215,13 +231,13 @@ class TestPrivate:
         times = [row["dealDate"] for row in rows]
         assert times == sorted(times)
         for row in rows:
-            check("PrivateTrade", row)
+            validate("PrivateTrade", row)
 
     def test_rows_of_all_contracts_are_those_of_each_contract(self, sandbox: Sandbox) -> None:
-        everything = answer(sandbox, PRIVATE, DAY, optionalFields="fromBrokenSpread,route", routes="all")
+        everything = get_json(sandbox, PRIVATE, DAY, optionalFields="fromBrokenSpread,route", routes="all")
         for row in everything[::15]:
             contract = contract_params(row["contract"])
-            one = answer(
+            one = get_json(
                 sandbox, PRIVATE, {**DAY, **contract}, optionalFields="fromBrokenSpread,contract", routes="all"
             )
             assert row in one
@@ -230,21 +246,23 @@ class TestPrivate:
     @examples(10)
     @given(cuts=st.lists(st.integers(0, 2 * 1440), min_size=2, max_size=4).map(sorted))
     def test_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, cuts: list[int]) -> None:
-        edges = [written(nanoseconds("2024-02-05") + cut * 60 * 10**9) for cut in cuts]
+        edges = [iso_time(nanoseconds("2024-02-05") + cut * 60 * 10**9) for cut in cuts]
         parts = [
-            row for start, until in pairwise(edges) for row in answer(sandbox, PRIVATE, {"from": start, "until": until})
+            row
+            for start, until in pairwise(edges)
+            for row in get_json(sandbox, PRIVATE, {"from": start, "until": until})
         ]
 
-        assert parts == answer(sandbox, PRIVATE, {"from": edges[0], "until": edges[-1]})
+        assert parts == get_json(sandbox, PRIVATE, {"from": edges[0], "until": edges[-1]})
 
     def test_own_trades_of_today_need_no_entitlement(self) -> None:
         with Sandbox(limits=False, now=NOW) as sandbox:
-            rows = answer(sandbox, PRIVATE, {"from": "2024-02-07", "until": "2024-02-08"})
+            rows = get_json(sandbox, PRIVATE, {"from": "2024-02-07", "until": "2024-02-08"})
 
             assert len(rows) > 20
             assert max(row["dealDate"] for row in rows) < nanoseconds("2024-02-07T12:07:30")
             assert max(row["lastUpdated"] for row in rows) <= nanoseconds("2024-02-07T12:07:30")
-            assert 401 == ask(sandbox, params={**TTF, "from": "2024-02-07", "until": "2024-02-08"}).status_code
+            assert 401 == send(sandbox, params={**TTF, "from": "2024-02-07", "until": "2024-02-08"}).status_code
 
     @pytest.mark.parametrize(
         "asked, parameter",
@@ -265,13 +283,13 @@ class TestPrivate:
     def test_wrong_parameter_is_refused_with_400_and_its_name(
         self, sandbox: Sandbox, asked: dict[str, Any], parameter: str
     ) -> None:
-        assert [parameter] == refused(sandbox, PRIVATE, {**DAY, **asked})
+        assert [parameter] == refused_parameters(sandbox, PRIVATE, {**DAY, **asked})
 
     @pytest.mark.parametrize(
         "asked", [{"marketId": 5}, {"sequenceId": 5}, {"marketId": 10000065, "sequenceId": 10000400}]
     )
     def test_unknown_ids_are_refused_with_404(self, sandbox: Sandbox, asked: dict[str, int]) -> None:
-        assert 404 == ask(sandbox, f"/api{PRIVATE}", {**DAY, **asked}).status_code
+        assert 404 == send(sandbox, f"/api{PRIVATE}", {**DAY, **asked}).status_code
 
 
 class TestLast:
@@ -282,37 +300,39 @@ class TestLast:
     def test_response_is_the_last_trade_before_the_time(self, sandbox: Sandbox, seconds: int, item: int) -> None:
         at = nanoseconds("2024-02-01") + seconds * 10**9
         asked = {**TTF, "sequenceItemId": item, "optionalFields": "contract"}
-        trades = answer(sandbox, "/trades", {"from": written(at - 31 * 86_400 * 10**9), "until": written(at), **asked})
-        last = answer(sandbox, LAST, {**asked, "at": written(at)})
+        trades = get_json(
+            sandbox, "/trades", {"from": iso_time(at - 31 * 86_400 * 10**9), "until": iso_time(at), **asked}
+        )
+        last = get_json(sandbox, LAST, {**asked, "at": iso_time(at)})
 
         assert [{name: trade[name] for name in ("price", "dealDate", "contract")} for trade in trades[-1:]] == last
         for row in last:
-            check("LastTrade", row)
+            validate("LastTrade", row)
 
     def test_time_is_exclusive(self, sandbox: Sandbox) -> None:
-        whole = next(row for row in answer(sandbox, "/trades", {**DAY, **TTF}) if row["dealDate"] % 10**9 == 0)
+        whole = next(row for row in get_json(sandbox, "/trades", {**DAY, **TTF}) if row["dealDate"] % 10**9 == 0)
         at = whole["dealDate"]
 
-        assert answer(sandbox, LAST, TTF, at=written(at))[0]["dealDate"] < at
-        assert answer(sandbox, LAST, TTF, at=written(at + 10**9))[0]["dealDate"] >= at
+        assert get_json(sandbox, LAST, TTF, at=iso_time(at))[0]["dealDate"] < at
+        assert get_json(sandbox, LAST, TTF, at=iso_time(at + 10**9))[0]["dealDate"] >= at
 
     def test_search_goes_back_one_year(self, sandbox: Sandbox) -> None:
-        (last,) = answer(sandbox, LAST, TTF, at="2024-04-15")
+        (last,) = get_json(sandbox, LAST, TTF, at="2024-04-15")
         year = 365 * 86_400 * 10**9
 
-        assert [last] == answer(sandbox, LAST, TTF, at=written(last["dealDate"] + year))
-        assert [] == answer(sandbox, LAST, TTF, at=written(last["dealDate"] + year + 10**9))
+        assert [last] == get_json(sandbox, LAST, TTF, at=iso_time(last["dealDate"] + year))
+        assert [] == get_json(sandbox, LAST, TTF, at=iso_time(last["dealDate"] + year + 10**9))
 
     def test_year_ends_at_the_requested_time(self) -> None:
         with Sandbox(limits=False, now=NOW, key="sandbox-intraday") as sandbox:
-            assert 1 == len(answer(sandbox, LAST, TTF, at="2025-02-06"))
-            assert [] == answer(sandbox, LAST, TTF, at="2025-02-07")
+            assert 1 == len(get_json(sandbox, LAST, TTF, at="2025-02-06"))
+            assert [] == get_json(sandbox, LAST, TTF, at="2025-02-07")
 
     @pytest.mark.parametrize("intraday, moment", [(False, "2024-02-07"), (True, "2024-02-07T12:07:30")])
     def test_default_time_is_the_end_of_the_available_range(self, intraday: bool, moment: str) -> None:
         with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
-            assert answer(sandbox, LAST, TTF, at=moment) == answer(sandbox, LAST, TTF)
-            later = ask(sandbox, f"/api{LAST}", {**TTF, "at": "2024-02-07T00:00:01"})
+            assert get_json(sandbox, LAST, TTF, at=moment) == get_json(sandbox, LAST, TTF)
+            later = send(sandbox, f"/api{LAST}", {**TTF, "at": "2024-02-07T00:00:01"})
             assert (200 if intraday else 401) == later.status_code
 
     @pytest.mark.parametrize(
@@ -328,7 +348,7 @@ class TestLast:
     def test_wrong_parameter_is_refused_with_400_and_its_name(
         self, sandbox: Sandbox, changes: dict[str, Any], parameter: str
     ) -> None:
-        assert [parameter] == refused(sandbox, LAST, {**TTF, **changes})
+        assert [parameter] == refused_parameters(sandbox, LAST, {**TTF, **changes})
 
 
 @pytest.mark.parametrize("items", [(244, 248), (245, 244), (244, 245)])
@@ -336,11 +356,11 @@ def test_spreads_join_near_periods_in_forward_order(sandbox: Sandbox, items: tup
     first, second = items
     spread = {**TTF, "contractType": "Spread", "sequenceItemId": first, "secondSequenceItemId": second}
 
-    assert (items == (244, 245)) == bool(answer(sandbox, "/trades", {**DAY, **spread}))
+    assert (items == (244, 245)) == bool(get_json(sandbox, "/trades", {**DAY, **spread}))
 
 
 def test_most_instruments_are_never_traded(sandbox: Sandbox) -> None:
-    rows = answer(sandbox, ACTIVITY, {"from": "2024-02-05", "until": "2024-02-10"})
+    rows = get_json(sandbox, ACTIVITY, {"from": "2024-02-05", "until": "2024-02-10"})
     instruments = {row["instrumentId"] for row in rows}
 
     assert 400 < len(instruments) < 1000 < len(products())

@@ -13,7 +13,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.api import CONTRACTS, EUA, KEY_OF, TTF, answer, ask, check, fields, nanoseconds, refused, written
+from support.api import (
+    CONTRACTS,
+    EUA,
+    KEY_OF,
+    TTF,
+    get_json,
+    iso_time,
+    nanoseconds,
+    optional_fields,
+    refused_parameters,
+    send,
+    validate,
+)
 from support.profiles import examples
 
 from trayport.sandbox import Sandbox
@@ -34,22 +46,24 @@ class TestTop:
     """``/orders/book/top``"""
 
     def test_response_matches_the_document_with_a_point_at_each_interval_end(self, sandbox: Sandbox) -> None:
-        rows = answer(sandbox, TOP, HOUR)
+        rows = get_json(sandbox, TOP, HOUR)
 
         first = nanoseconds("2024-02-05T09:00")
         assert [first + minute * 60 * SECOND for minute in range(1, 61)] == timestamps(rows)
         for row in rows:
-            check("BookTop", row)
+            validate("BookTop", row)
             assert {"timestamp", *SIDES} == set(row)
 
     @pytest.mark.parametrize("routes", [{}, {"routes": "Desk"}])
     def test_every_optional_field_is_returned_on_request(self, sandbox: Sandbox, routes: dict[str, str]) -> None:
         thin = {**HOUR, "until": "2024-02-05T17", "sequenceItemId": 262, "instrumentId": 10002806, "marketId": None}
-        rows = answer(sandbox, TOP, {**thin, **routes}, optionalFields=fields(TOP), includeEmptyBuckets="true")
+        rows = get_json(
+            sandbox, TOP, {**thin, **routes}, optionalFields=optional_fields(TOP), includeEmptyBuckets="true"
+        )
 
         assert 480 == len(rows)
         for row in rows:
-            check("BookTop", row)
+            validate("BookTop", row)
             assert {"timestamp", *SIDES, "bidVenueCode", "askVenueCode", "route", "routeId"} == set(row)
             for side in ("bid", "ask"):
                 assert row[f"{side}VenueCode"] == (None if row[f"{side}Price"] is None else "EEX7")
@@ -72,32 +86,32 @@ class TestTop:
         count, unit = interval
         first = nanoseconds("2024-02-01") + start * SECOND
         span = 200 * count * {"second": 1, "minute": 60, "hour": 3600}[unit] * SECOND
-        asked = {"from": written(first), "until": written(first + span), "interval": count, "intervalUnit": unit,
+        asked = {"from": iso_time(first), "until": iso_time(first + span), "interval": count, "intervalUnit": unit,
                  "optionalFields": "venueCode", "includeEmptyBuckets": "true", **contract, **routes}  # fmt: skip
-        books = answer(sandbox, BOOK, asked)
+        books = get_json(sandbox, BOOK, asked)
 
         assert [best_of(book) for book in books] == [
             {name: row[name] for name in row if name not in ("route", "timestamp")}
-            for row in answer(sandbox, TOP, asked)
+            for row in get_json(sandbox, TOP, asked)
         ]
 
     def test_maximum_of_100_000_points_is_allowed(self, sandbox: Sandbox) -> None:
         asked = {**HOUR, "from": "2024-02-05T06:13:20", "until": "2024-02-06T10:00", "intervalUnit": "second"}
 
-        assert 36_000 < len(answer(sandbox, TOP, asked)) < 100_000
-        assert ["until"] == refused(sandbox, TOP, {**asked, "until": "2024-02-06T10:00:01"})
+        assert 36_000 < len(get_json(sandbox, TOP, asked)) < 100_000
+        assert ["until"] == refused_parameters(sandbox, TOP, {**asked, "until": "2024-02-06T10:00:01"})
 
     def test_each_route_has_a_row_without_deduplication(self, sandbox: Sandbox) -> None:
         asked = {**HOUR, "optionalFields": "routeId"}
-        rows = answer(sandbox, TOP, asked, routes="all", deduplicateRoutes="false")
+        rows = get_json(sandbox, TOP, asked, routes="all", deduplicateRoutes="false")
 
         assert [("House", 652), ("Desk", 904)] * 60 == [(row["route"], row["routeId"]) for row in rows]
-        assert rows[::2] == answer(sandbox, TOP, asked, routes="all") == answer(sandbox, TOP, asked, routes="House")
-        assert rows[1::2] == answer(sandbox, TOP, asked, routes="Desk")
+        assert rows[::2] == get_json(sandbox, TOP, asked, routes="all") == get_json(sandbox, TOP, asked, routes="House")
+        assert rows[1::2] == get_json(sandbox, TOP, asked, routes="Desk")
         assert timestamps(rows) == sorted(timestamps(rows))
 
     def test_top_has_no_private_orders(self, sandbox: Sandbox) -> None:
-        assert answer(sandbox, TOP, HOUR) == answer(sandbox, TOP, HOUR, includePrivate="true", depth=3)
+        assert get_json(sandbox, TOP, HOUR) == get_json(sandbox, TOP, HOUR, includePrivate="true", depth=3)
         assert frozenset({"includeprivate", "depth"}) == sandbox.asked[-1].ignored
 
 
@@ -116,11 +130,11 @@ class TestBook:
     @pytest.mark.parametrize("contract", CONTRACTS)
     def test_orders_are_sorted_on_ticks_and_not_crossed(self, sandbox: Sandbox, contract: dict[str, Any]) -> None:
         asked = {**HOUR, "marketId": None, **contract, "until": "2024-02-05T17"}
-        books = answer(sandbox, BOOK, asked, depth=100, optionalFields="venueCode")
+        books = get_json(sandbox, BOOK, asked, depth=100, optionalFields="venueCode")
 
         assert len(books) > 10
         for book in books:
-            check("Book", book)
+            validate("Book", book)
             assert book["bids"] or book["asks"]
             bids, asks = ([order["price"] for order in book[side]] for side in ("bids", "asks"))
             assert bids == sorted(bids, reverse=True)
@@ -145,10 +159,10 @@ class TestBook:
         self, sandbox: Sandbox, contract: dict[str, Any], day: datetime.date, second: int, interval: int, private: str
     ) -> None:
         first = nanoseconds(str(day)) + second * SECOND
-        asked = {"from": written(first), "until": written(first + 10 * interval * SECOND), "interval": interval,
+        asked = {"from": iso_time(first), "until": iso_time(first + 10 * interval * SECOND), "interval": interval,
                  "intervalUnit": "second", "depth": 1000, "includePrivate": private,
                  "optionalFields": "venueCode", **contract}  # fmt: skip
-        for book in answer(sandbox, BOOK, asked, includeEmptyBuckets="true"):
+        for book in get_json(sandbox, BOOK, asked, includeEmptyBuckets="true"):
             levels = {side: [(order["venueCode"], order["price"]) for order in book[side]] for side in ("bids", "asks")}
             for venue in {venue for found in levels.values() for venue, _ in found}:
                 bids, asks = ([price for at, price in levels[side] if at == venue] for side in ("bids", "asks"))
@@ -158,21 +172,21 @@ class TestBook:
 
     @pytest.mark.parametrize("depth", [1, 2, 10, 37])
     def test_depth_keeps_the_best_orders(self, sandbox: Sandbox, depth: int) -> None:
-        deep = answer(sandbox, BOOK, HOUR, depth=1000, optionalFields="venueCode")
-        cut = answer(sandbox, BOOK, HOUR, depth=depth, optionalFields="venueCode")
+        deep = get_json(sandbox, BOOK, HOUR, depth=1000, optionalFields="venueCode")
+        cut = get_json(sandbox, BOOK, HOUR, depth=depth, optionalFields="venueCode")
 
         assert max(len(book["bids"]) for book in deep) > 40
         for whole, book in zip(deep, cut, strict=True):
             assert (whole["bids"][:depth], whole["asks"][:depth]) == (book["bids"], book["asks"])
-        assert (depth == 10) == (answer(sandbox, BOOK, HOUR, optionalFields="venueCode") == cut)
+        assert (depth == 10) == (get_json(sandbox, BOOK, HOUR, optionalFields="venueCode") == cut)
 
     @pytest.mark.parametrize("percent", ["0", "0.05", "1"])
     @pytest.mark.parametrize("depth", [5, 100])
     def test_max_spread_is_the_distance_from_the_best_of_the_same_side(
         self, sandbox: Sandbox, percent: str, depth: int
     ) -> None:
-        near = answer(sandbox, BOOK, HOUR, depth=depth, maxSpread=percent)
-        for whole, book in zip(answer(sandbox, BOOK, HOUR, depth=depth), near, strict=True):
+        near = get_json(sandbox, BOOK, HOUR, depth=depth, maxSpread=percent)
+        for whole, book in zip(get_json(sandbox, BOOK, HOUR, depth=depth), near, strict=True):
             for side in ("bids", "asks"):
                 best = whole[side][0]["price"]
                 within = [order for order in whole[side] if abs(order["price"] - best) <= best * float(percent) / 100]
@@ -180,11 +194,11 @@ class TestBook:
 
     @pytest.mark.parametrize("most", ["1e9", "123456789e7", "999999999e9"])
     def test_very_large_max_spread_keeps_all_orders(self, sandbox: Sandbox, most: str) -> None:
-        assert answer(sandbox, BOOK, HOUR, depth=50) == answer(sandbox, BOOK, HOUR, depth=50, maxSpread=most)
+        assert get_json(sandbox, BOOK, HOUR, depth=50) == get_json(sandbox, BOOK, HOUR, depth=50, maxSpread=most)
 
     def test_max_spread_works_with_negative_prices(self, sandbox: Sandbox) -> None:
         spread = {**HOUR, "contractType": "Spread", "sequenceItemId": 246, "secondSequenceItemId": 249}
-        books = answer(sandbox, BOOK, spread, maxSpread=10)
+        books = get_json(sandbox, BOOK, spread, maxSpread=10)
 
         assert books
         assert all(book[side][0]["price"] < 0 for book in books for side in ("bids", "asks") if book[side])
@@ -193,9 +207,9 @@ class TestBook:
         asked = {**HOUR, "depth": 1000, "optionalFields": "venueCode"}
         own, statuses = set(), set()
         for public, book in zip(
-            answer(sandbox, BOOK, asked), answer(sandbox, BOOK, asked, includePrivate="true"), strict=True
+            get_json(sandbox, BOOK, asked), get_json(sandbox, BOOK, asked, includePrivate="true"), strict=True
         ):
-            check("Book", book)
+            validate("Book", book)
             for side in ("bids", "asks"):
                 plain = [{name: order[name] for name in order if name != "privateFields"} for order in book[side]]
                 hidden = [
@@ -215,7 +229,7 @@ class TestBook:
     def test_there_are_no_private_orders_before_their_first_day(self, sandbox: Sandbox) -> None:
         asked = {**HOUR, **EUA, "includePrivate": "true", "intervalUnit": "second", "interval": 30}
         texts = [
-            ask(sandbox, f"/api{BOOK}", {**asked, "from": f"2021-{day}T08", "until": f"2021-{day}T16"}).text
+            send(sandbox, f"/api{BOOK}", {**asked, "from": f"2021-{day}T08", "until": f"2021-{day}T16"}).text
             for day in ("01-29", "02-01")
         ]
 
@@ -224,7 +238,7 @@ class TestBook:
     def test_routes_select_orders(self, sandbox: Sandbox) -> None:
         def orders(**changes: str) -> list[Any]:
             asked = {**HOUR, "depth": 1000, "optionalFields": "route,routeId,venueCode", **changes}
-            return [order for book in answer(sandbox, BOOK, asked) for order in book["bids"]]
+            return [order for book in get_json(sandbox, BOOK, asked) for order in book["bids"]]
 
         house, desk, both = orders(), orders(routes="Desk"), orders(routes="all", deduplicateRoutes="false")
         assert ({"House"}, {"Desk"}) == ({each["route"] for each in house}, {each["route"] for each in desk})
@@ -245,7 +259,7 @@ class TestBook:
     def test_wrong_parameter_of_the_book_is_refused_with_400(
         self, sandbox: Sandbox, changes: dict[str, Any], parameter: str
     ) -> None:
-        assert [parameter] == refused(sandbox, BOOK, {**HOUR, **changes})
+        assert [parameter] == refused_parameters(sandbox, BOOK, {**HOUR, **changes})
 
 
 @pytest.mark.parametrize("path", [TOP, BOOK])
@@ -255,14 +269,14 @@ class TestBoth:
     @examples(10)
     @given(cuts=st.lists(st.integers(0, 2880), min_size=2, max_size=4).map(sorted))
     def test_window_is_the_sum_of_its_parts(self, sandbox: Sandbox, path: str, cuts: list[int]) -> None:
-        edges = [written(nanoseconds("2024-02-05") + cut * 60 * SECOND) for cut in cuts]
+        edges = [iso_time(nanoseconds("2024-02-05") + cut * 60 * SECOND) for cut in cuts]
         parts = [
             row
             for start, until in pairwise(edges)
-            for row in answer(sandbox, path, {**HOUR, "from": start, "until": until})
+            for row in get_json(sandbox, path, {**HOUR, "from": start, "until": until})
         ]
 
-        assert parts == answer(sandbox, path, {**HOUR, "from": edges[0], "until": edges[-1]})
+        assert parts == get_json(sandbox, path, {**HOUR, "from": edges[0], "until": edges[-1]})
 
     @pytest.mark.parametrize(
         "switches, first, last, count",
@@ -279,7 +293,7 @@ class TestBoth:
         self, path: str, switches: Any, first: int, last: int, count: int
     ) -> None:
         with Sandbox(limits=False, **switches) as sandbox:
-            rows = answer(sandbox, path, HOUR)
+            rows = get_json(sandbox, path, HOUR)
 
         start = nanoseconds("2024-02-05T09:00")
         assert (start + first * 60 * SECOND, start + last * 60 * SECOND, count) == (
@@ -288,7 +302,7 @@ class TestBoth:
         )
 
     def test_remainder_shorter_than_the_interval_has_no_point(self, sandbox: Sandbox, path: str) -> None:
-        rows = answer(sandbox, path, {**HOUR, "interval": 25})
+        rows = get_json(sandbox, path, {**HOUR, "interval": 25})
 
         assert [nanoseconds("2024-02-05T09:25"), nanoseconds("2024-02-05T09:50")] == timestamps(rows)
 
@@ -308,9 +322,9 @@ class TestBoth:
     )
     def test_there_are_no_orders_without_trading(self, sandbox: Sandbox, path: str, changes: dict[str, Any]) -> None:
         asked = {**HOUR, **changes}
-        empty = answer(sandbox, path, asked, includeEmptyBuckets="true")
+        empty = get_json(sandbox, path, asked, includeEmptyBuckets="true")
 
-        assert [] == answer(sandbox, path, asked)
+        assert [] == get_json(sandbox, path, asked)
         assert len(empty) >= 60
         assert all(row.get("bids") == row.get("asks") == ([] if path == BOOK else None) for row in empty)
         assert all(row.get(name) is None for row in empty for name in SIDES)
@@ -324,9 +338,9 @@ class TestBoth:
         front = 12 * (after.year - 2004) + after.month + 1
         asked = {**HOUR, "marketId": None, "instrumentId": instrument, "sequenceItemId": front}
 
-        assert answer(sandbox, path, {**asked, "from": date, "until": str(after)})
+        assert get_json(sandbox, path, {**asked, "from": date, "until": str(after)})
         before = {**asked, "from": str(after - datetime.timedelta(days=21)), "until": date}
-        assert [] == answer(sandbox, path, before)
+        assert [] == get_json(sandbox, path, before)
 
     def test_exchange_has_a_new_code_from_the_day_of_its_new_system(self, sandbox: Sandbox, path: str) -> None:
         asked = {
@@ -337,7 +351,7 @@ class TestBoth:
             "optionalFields": "venueCode",
         }
         codes = [
-            {code for code in ("EEX", "EEX7") if f'"{code}"' in ask(sandbox, f"/api{path}", {**asked, **day}).text}
+            {code for code in ("EEX", "EEX7") if f'"{code}"' in send(sandbox, f"/api{path}", {**asked, **day}).text}
             for day in ({"from": "2022-04-01", "until": "2022-04-02"}, {"from": "2022-04-04", "until": "2022-04-05"})
         ]
 
@@ -367,15 +381,15 @@ class TestBoth:
     def test_wrong_parameter_is_refused_with_400_and_its_name(
         self, sandbox: Sandbox, path: str, changes: dict[str, Any], parameter: str
     ) -> None:
-        assert [parameter] == refused(sandbox, path, {**HOUR, **changes})
+        assert [parameter] == refused_parameters(sandbox, path, {**HOUR, **changes})
 
     def test_unknown_ids_are_refused_with_404(self, sandbox: Sandbox, path: str) -> None:
-        assert 404 == ask(sandbox, f"/api{path}", {**HOUR, "sequenceId": 10000400}).status_code
+        assert 404 == send(sandbox, f"/api{path}", {**HOUR, "sequenceId": 10000400}).status_code
 
     @pytest.mark.parametrize("intraday", [False, True])
     def test_current_day_is_available_to_an_entitled_key_up_to_now(self, path: str, intraday: bool) -> None:
         with Sandbox(limits=False, now=NOW, key=KEY_OF[intraday]) as sandbox:
-            got = ask(sandbox, f"/api{path}", {**HOUR, "from": "2024-02-07T12", "until": "2024-02-07T13"})
+            got = send(sandbox, f"/api{path}", {**HOUR, "from": "2024-02-07T12", "until": "2024-02-07T13"})
 
             assert (200 if intraday else 401) == got.status_code
             if intraday:
@@ -384,7 +398,7 @@ class TestBoth:
 
 def test_another_seed_has_other_books() -> None:
     with Sandbox(limits=False, seed=2) as other, Sandbox(limits=False) as usual:
-        assert answer(other, TOP, HOUR) != answer(usual, TOP, HOUR)
+        assert get_json(other, TOP, HOUR) != get_json(usual, TOP, HOUR)
 
 
 @pytest.mark.parametrize("switch", [{"books": "middle"}, {"until": "never"}, {"order": "random"}])

@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.api import EUA, KEY_OF, TTF, answer, ask, check, fields, nanoseconds, refused, written
+from support.api import (
+    EUA,
+    KEY_OF,
+    TTF,
+    get_json,
+    iso_time,
+    nanoseconds,
+    optional_fields,
+    refused_parameters,
+    send,
+    validate,
+)
 from support.profiles import examples
 
 from trayport.sandbox import Sandbox
@@ -24,7 +35,7 @@ GRIDS = [("minute", 1), ("minute", 5), ("minute", 15), ("minute", 30), ("hour", 
 
 
 def candles(sandbox: Sandbox, **changes: Any) -> Any:
-    return answer(sandbox, PATH, CANDLES, **changes)
+    return get_json(sandbox, PATH, CANDLES, **changes)
 
 
 def aggregate(trades: list[dict[str, Any]], edges: list[int]) -> list[dict[str, Any]]:
@@ -59,16 +70,16 @@ def test_response_matches_the_document(sandbox: Sandbox) -> None:
 
     assert len(rows) > 20
     for row in rows:
-        check("Candle", row)
+        validate("Candle", row)
         assert set(row) == CANDLE
         assert row["toTimestamp"] - row["fromTimestamp"] == 15 * 60 * 10**9
 
 
 @pytest.mark.parametrize("empty", ["false", "true"])
 def test_every_optional_field_is_returned_on_request(sandbox: Sandbox, empty: str) -> None:
-    for row in candles(sandbox, optionalFields=fields(PATH), includeEmptyBuckets=empty):
-        check("Candle", row)
-        assert set(row) == CANDLE | set(fields(PATH))
+    for row in candles(sandbox, optionalFields=optional_fields(PATH), includeEmptyBuckets=empty):
+        validate("Candle", row)
+        assert set(row) == CANDLE | set(optional_fields(PATH))
 
 
 @examples(25)
@@ -84,12 +95,12 @@ def test_candles_are_aggregates_of_the_trades(
     unit, count = grid
     start = nanoseconds("2024-02-01") + day * DAY
     end = start + days * DAY
-    window = {"from": written(start), "until": written(end), **contract}
-    trades = answer(sandbox, "/trades", window)
-    asked = {**window, "interval": count, "intervalUnit": unit, "optionalFields": ",".join(fields(PATH))}
+    window = {"from": iso_time(start), "until": iso_time(end), **contract}
+    trades = get_json(sandbox, "/trades", window)
+    asked = {**window, "interval": count, "intervalUnit": unit, "optionalFields": ",".join(optional_fields(PATH))}
     step = count * {"minute": 60, "hour": 3600, "day": 86_400}[unit] * 10**9
 
-    assert aggregate(trades, list(range(start, end + 1, step))) == answer(sandbox, PATH, asked)
+    assert aggregate(trades, list(range(start, end + 1, step))) == get_json(sandbox, PATH, asked)
 
 
 def test_monthly_and_weekly_candles_are_aggregates_of_the_trades(sandbox: Sandbox) -> None:
@@ -97,15 +108,15 @@ def test_monthly_and_weekly_candles_are_aggregates_of_the_trades(sandbox: Sandbo
     trades = [
         trade
         for start, end in pairwise(months)
-        for trade in answer(sandbox, "/trades", {"from": written(start), "until": written(end), **TTF})
+        for trade in get_json(sandbox, "/trades", {"from": iso_time(start), "until": iso_time(end), **TTF})
     ]
-    asked = {**TTF, "intervalUnit": "month", "interval": 1, "optionalFields": fields(PATH)}
+    asked = {**TTF, "intervalUnit": "month", "interval": 1, "optionalFields": optional_fields(PATH)}
 
-    made = answer(sandbox, PATH, {**asked, "from": "2024-01", "until": "2024-04"})
+    made = get_json(sandbox, PATH, {**asked, "from": "2024-01", "until": "2024-04"})
     assert aggregate(trades, months) == made
     weeks = list(range(nanoseconds("2024-01-01"), nanoseconds("2024-04-01") + 1, 7 * DAY))
     weekly = {**asked, "intervalUnit": "day", "interval": 7, "from": "2024-01-01", "until": "2024-04-01"}
-    assert aggregate(trades, weeks) == answer(sandbox, PATH, weekly)
+    assert aggregate(trades, weeks) == get_json(sandbox, PATH, weekly)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +145,7 @@ def test_empty_candles_are_returned_on_request(
 @examples(20)
 @given(cuts=st.lists(st.integers(0, 48), min_size=2, max_size=5).map(sorted), empty=st.sampled_from(["true", "false"]))
 def test_window_is_the_sum_of_its_parts(sandbox: Sandbox, cuts: list[int], empty: str) -> None:
-    edges = [written(nanoseconds("2024-02-05") + cut * 3600 * 10**9) for cut in cuts]
+    edges = [iso_time(nanoseconds("2024-02-05") + cut * 3600 * 10**9) for cut in cuts]
     asked = {"interval": 30, "includeEmptyBuckets": empty}
     parts = [
         row for start, until in pairwise(edges) for row in candles(sandbox, **{"from": start, "until": until}, **asked)
@@ -198,7 +209,7 @@ def test_candle_at_until_is_returned_if_until_is_inclusive(until: Any) -> None:
 def test_wrong_parameter_is_refused_with_400_and_its_name(
     sandbox: Sandbox, changes: dict[str, Any], parameter: str
 ) -> None:
-    assert [parameter] == refused(sandbox, PATH, {**CANDLES, **changes})
+    assert [parameter] == refused_parameters(sandbox, PATH, {**CANDLES, **changes})
 
 
 @pytest.mark.parametrize(
@@ -217,12 +228,12 @@ def test_requests_at_the_limits_are_allowed(sandbox: Sandbox, changes: dict[str,
 def test_current_day_is_available_to_an_entitled_key_up_to_now(intraday: bool) -> None:
     now = datetime.datetime(2024, 2, 7, 12, 7, tzinfo=datetime.UTC)
     with Sandbox(limits=False, now=now, key=KEY_OF[intraday]) as sandbox:
-        got = ask(sandbox, f"/api{PATH}", {**CANDLES, "until": "2024-02-08", "includeEmptyBuckets": "true"})
+        got = send(sandbox, f"/api{PATH}", {**CANDLES, "until": "2024-02-08", "includeEmptyBuckets": "true"})
 
         assert (200 if intraday else 401) == got.status_code
         if intraday:
             assert nanoseconds("2024-02-07T12:15") == got.json()[-1]["toTimestamp"]
-            trades = answer(sandbox, "/trades", {"from": "2024-02-07T12:00", "until": "2024-02-08", **TTF})
+            trades = get_json(sandbox, "/trades", {"from": "2024-02-07T12:00", "until": "2024-02-08", **TTF})
             assert sum(trade["quantity"] for trade in trades) == got.json()[-1]["volume"]
 
 

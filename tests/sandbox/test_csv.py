@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from support.api import TRADES, TTF, ask, nanoseconds
+from support.api import TRADES, TTF, nanoseconds, send
 
 from trayport.sandbox import Sandbox
 from trayport.sandbox.payload import Payload, PayloadColumn
@@ -42,8 +42,8 @@ def is_equal(cell: str, value: Any) -> bool:
 
 @pytest.mark.parametrize("path", FLAT)
 def test_csv_has_the_same_values_as_json(sandbox: Sandbox, path: str) -> None:
-    rows = ask(sandbox, f"/api{path}", FLAT[path]).json(parse_float=Decimal)
-    got = ask(sandbox, f"/api{path}", FLAT[path], headers={"Accept": "text/csv"})
+    rows = send(sandbox, f"/api{path}", FLAT[path]).json(parse_float=Decimal)
+    got = send(sandbox, f"/api{path}", FLAT[path], headers={"Accept": "text/csv"})
     told = table(got.text)
 
     assert "text/csv; charset=utf-8" == got.headers["Content-Type"]
@@ -54,7 +54,7 @@ def test_csv_has_the_same_values_as_json(sandbox: Sandbox, path: str) -> None:
 
 
 def test_response_without_rows_is_a_header(sandbox: Sandbox) -> None:
-    got = ask(sandbox, params={**TRADES, "from": "2024-02-10", "until": "2024-02-11"}, headers={"Accept": "text/csv"})
+    got = send(sandbox, params={**TRADES, "from": "2024-02-10", "until": "2024-02-11"}, headers={"Accept": "text/csv"})
 
     assert "tradeId,venueCode,dealDate,price,quantity,aggressorBuy\r\n" == got.text
 
@@ -86,16 +86,16 @@ def check_line(told: list[dict[str, str]], rows: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("path", NESTED)
 def test_nested_fields_have_names_with_dots(sandbox: Sandbox, path: str) -> None:
-    rows = ask(sandbox, f"/api{path}", NESTED[path]).json(parse_float=Decimal)
+    rows = send(sandbox, f"/api{path}", NESTED[path]).json(parse_float=Decimal)
 
-    check_line(table(ask(sandbox, f"/api{path}", NESTED[path], headers={"Accept": "text/csv"}).text), rows)
+    check_line(table(send(sandbox, f"/api{path}", NESTED[path], headers={"Accept": "text/csv"}).text), rows)
 
 
 def test_each_line_of_a_snapshot_has_its_time(sandbox: Sandbox) -> None:
     params = {**TTF, "sequenceItemId": "244,262,290", "at": "2024-02-05T12:00"}
-    said = ask(sandbox, "/api/snapshots", params).json(parse_float=Decimal)
+    said = send(sandbox, "/api/snapshots", params).json(parse_float=Decimal)
     rows = [{"timestamp": said["timestamp"], **row} for row in said["snapshots"]]
-    told = table(ask(sandbox, "/api/snapshots", params, headers={"Accept": "text/csv"}).text)
+    told = table(send(sandbox, "/api/snapshots", params, headers={"Accept": "text/csv"}).text)
 
     assert {None, dict} <= {row["lastTrade"] and type(row["lastTrade"]) for row in rows}
     check_line(told, [{name: value for name, value in row.items() if value is not None} for row in rows])
@@ -110,7 +110,7 @@ def test_each_order_of_a_book_has_a_line(sandbox: Sandbox) -> None:
         "includePrivate": "true",
         "includeEmptyBuckets": "true",
     }
-    books = ask(sandbox, "/api/orders/book", params).json(parse_float=Decimal)
+    books = send(sandbox, "/api/orders/book", params).json(parse_float=Decimal)
     orders = [
         {"timestamp": book["timestamp"], **({"side": name} | order if order else {})}
         for book in books
@@ -120,7 +120,7 @@ def test_each_order_of_a_book_has_a_line(sandbox: Sandbox) -> None:
             *([("", None)] * (not book["bids"] and not book["asks"])),
         ]
     ]
-    told = table(ask(sandbox, "/api/orders/book", params, headers={"Accept": "text/csv"}).text)
+    told = table(send(sandbox, "/api/orders/book", params, headers={"Accept": "text/csv"}).text)
 
     assert {True, False} == {"side" in order for order in orders}
     assert any("privateFields" in order for order in orders)
@@ -129,8 +129,8 @@ def test_each_order_of_a_book_has_a_line(sandbox: Sandbox) -> None:
 
 def test_reference_data_and_errors_are_always_json(sandbox: Sandbox) -> None:
     csv_please = {"Accept": "text/csv"}
-    markets = ask(sandbox, "/reference/markets", None, headers=csv_please)
-    error = ask(sandbox, params={**TRADES, "until": None}, headers=csv_please)
+    markets = send(sandbox, "/reference/markets", None, headers=csv_please)
+    error = send(sandbox, params={**TRADES, "until": None}, headers=csv_please)
 
     assert "application/json; charset=utf-8" == markets.headers["Content-Type"]
     assert (400, "application/problem+json; charset=utf-8") == (error.status_code, error.headers["Content-Type"])
@@ -154,7 +154,7 @@ def test_reference_data_and_errors_are_always_json(sandbox: Sandbox) -> None:
     ],
 )
 def test_accept_header_selects_the_format(sandbox: Sandbox, accept: str, kind: str) -> None:
-    assert kind in ask(sandbox, headers={"Accept": accept}).headers["Content-Type"]
+    assert kind in send(sandbox, headers={"Accept": accept}).headers["Content-Type"]
 
 
 def test_special_characters_are_quoted() -> None:
@@ -172,8 +172,8 @@ def test_special_characters_are_quoted() -> None:
 
 def test_switch_order_shuffles_both_formats_alike() -> None:
     with Sandbox(limits=False, order="shuffled") as odd:
-        rows = [row["tradeId"] for row in ask(odd).json()]
-        told = [row["tradeId"] for row in table(ask(odd, headers={"Accept": "text/csv"}).text)]
+        rows = [row["tradeId"] for row in send(odd).json()]
+        told = [row["tradeId"] for row in table(send(odd, headers={"Accept": "text/csv"}).text)]
 
         assert rows == told
         assert rows != sorted(rows)

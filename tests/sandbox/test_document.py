@@ -61,8 +61,8 @@ def call(case: schemathesis.Case, server: Sandbox, **headers: str) -> Any:
 
 # --- all requests of the document ------------------------------------------------------------------------------------
 
-# Valid combinations of parameters and the length of ranges are described in prose only (guide pp. 6, 12, 27), so many
-# requests that fit the schemas are rightly answered with 400.
+# Valid combinations of parameters and the length of ranges are described in prose only (guide pp. 6, 12, 27). Therefore
+# a response with 400 to a request that fits the schemas is allowed.
 everything = schema_of(copy.deepcopy(DOCUMENT), 15, coverage=False, positive_data_acceptance={"enabled": False})
 
 
@@ -240,7 +240,7 @@ def rows_of(server: Sandbox, path: str, **parameters: Any) -> Any:
 # --- wrong parameters ------------------------------------------------------------------------------------------------
 
 # The check of schemathesis (4.32) accepts a wrong query parameter if another value of it is right, so the parameters
-# are checked here as they were sent.
+# are checked here after they were sent.
 spoilt = {name: schema_of(narrow(asked, "examples"), 1, "negative") for name, asked in SUBJECTS.items()}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.api import CONTRACTS, EUA, TTF, answer, nanoseconds, written
+from support.api import CONTRACTS, EUA, TTF, get_json, iso_time, nanoseconds
 from support.profiles import examples
 
 from trayport.sandbox import Sandbox
@@ -24,7 +24,7 @@ MONTHS = [{**TTF, "sequenceItemId": number} for number in (244, 245)]
 
 
 def traded(sandbox: Sandbox, contract: dict[str, Any], start: str, until: str, **more: Any) -> list[dict[str, Any]]:
-    return list(answer(sandbox, "/trades", contract, **{"from": start, "until": until}, **more))
+    return list(get_json(sandbox, "/trades", contract, **{"from": start, "until": until}, **more))
 
 
 def identity(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -52,13 +52,17 @@ def test_trade_takes_an_order_from_its_venues_book_of_the_second_before(
     sandbox: Sandbox, minute: int, contract: dict[str, Any]
 ) -> None:
     start = nanoseconds("2024-02-05") + minute * 60 * SECOND
-    window = {"from": written(start), "until": written(start + 3 * 3600 * SECOND)}
-    trades = answer(sandbox, "/trades", contract, **window, optionalFields="fromBrokenSpread")
+    window = {"from": iso_time(start), "until": iso_time(start + 3 * 3600 * SECOND)}
+    trades = get_json(sandbox, "/trades", contract, **window, optionalFields="fromBrokenSpread")
     deep = {"interval": 1, "intervalUnit": "second", "depth": 100, "optionalFields": "venueCode"}
     for trade in [trade for trade in trades if not trade["fromBrokenSpread"]][:25]:
         before = (trade["dealDate"] - 1) // SECOND * SECOND
-        (book,) = answer(
-            sandbox, "/orders/book", contract, **{"from": written(before - SECOND), "until": written(before)}, **deep
+        (book,) = get_json(
+            sandbox,
+            "/orders/book",
+            contract,
+            **{"from": iso_time(before - SECOND), "until": iso_time(before)},
+            **deep,
         )
         side = book["asks" if trade["aggressorBuy"] else "bids"]
         there = [
@@ -73,8 +77,10 @@ def test_trade_takes_an_order_from_its_venues_book_of_the_second_before(
 @given(hour=st.integers(0, 24 * 300), market=st.sampled_from([TTF, EUA, SPREAD, {**TTF, "sequenceItemId": 250}]))
 def test_trades_of_a_market_are_those_of_its_instruments(sandbox: Sandbox, hour: int, market: dict[str, Any]) -> None:
     start = nanoseconds("2023-04-10") + hour * 3600 * SECOND
-    window = written(start), written(start + 24 * 3600 * SECOND)
-    active = answer(sandbox, "/trades/activity", {"from": window[0], "until": window[1], "optionalFields": "marketId"})
+    window = iso_time(start), iso_time(start + 24 * 3600 * SECOND)
+    active = get_json(
+        sandbox, "/trades/activity", {"from": window[0], "until": window[1], "optionalFields": "marketId"}
+    )
     members = {row["instrumentId"] for row in active if row["marketId"] == market["marketId"]}
     apart = [
         identity(row)
@@ -130,12 +136,12 @@ def test_near_deliveries_trade_on_each_working_day_before(
     rows = traded(sandbox, contract, WEEK["from"], WEEK["until"])
     totals = [
         row["count"] - row["deleteCount"]
-        for row in answer(sandbox, "/trades/activity", WEEK, optionalFields="marketId,deleteCount")
+        for row in get_json(sandbox, "/trades/activity", WEEK, optionalFields="marketId,deleteCount")
         if contract == {name: row[name] for name in contract}
     ]
     month = {**contract, "sequenceId": 10000305, "sequenceItemId": 243}
     month = month if contract["marketId"] == GAS["marketId"] else {**month, "sequenceId": 10000104}
-    (front,) = answer(sandbox, "/trades/last", month, at=WEEK["from"])
+    (front,) = get_json(sandbox, "/trades/last", month, at=WEEK["from"])
 
     assert set(range(until)) == {moment(row["dealDate"]).weekday() for row in rows}
     assert len(rows) == sum(totals)
@@ -147,7 +153,7 @@ def test_prices_of_a_commodity_move_together_and_winter_costs_more(sandbox: Sand
     closes = [
         {
             row["fromTimestamp"]: row["close"]
-            for row in answer(sandbox, "/trades/ohlcv", {**TTF, "sequenceItemId": item}, **window)
+            for row in get_json(sandbox, "/trades/ohlcv", {**TTF, "sequenceItemId": item}, **window)
         }
         for item in (244, 245, 252)
     ]
@@ -162,7 +168,7 @@ def test_prices_of_a_commodity_move_together_and_winter_costs_more(sandbox: Sand
 @pytest.mark.parametrize("date, is_backward", [("2022-08-24", True), ("2020-06-24", False)])
 def test_front_price_is_high_in_a_crisis_and_low_in_a_surplus(sandbox: Sandbox, date: str, is_backward: bool) -> None:
     near, far = (
-        answer(sandbox, "/trades/last", {**TTF, "sequenceId": 10000309, "sequenceItemId": item}, at=date)[0]["price"]
+        get_json(sandbox, "/trades/last", {**TTF, "sequenceId": 10000309, "sequenceItemId": item}, at=date)[0]["price"]
         for item in (int(date[:4]) - 2003 + 1, int(date[:4]) - 2003 + 3)
     )
 
@@ -182,9 +188,13 @@ def test_sleeves_are_shown_on_own_trades_only(sandbox: Sandbox) -> None:
 
 def totals(sandbox: Sandbox, start: int, until: int) -> Counter[str]:
     """Return the numbers of insertions, amendments and deletions of April's trades."""
-    window = {"from": written(start), "until": written(until), "optionalFields": "updateCount,deleteCount,marketId"}
+    window = {
+        "from": iso_time(start),
+        "until": iso_time(until),
+        "optionalFields": "updateCount,deleteCount,marketId",
+    }
     found: Counter[str] = Counter()
-    for row in answer(sandbox, "/trades/activity", window):
+    for row in get_json(sandbox, "/trades/activity", window):
         if (row["marketId"], row["sequenceItemId"], row["secondSequenceItemId"]) == (10000065, 244, None):
             found.update({name: row[name] for name in ("count", "updateCount", "deleteCount")})
     return found
@@ -192,7 +202,7 @@ def totals(sandbox: Sandbox, start: int, until: int) -> Counter[str]:
 
 def test_trades_are_deleted_and_amended_within_hours(timed: Sandbox) -> None:
     start, until = nanoseconds("2024-02-05T07:00"), nanoseconds("2024-02-05T08:30")
-    window = (written(start), written(until))
+    window = (iso_time(start), iso_time(until))
     timed.now = moment(until)
     young, few = (
         {identity(row)[:4]: row for row in traded(timed, TTF, *window)},
@@ -229,7 +239,7 @@ def test_broken_spread_is_replaced_by_its_legs(timed: Sandbox) -> None:
     assert len(both) > 3
     for name in both[:4]:
         first, second = legs[0][name], legs[1][name]
-        window = (written(first["dealDate"]), written(first["dealDate"] + SECOND))
+        window = (iso_time(first["dealDate"]), iso_time(first["dealDate"] + SECOND))
 
         def shown(contract: dict[str, Any]) -> list[dict[str, Any]]:
             return [row for row in traded(timed, contract, *window) if stem(row) == name]  # noqa: B023
@@ -259,12 +269,12 @@ def revised() -> Iterator[Sandbox]:
 @pytest.mark.parametrize("venue", ["ICE", "EEX7", "TFS"])
 def test_deleted_trade_is_missing_from_every_response_and_counted(revised: Sandbox, venue: str) -> None:
     window = (nanoseconds("2024-02-05"), nanoseconds("2024-02-06"))
-    before = traded(revised, TTF, *map(written, window))
+    before = traded(revised, TTF, *map(iso_time, window))
     first, counts = next(row for row in before if row["venueCode"] == venue), totals(revised, *window)
     revised.revise(first["venueCode"], first["tradeId"])
 
-    after = traded(revised, TTF, *map(written, window))
-    candles = answer(revised, "/trades/ohlcv", TTF, **FIFTH, interval=1, intervalUnit="day")
+    after = traded(revised, TTF, *map(iso_time, window))
+    candles = get_json(revised, "/trades/ohlcv", TTF, **FIFTH, interval=1, intervalUnit="day")
     assert [row for row in before if row != first] == after
     assert round(sum(row["quantity"] for row in after), 6) == candles[0]["volume"]
     assert counts + Counter(deleteCount=1) == totals(revised, *window)
@@ -274,32 +284,32 @@ def test_deleted_trade_is_missing_from_every_response_and_counted(revised: Sandb
 
 def test_amended_trade_is_the_same_in_every_response_and_counted(revised: Sandbox) -> None:
     window = (nanoseconds("2024-02-05"), nanoseconds("2024-02-06"))
-    before, counts = traded(revised, TTF, *map(written, window)), totals(revised, *window)
+    before, counts = traded(revised, TTF, *map(iso_time, window)), totals(revised, *window)
     last = before[-1]
     revised.revise(last["venueCode"], last["tradeId"], price=99.125, quantity=7)
 
-    after = traded(revised, TTF, *map(written, window))
+    after = traded(revised, TTF, *map(iso_time, window))
     assert [*before[:-1], {**last, "price": 99.125, "quantity": 7}] == after
-    assert 99.125 == answer(revised, "/trades/last", TTF, at="2024-02-06")[0]["price"]
-    assert 99.125 == answer(revised, "/snapshots", TTF, at="2024-02-06")["snapshots"][0]["lastTrade"]["price"]
-    (candle,) = answer(revised, "/trades/ohlcv", TTF, **FIFTH, interval=1, intervalUnit="day")
+    assert 99.125 == get_json(revised, "/trades/last", TTF, at="2024-02-06")[0]["price"]
+    assert 99.125 == get_json(revised, "/snapshots", TTF, at="2024-02-06")["snapshots"][0]["lastTrade"]["price"]
+    (candle,) = get_json(revised, "/trades/ohlcv", TTF, **FIFTH, interval=1, intervalUnit="day")
     assert (99.125, 99.125) == (candle["high"], candle["close"])
     assert counts + Counter(updateCount=1) == totals(revised, *window)
 
 
 def test_amended_own_trade_has_the_time_of_the_amendment(revised: Sandbox) -> None:
     window = {"from": "2024-02-05", "until": "2024-02-10", **TTF}
-    first = answer(revised, "/trades/private", window)[0]
+    first = get_json(revised, "/trades/private", window)[0]
     revised.now = datetime.datetime(2024, 6, 3, 12, tzinfo=datetime.UTC)
     revised.revise(first["venueCode"], first["tradeId"], quantity=0.5)
 
-    again = answer(revised, "/trades/private", window)[0]
+    again = get_json(revised, "/trades/private", window)[0]
     assert {**first, "quantity": 0.5, "lastUpdated": nanoseconds("2024-06-03T12:00")} == again
 
 
 def test_deleted_trade_has_no_later_events(timed: Sandbox) -> None:
     start, until = nanoseconds("2024-02-05T07:00"), nanoseconds("2024-02-05T09:00")
-    window = (written(start), written(until))
+    window = (iso_time(start), iso_time(until))
     with Sandbox(limits=False, key="sandbox-intraday", volume=10, now=moment(until)) as sandbox:
         young = traded(sandbox, TTF, *window)
         sandbox.now = moment(until, hours=5)
@@ -320,7 +330,7 @@ def test_deleted_spread_leaves_no_legs(timed: Sandbox) -> None:
     flags = {"optionalFields": "fromBrokenSpread"}
     legs = [row for row in traded(timed, TTF, "2024-01-08", "2024-01-10", **flags) if row["fromBrokenSpread"]]
     for leg in legs:
-        window = (written(leg["dealDate"]), written(leg["dealDate"] + SECOND))
+        window = (iso_time(leg["dealDate"]), iso_time(leg["dealDate"] + SECOND))
         with Sandbox(limits=False, key="sandbox-intraday", volume=10, now=moment(leg["dealDate"])) as sandbox:
             spreads = [row for row in traded(sandbox, SPREAD, *window) if stem(row) == stem(leg)]
             if not spreads:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.api import TTF, ask
+from support.api import TTF, send
 from support.profiles import examples
 
 from trayport.sandbox import Sandbox, calendar, hashing, lifecycle, universe, venue_books
@@ -105,7 +105,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 def expected_checksums(sandbox: Sandbox) -> dict[str, Any]:
     """Return the stored checksums; a change of the model needs a new VERSION and new checksums."""
-    answers = {path: ask(sandbox, f"/api{path}", asked).content for path, asked in ANSWERS.items()}
+    answers = {path: send(sandbox, f"/api{path}", asked).content for path, asked in ANSWERS.items()}
     return {
         "version": VERSION,
         **{name: checksum(trades(name)) for name in SAMPLES},

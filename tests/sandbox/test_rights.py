@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
-from support.api import EUA, TRADES, TTF, ask
+from support.api import EUA, TRADES, TTF, send
 
 from trayport.sandbox import Fault, Sandbox
 from trayport.sandbox.keys import KEYS, Rights
@@ -35,39 +35,40 @@ def desk() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def send(desk: Sandbox, key: str, path: str, params: Any, **more: Any) -> requests.Response:
+def send_as(desk: Sandbox, key: str, path: str, params: Any, **more: Any) -> requests.Response:
     """Send a request with a key."""
-    return ask(desk, f"/api{path}", {**params, **more}, headers={"X-API-KEY": key})
+    return send(desk, f"/api{path}", {**params, **more}, headers={"X-API-KEY": key})
 
 
 def test_entitlement_to_the_current_day_depends_on_the_key(desk: Sandbox) -> None:
     today = {**TRADES, "until": "2024-02-08"}
 
-    assert [200, 401] == [send(desk, key, "/trades", today).status_code for key in ("all", "no-private")]
+    assert [200, 401] == [send_as(desk, key, "/trades", today).status_code for key in ("all", "no-private")]
 
 
 def test_key_without_private_data_has_no_private_rows(desk: Sandbox) -> None:
-    own = [send(desk, key, "/trades/private", DAY).status_code for key in ("all", "no-private")]
-    rows = [send(desk, key, "/trades", TRADES, includePrivate="true").json() for key in ("all", "no-private")]
+    own = [send_as(desk, key, "/trades/private", DAY).status_code for key in ("all", "no-private")]
+    rows = [send_as(desk, key, "/trades", TRADES, includePrivate="true").json() for key in ("all", "no-private")]
     books = [
-        send(desk, key, "/orders/book", TRADES, **GRID, depth=50, includePrivate="true").text
+        send_as(desk, key, "/orders/book", TRADES, **GRID, depth=50, includePrivate="true").text
         for key in ("all", "no-private")
     ]
 
     assert [200, 403] == own
     assert [True, False] == [any("privateFields" in row for row in each) for each in rows]
     assert [True, False] == ["privateFields" in each for each in books]
-    assert send(desk, "no-private", "/trades", TRADES).json() == rows[1]
+    assert send_as(desk, "no-private", "/trades", TRADES).json() == rows[1]
 
 
 @pytest.mark.parametrize("path", ["/orders/book", "/orders/book/top"])
 def test_key_without_books_is_refused(desk: Sandbox, path: str) -> None:
-    assert [200, 403] == [send(desk, key, path, TRADES, **GRID).status_code for key in ("all", "no-books")]
+    assert [200, 403] == [send_as(desk, key, path, TRADES, **GRID).status_code for key in ("all", "no-books")]
 
 
 def test_snapshot_without_books_has_the_last_trade(desk: Sandbox) -> None:
     rows = [
-        send(desk, key, "/snapshots", TTF, at="2024-02-05T12:00").json()["snapshots"][0] for key in ("all", "no-books")
+        send_as(desk, key, "/snapshots", TTF, at="2024-02-05T12:00").json()["snapshots"][0]
+        for key in ("all", "no-books")
     ]
 
     assert [True, False] == [row["bestOrders"] is not None for row in rows]
@@ -75,22 +76,22 @@ def test_snapshot_without_books_has_the_last_trade(desk: Sandbox) -> None:
 
 
 def test_market_without_entitlement_is_404_and_its_instruments_have_no_rows(desk: Sandbox) -> None:
-    market = send(desk, "no-ttf", "/trades", TRADES)
+    market = send_as(desk, "no-ttf", "/trades", TRADES)
     instruments = [
-        send(desk, "no-ttf", path, {**TTF, "marketId": None, "instrumentId": number, **DAY}, **GRID)
+        send_as(desk, "no-ttf", path, {**TTF, "marketId": None, "instrumentId": number, **DAY}, **GRID)
         for number in TTF_INSTRUMENTS
         for path in ("/trades", "/trades/ohlcv", "/orders/book")
     ]
 
     assert 404 == market.status_code
     assert {(200, "[]")} == {(each.status_code, each.text) for each in instruments}
-    assert send(desk, "no-ttf", "/trades", {**EUA, **DAY}).json()
+    assert send_as(desk, "no-ttf", "/trades", {**EUA, **DAY}).json()
 
 
 def test_products_without_entitlement_are_in_no_response(desk: Sandbox) -> None:
     for path in ("/trades/activity", "/trades/private"):
         more = {"optionalFields": "marketId"} if path.endswith("activity") else {}
-        seen = [send(desk, key, path, DAY, **more).json() for key in ("all", "no-ttf")]
+        seen = [send_as(desk, key, path, DAY, **more).json() for key in ("all", "no-ttf")]
         ids = [{(row.get("contract") or row)["instrumentId"] for row in rows} for rows in seen]
 
         assert ids[0] & TTF_INSTRUMENTS
@@ -99,34 +100,34 @@ def test_products_without_entitlement_are_in_no_response(desk: Sandbox) -> None:
 
 
 def test_market_contains_the_entitled_instruments_only(desk: Sandbox) -> None:
-    alone = send(desk, "all", "/trades", {**TRADES, "marketId": None, "instrumentId": 10002228}).json()
-    whole, part = (send(desk, key, "/trades", TRADES).json() for key in ("all", "no-ice"))
+    alone = send_as(desk, "all", "/trades", {**TRADES, "marketId": None, "instrumentId": 10002228}).json()
+    whole, part = (send_as(desk, key, "/trades", TRADES).json() for key in ("all", "no-ice"))
 
     assert len(alone) > 100
     assert [row for row in whole if row not in alone] == part
 
 
 def test_rows_are_on_the_routes_of_the_key(desk: Sandbox) -> None:
-    alone = send(desk, "one-route", "/trades", TRADES, optionalFields="route").json()
-    both = send(desk, "all", "/trades", TRADES, routes="Desk").json()
+    alone = send_as(desk, "one-route", "/trades", TRADES, optionalFields="route").json()
+    both = send_as(desk, "all", "/trades", TRADES, routes="Desk").json()
 
     assert both == alone
     assert {"Desk"} == {row["route"] for row in alone}
-    assert send(desk, "one-route", "/trades", TRADES, routes="all").json() == alone
-    assert ["routes"] == list(send(desk, "one-route", "/trades", TRADES, routes="House").json()["errors"])
+    assert send_as(desk, "one-route", "/trades", TRADES, routes="all").json() == alone
+    assert ["routes"] == list(send_as(desk, "one-route", "/trades", TRADES, routes="House").json()["errors"])
     for path in ("/trades/activity", "/orders/book/top"):
         asked = {**TRADES, **GRID} if path.startswith("/orders") else DAY
-        rows = send(desk, "one-route", path, asked, optionalFields="route").json()
+        rows = send_as(desk, "one-route", path, asked, optionalFields="route").json()
         assert {"Desk"} == {row["route"] for row in rows}
 
 
 def test_paths_without_routes_contain_all_routes_of_the_key(desk: Sandbox) -> None:
-    trades = send(desk, "one-route", "/trades", TRADES).json()
-    (candle,) = send(desk, "one-route", "/trades/ohlcv", TRADES, interval=1, intervalUnit="day").json()
-    last = send(desk, "one-route", "/trades/last", {**TTF, "at": "2024-02-06"}).json()[0]
+    trades = send_as(desk, "one-route", "/trades", TRADES).json()
+    (candle,) = send_as(desk, "one-route", "/trades/ohlcv", TRADES, interval=1, intervalUnit="day").json()
+    last = send_as(desk, "one-route", "/trades/last", {**TTF, "at": "2024-02-06"}).json()[0]
     minute = {"from": "2024-02-05T11:59", "until": "2024-02-05T12:00", "interval": 1, "intervalUnit": "minute"}
-    (top,) = send(desk, "one-route", "/orders/book/top", {**TTF, **minute}).json()
-    shown = send(desk, "one-route", "/snapshots", TTF, at="2024-02-05T12:00").json()["snapshots"][0]
+    (top,) = send_as(desk, "one-route", "/orders/book/top", {**TTF, **minute}).json()
+    shown = send_as(desk, "one-route", "/snapshots", TTF, at="2024-02-05T12:00").json()["snapshots"][0]
 
     assert round(sum(row["quantity"] for row in trades), 6) == candle["volume"]
     assert (trades[-1]["price"], trades[-1]["dealDate"]) == (last["price"], last["dealDate"])
@@ -136,14 +137,16 @@ def test_paths_without_routes_contain_all_routes_of_the_key(desk: Sandbox) -> No
 def test_default_keys() -> None:
     with Sandbox(limits=False) as sandbox:
         assert "sandbox-key" == sandbox.settings["api_key"]
-        assert {200} == {ask(sandbox, headers={"x-api-key": key}).status_code for key in KEYS}
-        assert 404 == send(sandbox, "sandbox-basic", "/trades", {**EUA, **DAY}).status_code
+        assert {200} == {send(sandbox, headers={"x-api-key": key}).status_code for key in KEYS}
+        assert 404 == send_as(sandbox, "sandbox-basic", "/trades", {**EUA, **DAY}).status_code
 
 
 def test_rate_limits_count_each_key_separately() -> None:
     with Sandbox(monotonic=lambda: 0.0) as sandbox:
         statuses = [
-            ask(sandbox, "/reference/markets", headers={"x-api-key": key}).status_code for key in KEYS for _ in range(9)
+            send(sandbox, "/reference/markets", headers={"x-api-key": key}).status_code
+            for key in KEYS
+            for _ in range(9)
         ]
 
         assert ([200] * 8 + [429]) * 3 == statuses
@@ -202,7 +205,7 @@ def test_invalid_arguments_are_refused(make: Any, complaint: str) -> None:
 )
 def test_broken_rules_are_recorded(path: str, params: Any, headers: dict[str, str], rules: list[str]) -> None:
     with Sandbox(limits=False, now=NOW) as sandbox:
-        ask(sandbox, path, params, headers=headers)
+        send(sandbox, path, params, headers=headers)
 
         assert rules == [violation.rule for violation in sandbox.violations]
         assert [tuple(rules)] == [asked.broken for asked in sandbox.asked]
@@ -213,7 +216,7 @@ def test_throttled_requests_and_other_methods_are_recorded() -> None:
     with Sandbox(monotonic=lambda: 0.0) as sandbox:
         requests.post(sandbox.analytics_url + "/trades", headers={"x-api-key": sandbox.key}, timeout=10)
         for _ in range(9):
-            ask(sandbox, "/reference/markets", None)
+            send(sandbox, "/reference/markets", None)
 
         assert ["/trades: POST: only GET is allowed", "/markets: more than 8 requests in 1 s"] == list(
             map(str, sandbox.violations)
@@ -225,10 +228,10 @@ def test_response_about_the_present_changes_with_the_clock() -> None:
     with Sandbox(limits=False, now=NOW.replace(hour=10), key="sandbox-intraday") as sandbox:
         for path in ("/api/trades/last", "/api/snapshots"):
             sandbox.now = NOW.replace(hour=10)
-            before = ask(sandbox, path, asked).json()
+            before = send(sandbox, path, asked).json()
             sandbox.now = NOW.replace(hour=15)
 
-            assert before != ask(sandbox, path, asked).json() == ask(sandbox, path, TTF).json()
+            assert before != send(sandbox, path, asked).json() == send(sandbox, path, TTF).json()
 
 
 @pytest.mark.parametrize("far", [1e9, -1e9])
@@ -236,12 +239,12 @@ def test_clock_jumps_of_any_size_have_a_response(far: float) -> None:
     jumps = [Fault(clock=min(max(far, -3e8), 3e8), times=None)]
     with Sandbox(limits=False, key="sandbox-intraday", faults=jumps) as sandbox:
         for _ in range(40):
-            ask(sandbox, "/reference/markets", None)
+            send(sandbox, "/reference/markets", None)
 
         for path in ("/trades/activity", "/trades/private"):
             today = sandbox.clock.date()
             window = {"from": f"{today - datetime.timedelta(days=5)}", "until": f"{today}"}
-            assert {200, 400} >= {ask(sandbox, f"/api{path}", window).status_code}
+            assert {200, 400} >= {send(sandbox, f"/api{path}", window).status_code}
         assert 200 == requests.get(sandbox.url, timeout=10).status_code
 
 
@@ -259,4 +262,4 @@ def test_memory_of_recorded_requests_is_bounded() -> None:
 def test_every_response_without_limits_has_a_header() -> None:
     with Sandbox(limits=False) as free, Sandbox() as limited:
         for path in ("/reference/markets", "/api/nonsense"):
-            assert ["off", None] == [ask(each, path).headers.get("X-Sandbox-Limits") for each in (free, limited)]
+            assert ["off", None] == [send(each, path).headers.get("X-Sandbox-Limits") for each in (free, limited)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from support.api import DOCUMENT, fields
+from support.api import DOCUMENT, optional_fields
 
 from trayport import endpoints
 from trayport.endpoints import Endpoint
@@ -50,7 +50,7 @@ def test_both_have_the_same_paths() -> None:
 def test_parameters_and_fields_are_those_of_the_document(path: str) -> None:
     assert parameters(path) - {"optionalFields"} == set(PATHS[path].parameters)
     if "optionalFields" in parameters(path):
-        assert fields(path) == sorted(PATHS[path].fields, key=fields(path).index)
+        assert optional_fields(path) == sorted(PATHS[path].fields, key=optional_fields(path).index)
 
 
 @by_path

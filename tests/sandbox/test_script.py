@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import requests
-from support.api import TRADES, ask
+from support.api import TRADES, send
 
 from conftest import MakeClient
 from trayport import APIError, DecodeError, NotAllowed, ServerError, TrayportWarning
@@ -99,7 +99,7 @@ def test_throttling_with_403_is_waited_out(make_client: MakeClient) -> None:
 
 def test_body_of_an_injected_status_depends_on_the_switch() -> None:
     with Sandbox(limits=False, refusals="message", faults=[Fault(status=429), Fault(status=503)]) as sandbox:
-        said = [ask(sandbox) for _ in range(3)]
+        said = [send(sandbox) for _ in range(3)]
 
         assert [429, 503, 200] == [each.status_code for each in said]
         assert {"message": "Too Many Requests"} == said[0].json()
@@ -110,7 +110,7 @@ def test_body_of_an_injected_status_depends_on_the_switch() -> None:
 def test_clock_jumps_at_a_request() -> None:
     now = datetime.datetime(2024, 2, 5, 23, 59, tzinfo=datetime.UTC)
     with Sandbox(limits=False, now=now, faults=[Fault(path="/trades", skip=1, clock=120)]) as sandbox:
-        said = [ask(sandbox) for _ in range(3)]
+        said = [send(sandbox) for _ in range(3)]
 
         assert [401, 200, 200] == [each.status_code for each in said]
         dates = [email.utils.parsedate_to_datetime(each.headers["Date"]) for each in said]
@@ -121,7 +121,7 @@ def test_broken_rules_of_regular_responses_only_are_recorded() -> None:
     faults = [Fault(path="/trades", status=503), Fault(path="/trades", delay=0.01)]
     with Sandbox(limits=False, faults=faults) as sandbox:
         for _ in range(2):
-            ask(sandbox, params={**TRADES, "snapshotDate": "2024-02-05"})
+            send(sandbox, params={**TRADES, "snapshotDate": "2024-02-05"})
 
         assert [(), ("snapshotdate: unknown parameter, ignored",)] == [asked.broken for asked in sandbox.asked]
 
@@ -129,6 +129,6 @@ def test_broken_rules_of_regular_responses_only_are_recorded() -> None:
 def test_reset_is_recorded_without_a_status() -> None:
     with Sandbox(limits=False, faults=[Fault(reset=True)]) as sandbox:
         with pytest.raises(requests.ConnectionError):
-            ask(sandbox)
+            send(sandbox)
 
         assert [0] == [asked.status for asked in sandbox.asked]

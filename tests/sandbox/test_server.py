@@ -22,7 +22,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from support.api import DOCUMENT, KEY_OF, TRADES, ask, check
+from support.api import DOCUMENT, KEY_OF, TRADES, send, validate
 from support.profiles import examples
 
 from trayport.sandbox import Sandbox
@@ -36,20 +36,20 @@ TRADE = {"tradeId", "venueCode", "dealDate", "price", "quantity", "aggressorBuy"
 
 
 def test_trades_match_the_document(sandbox: Sandbox) -> None:
-    answer = ask(sandbox)
+    answer = send(sandbox)
 
     assert (200, "application/json; charset=utf-8") == (answer.status_code, answer.headers["Content-Type"])
     assert len(answer.json()) > 100
     for trade in answer.json():
-        check("Trade", trade)
+        validate("Trade", trade)
         assert set(trade) == TRADE
 
 
 def test_every_optional_field_is_returned_on_request(sandbox: Sandbox) -> None:
-    answer = ask(sandbox, params={**TRADES, "optionalFields": FIELDS, "includePrivate": "true"}).json()
+    answer = send(sandbox, params={**TRADES, "optionalFields": FIELDS, "includePrivate": "true"}).json()
 
     for trade in answer:
-        check("Trade", trade)
+        validate("Trade", trade)
         assert set(trade) - {"privateFields"} == TRADE | set(FIELDS)
     assert any("privateFields" in trade for trade in answer)
     # guide p. 13: sleeves are shown on own trades only
@@ -60,7 +60,7 @@ def test_every_optional_field_is_returned_on_request(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("field", FIELDS)
 def test_field_has_the_same_values_alone_and_with_all_others(sandbox: Sandbox, field: str) -> None:
     among, alone = (
-        ask(sandbox, params={**TRADES, "until": "2024-02-10", "optionalFields": fields}).json()
+        send(sandbox, params={**TRADES, "until": "2024-02-10", "optionalFields": fields}).json()
         for fields in (FIELDS, field)
     )
 
@@ -82,12 +82,12 @@ def test_own_trades_come_twice_from_venues_with_a_private_feed(
 ) -> None:
     params = {**TRADES, "marketId": None, "instrumentId": instrument, "until": "2024-03-01"}
     copies: dict[tuple[str, ...], list[tuple[str, bool]]] = defaultdict(list)
-    for row in ask(sandbox, params={**params, "includePrivate": "true"}).json():
+    for row in send(sandbox, params={**params, "includePrivate": "true"}).json():
         name, public, _ = row["tradeId"].partition(" Public")
         copies[row["venueCode"], name, row["dealDate"], row["price"]].append((public, "privateFields" in row))
 
     assert {tuple(others), tuple(own)} == {tuple(sorted(each)) for each in copies.values()}
-    assert len(copies) == len(ask(sandbox, params=params).json())
+    assert len(copies) == len(send(sandbox, params=params).json())
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,15 @@ def test_own_trades_come_twice_from_venues_with_a_private_feed(
     ],
 )
 def test_reference_data_match_the_document(sandbox: Sandbox, path: str, schema: str) -> None:
-    document = ask(sandbox, f"/reference{path}", params=None).json()
+    document = send(sandbox, f"/reference{path}", params=None).json()
     for each in (document if isinstance(document, list) else [document])[:200]:
-        check(schema, each)
+        validate(schema, each)
 
 
 def test_links_are_relative_to_the_base_url(sandbox: Sandbox) -> None:
-    market = next(each for each in ask(sandbox, "/reference/markets").json() if each["name"] == "TTF Hi Cal 51.6")
-    sequence = ask(sandbox, "/reference" + market["sequences"]).json()[1]
-    items = ask(sandbox, "/reference" + sequence["sequenceItems"], params=None).json()
+    market = next(each for each in send(sandbox, "/reference/markets").json() if each["name"] == "TTF Hi Cal 51.6")
+    sequence = send(sandbox, "/reference" + market["sequences"]).json()[1]
+    items = send(sandbox, "/reference" + sequence["sequenceItems"], params=None).json()
 
     assert "/sequences/10000305/sequenceItems" == sequence["sequenceItems"]
     assert 37 == len(items)
@@ -137,7 +137,7 @@ def test_links_are_relative_to_the_base_url(sandbox: Sandbox) -> None:
 def test_items_begin_with_the_period_that_ends_after_the_start_date(params: Any, first: str, count: int) -> None:
     now = datetime.datetime(2026, 11, 20, 10, tzinfo=datetime.UTC)
     with Sandbox(limits=False, now=now) as sandbox:
-        items = ask(sandbox, "/reference/sequences/10000305/sequenceItems", params=params).json()
+        items = send(sandbox, "/reference/sequences/10000305/sequenceItems", params=params).json()
 
         assert (first, count) == (items[0]["name"], len(items))
 
@@ -147,30 +147,30 @@ def test_item_is_listed_from_its_first_trading_day_on(today: str, last: str, sta
     items, march_27 = "/reference/sequences/10000305/sequenceItems", 279
     now = datetime.datetime.fromisoformat(today).replace(tzinfo=datetime.UTC)
     with Sandbox(limits=False, now=now) as sandbox:
-        assert last == ask(sandbox, items, params=None).json()[-1]["name"]
-        assert status == ask(sandbox, f"{items}/{march_27}", params=None).status_code
+        assert last == send(sandbox, items, params=None).json()[-1]["name"]
+        assert status == send(sandbox, f"{items}/{march_27}", params=None).status_code
         # A contract that is not listed yet is no error; it has no trades.
-        trades = ask(sandbox, params={**TRADES, "sequenceItemId": march_27})
+        trades = send(sandbox, params={**TRADES, "sequenceItemId": march_27})
         assert (200, []) == (trades.status_code, trades.json())
 
 
 def test_contract_type_of_a_spread_is_spelled_as_in_responses(sandbox: Sandbox) -> None:
     params = {**TRADES, "contractType": "Spread", "secondSequenceItemId": 245, "optionalFields": "contract",
               "from": "2024-01-08", "until": "2024-02-06"}  # fmt: skip
-    rows = ask(sandbox, params=params).json()
+    rows = send(sandbox, params=params).json()
 
     assert {"PeriodSpread"} == {row["contract"]["contractType"] for row in rows}
     assert {(244, 245)} == {
         (row["contract"]["sequenceItemId"], row["contract"]["secondSequenceItemId"]) for row in rows
     }
-    assert rows == ask(sandbox, params={**params, "contractType": "periodspread"}).json()
+    assert rows == send(sandbox, params={**params, "contractType": "periodspread"}).json()
 
 
 def test_spellings_of_real_users_are_accepted(sandbox: Sandbox) -> None:
-    usual = ask(
+    usual = send(
         sandbox, params={**TRADES, "sequenceItemId": [244, 245], "optionalFields": ["contract", "route"]}
     ).json()
-    odd = ask(
+    odd = send(
         sandbox,
         params=[
             ("FROM", "2024-02-05T00"),
@@ -196,15 +196,15 @@ def test_spellings_of_real_users_are_accepted(sandbox: Sandbox) -> None:
     ],
 )
 def test_times_may_be_incomplete_and_have_a_zone(sandbox: Sandbox, start: str, until: str) -> None:
-    plain = ask(sandbox, params={**TRADES, "from": "2024-02-01", "until": "2024-03-01"}).content
+    plain = send(sandbox, params={**TRADES, "from": "2024-02-01", "until": "2024-03-01"}).content
 
-    assert plain == ask(sandbox, params={**TRADES, "from": start, "until": until}).content
+    assert plain == send(sandbox, params={**TRADES, "from": start, "until": until}).content
 
 
 def test_unknown_parameters_are_ignored_and_recorded(sandbox: Sandbox) -> None:
-    plain = ask(sandbox).content
+    plain = send(sandbox).content
 
-    assert plain == ask(sandbox, params={**TRADES, "snapshotDate": "2020-01-01"}).content
+    assert plain == send(sandbox, params={**TRADES, "snapshotDate": "2020-01-01"}).content
     assert frozenset({"snapshotdate"}) == sandbox.asked[-1].ignored
 
 
@@ -212,20 +212,20 @@ def test_unknown_parameters_are_ignored_and_recorded(sandbox: Sandbox) -> None:
 def test_until_is_exclusive_or_inclusive_by_the_switch(sandbox: Sandbox, until: Any) -> None:
     whole = next(
         trade
-        for trade in ask(sandbox, params={**TRADES, "until": "2024-02-10"}).json()
+        for trade in send(sandbox, params={**TRADES, "until": "2024-02-10"}).json()
         if trade["dealDate"] % 10**9 == 0
     )
     moment = datetime.datetime.fromtimestamp(whole["dealDate"] // 10**9, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with Sandbox(limits=False, until=until) as odd:
-        trades = ask(odd, params={**TRADES, "until": moment}).json()
+        trades = send(odd, params={**TRADES, "until": moment}).json()
 
         assert (until == "inclusive") == (whole in trades)
-        assert whole in ask(odd, params={**TRADES, "from": moment}).json()
+        assert whole in send(odd, params={**TRADES, "from": moment}).json()
 
 
 def test_shuffled_response_has_the_same_trades(sandbox: Sandbox) -> None:
     with Sandbox(limits=False, order="shuffled") as odd:
-        shuffled, usual = ask(odd).json(), ask(sandbox).json()
+        shuffled, usual = send(odd).json(), send(sandbox).json()
 
     assert shuffled != usual
     assert usual == sorted(usual, key=lambda trade: trade["dealDate"])
@@ -236,11 +236,11 @@ def test_shuffled_response_has_the_same_trades(sandbox: Sandbox) -> None:
     "asked, names", [("all", {"House"}), ("Desk", {"Desk"}), ("904,652", {"House"}), ("904", {"Desk"})]
 )
 def test_routes_select_trades(sandbox: Sandbox, asked: str, names: set[str]) -> None:
-    rows = ask(sandbox, params={**TRADES, "routes": asked}).json()
+    rows = send(sandbox, params={**TRADES, "routes": asked}).json()
 
     assert names == {row["route"] for row in rows}
     ids = [(row["venueCode"], row["tradeId"]) for row in rows]
-    double = ask(sandbox, params={**TRADES, "routes": asked, "deduplicateRoutes": "false"}).json()
+    double = send(sandbox, params={**TRADES, "routes": asked, "deduplicateRoutes": "false"}).json()
     assert len(ids) == len(set(ids)) == len({(row["venueCode"], row["tradeId"]) for row in double})
     assert (len(double) > len(ids)) == (len(asked) == 7 or asked == "all")
 
@@ -299,15 +299,15 @@ def test_default_route_has_the_lowest_id() -> None:
 def test_wrong_parameter_is_refused_with_400_and_its_name(
     sandbox: Sandbox, changes: dict[str, Any], parameter: str
 ) -> None:
-    answer = ask(sandbox, params={**TRADES, **changes})
+    answer = send(sandbox, params={**TRADES, **changes})
 
     assert 400 == answer.status_code
-    check("Problem", answer.json())
+    validate("Problem", answer.json())
     assert [parameter] == list(answer.json()["errors"])
 
 
 def test_message_known_from_a_user_is_identical(sandbox: Sandbox) -> None:
-    answer = ask(sandbox, params={**TRADES, "from": "2020-01-01T00:00:00Z", "until": "2020-03-01T00:00:00Z"})
+    answer = send(sandbox, params={**TRADES, "from": "2020-01-01T00:00:00Z", "until": "2020-03-01T00:00:00Z"})
 
     assert {"until": ["Maximum query range is 32 days."]} == answer.json()["errors"]
 
@@ -315,14 +315,14 @@ def test_message_known_from_a_user_is_identical(sandbox: Sandbox) -> None:
 def test_32_days_and_50_items_are_allowed(sandbox: Sandbox) -> None:
     params = {**TRADES, "until": "2024-03-08", "sequenceItemId": list(range(240, 290))}
 
-    assert 200 == ask(sandbox, params=params).status_code
+    assert 200 == send(sandbox, params=params).status_code
 
 
 @pytest.mark.parametrize(
     "name, value", [("count", 0), ("count", "x"), ("startDate", "soon"), ("startDate", "sometime")]
 )
 def test_wrong_parameter_of_items_is_refused_with_400(sandbox: Sandbox, name: str, value: object) -> None:
-    answer = ask(sandbox, "/reference/sequences/10000305/sequenceItems", params={name: value})
+    answer = send(sandbox, "/reference/sequences/10000305/sequenceItems", params={name: value})
 
     assert (400, [name]) == (answer.status_code, list(answer.json()["errors"]))
 
@@ -345,7 +345,7 @@ def test_wrong_parameter_of_items_is_refused_with_400(sandbox: Sandbox, name: st
     ],
 )
 def test_unknown_ids_and_paths_are_refused_with_404(sandbox: Sandbox, path: str, params: Any) -> None:
-    assert 404 == ask(sandbox, path, params=params).status_code
+    assert 404 == send(sandbox, path, params=params).status_code
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-API-KEY": "wrong"}, {"Authorization": "Bearer sandbox-key"}])
@@ -361,7 +361,7 @@ def test_unknown_key_is_refused_with_401(sandbox: Sandbox, headers: dict[str, st
 def test_range_into_the_current_day_without_entitlement_is_401(until: str, intraday: bool, status: int) -> None:
     now = datetime.datetime(2024, 2, 7, 12)  # noqa: DTZ001  a naive time is UTC
     with Sandbox(limits=False, now=now, key=KEY_OF[intraday]) as sandbox:
-        answer = ask(sandbox, params={**TRADES, "until": until})
+        answer = send(sandbox, params={**TRADES, "until": until})
 
         assert status == answer.status_code
         if status == 200:
@@ -374,7 +374,7 @@ def test_current_day_is_the_utc_day_for_any_zone_of_the_clock(now: str) -> None:
     with Sandbox(limits=False, now=datetime.datetime.fromisoformat(now)) as sandbox:
         ends = ("2024-02-07", "2024-02-07T00:00:01")
 
-        assert [200, 401] == [ask(sandbox, params={**TRADES, "until": end}).status_code for end in ends]
+        assert [200, 401] == [send(sandbox, params={**TRADES, "until": end}).status_code for end in ends]
 
 
 KNOWN = st.sampled_from([10000302, 10000305, 10000309, 10002096, 244])
@@ -407,8 +407,8 @@ def test_random_input_never_causes_a_500(
 ) -> None:
     path = "/reference/" + reference.format(quote(str(segment), safe=""))
 
-    assert ask(sandbox, params={**TRADES, **odd, **garbage}).status_code in (200, 400, 401, 404)
-    assert ask(sandbox, path, params=odd | garbage).status_code in (200, 400, 404)
+    assert send(sandbox, params={**TRADES, **odd, **garbage}).status_code in (200, 400, 401, 404)
+    assert send(sandbox, path, params=odd | garbage).status_code in (200, 400, 404)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
@@ -420,11 +420,11 @@ def test_only_get_is_allowed(sandbox: Sandbox, method: str) -> None:
 
 def test_ninth_request_in_a_second_is_429() -> None:
     with Sandbox() as sandbox:
-        statuses = [ask(sandbox, "/reference/markets", params=None).status_code for _ in range(10)]
+        statuses = [send(sandbox, "/reference/markets", params=None).status_code for _ in range(10)]
         assert [200] * 8 + [429] * 2 == statuses
 
         time.sleep(1.05)
-        assert 200 == ask(sandbox).status_code
+        assert 200 == send(sandbox).status_code
 
 
 Burst = Callable[..., list[int]]
@@ -439,7 +439,7 @@ def burst() -> Iterator[Burst]:
         def send_at(moment: float, count: int, **headers: str) -> list[int]:
             clock[0] = moment
             path = "/reference/markets/10000065"
-            return [ask(sandbox, path, params=None, headers=headers).status_code for _ in range(count)]
+            return [send(sandbox, path, params=None, headers=headers).status_code for _ in range(count)]
 
         yield send_at
 
@@ -459,7 +459,7 @@ def test_refused_requests_are_not_counted(burst: Burst) -> None:
 
 
 def test_without_limits_there_is_no_429(sandbox: Sandbox) -> None:
-    assert {200} == {ask(sandbox, "/reference/markets", params=None).status_code for _ in range(30)}
+    assert {200} == {send(sandbox, "/reference/markets", params=None).status_code for _ in range(30)}
 
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
@@ -565,7 +565,7 @@ def test_body_of_a_request_is_not_read_as_the_next_request(line: socket.socket, 
 
 
 def test_requests_are_recorded(sandbox: Sandbox) -> None:
-    ask(sandbox, params={**TRADES, "sequenceItemId": [244, 245]})
+    send(sandbox, params={**TRADES, "sequenceItemId": [244, 245]})
     asked = sandbox.asked[-1]
 
     assert ("/api", "/trades", 200) == (asked.api, asked.path, asked.status)
@@ -583,7 +583,7 @@ def test_closing_one_of_two_sandboxes_closes_its_connections_only() -> None:
         one.close()
         with pytest.raises(requests.ConnectionError):
             session.get(one.url + "/reference/markets", timeout=1)
-        assert 200 == ask(other).status_code
+        assert 200 == send(other).status_code
         session.close()
     assert "trayport-sandbox" not in {thread.name for thread in set(threading.enumerate()) - before}
 
@@ -611,4 +611,4 @@ def test_client_may_close_its_connection_during_a_response(sandbox: Sandbox, lin
     line.sendall(b"GET /reference/instruments HTTP/1.1\r\nX-API-KEY: sandbox-key\r\n\r\n")
     line.close()
 
-    assert 200 == ask(sandbox).status_code
+    assert 200 == send(sandbox).status_code

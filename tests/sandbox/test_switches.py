@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 import requests
-from support.api import EUA, TRADES, TTF, answer, ask
+from support.api import EUA, TRADES, TTF, get_json, send
 from support.fake import Clock
 
 from trayport.sandbox import Sandbox
@@ -30,7 +30,7 @@ THE_FOUR: dict[int, dict[str, Any]] = {
 def send_wrong_request(sandbox: Sandbox, status: int) -> requests.Response:
     """Send a request that is refused with a status."""
     for _ in range(9 if status == 429 else 1):
-        got = ask(sandbox, **THE_FOUR[status])
+        got = send(sandbox, **THE_FOUR[status])
     assert status == got.status_code
     return got
 
@@ -39,7 +39,7 @@ def send_until_throttled(count: int, **switches: Any) -> requests.Response:
     """Return the response to the last of several requests in one second."""
     with Sandbox(now=NOW, monotonic=Clock(), **switches) as sandbox:
         for _ in range(count):
-            got = ask(sandbox, "/reference/markets")
+            got = send(sandbox, "/reference/markets")
         return got
 
 
@@ -97,12 +97,12 @@ def test_retry_after_is_sufficient_and_not_too_long() -> None:
     with Sandbox(monotonic=clock, retry_after="seconds") as sandbox:
         for _ in range(60):
             clock.now += 1
-            assert {200} == {ask(sandbox, "/reference/markets").status_code for _ in range(8)}
-        got = ask(sandbox, "/reference/markets")
+            assert {200} == {send(sandbox, "/reference/markets").status_code for _ in range(8)}
+        got = send(sandbox, "/reference/markets")
         assert (429, "1") == (got.status_code, got.headers["Retry-After"])
-        assert 429 == ask(sandbox, "/reference/markets").status_code
+        assert 429 == send(sandbox, "/reference/markets").status_code
         clock.now += float(got.headers["Retry-After"])
-        assert 200 == ask(sandbox, "/reference/markets").status_code
+        assert 200 == send(sandbox, "/reference/markets").status_code
 
 
 def test_sustained_limit_refuses_with_403() -> None:
@@ -110,7 +110,7 @@ def test_sustained_limit_refuses_with_403() -> None:
     with Sandbox(monotonic=clock, sustained=20, retry_after="seconds") as sandbox:
         statuses = []
         for _ in range(21):
-            got = ask(sandbox, "/reference/markets")
+            got = send(sandbox, "/reference/markets")
             statuses.append(got.status_code)
             clock.now += 1
 
@@ -118,12 +118,12 @@ def test_sustained_limit_refuses_with_403() -> None:
         assert "580" == got.headers["Retry-After"]
         assert "more than 20 requests in 600 s" in sandbox.violations[-1].rule
         clock.now += 579
-        assert 200 == ask(sandbox, "/reference/markets").status_code
+        assert 200 == send(sandbox, "/reference/markets").status_code
 
 
 def test_sustained_limit_is_off_without_limits() -> None:
     with Sandbox(limits=False, sustained=2) as sandbox:
-        assert {200} == {ask(sandbox, "/reference/markets").status_code for _ in range(5)}
+        assert {200} == {send(sandbox, "/reference/markets").status_code for _ in range(5)}
 
 
 SHAPES: dict[str, tuple[str, Callable[[bytes], bool]]] = {
@@ -149,7 +149,7 @@ def test_body_of_a_refusal_has_the_shape_of_the_switch(shape: Any, status: int) 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_body_of_a_400_is_the_known_one_in_every_position(shape: Any) -> None:
     with Sandbox(limits=False, refusals=shape) as sandbox:
-        got = ask(sandbox, params={**TRADES, "until": "2024-06-01"})
+        got = send(sandbox, params={**TRADES, "until": "2024-06-01"})
 
         assert {"until": ["Maximum query range is 32 days."]} == got.json()["errors"]
 
@@ -170,7 +170,7 @@ def test_values_of_an_empty_candle(empty: Any, expected: dict[str, Any]) -> None
     window = {"from": "2024-02-05", "until": "2024-02-06", "interval": 1, "intervalUnit": "hour"}
     asked = {**TTF, **window, "includeEmptyBuckets": "true", "optionalFields": "vwap,openTimestamp,closeTimestamp"}
     with Sandbox(limits=False, empty_candles=empty) as sandbox:
-        rows = answer(sandbox, "/trades/ohlcv", asked)
+        rows = get_json(sandbox, "/trades/ohlcv", asked)
         full = [row for row in rows if row.get("volume")]
 
         assert expected == {
@@ -185,7 +185,10 @@ def test_values_of_an_empty_candle(empty: Any, expected: dict[str, Any]) -> None
 def test_missing_trading_dates(dates: Any, sequence: int, number: int, has: bool) -> None:
     path = f"/reference/sequences/{sequence}/sequenceItems"
     with Sandbox(limits=False, now=NOW.replace(year=2025), trading_dates=dates) as sandbox:
-        for item in (ask(sandbox, path, None).json()[0], ask(sandbox, f"{path}/{number}", None).json()):
+        for item in (
+            send(sandbox, path, None).json()[0],
+            send(sandbox, f"{path}/{number}", None).json(),
+        ):
             assert (has or dates == "null") == ("tradingEnd" in item)
             assert has == (item.get("tradingEnd") is not None)
 
@@ -195,15 +198,15 @@ def test_missing_trading_dates(dates: Any, sequence: int, number: int, has: bool
 )
 def test_instrument_ids_in_responses_about_a_market(ids: Any, trade: bool, snapshot: bool) -> None:
     with Sandbox(limits=False, instrument_ids=ids) as sandbox:
-        rows = answer(sandbox, "/trades", TRADES, optionalFields="contract")
-        last = answer(sandbox, "/trades/last", EUA, at="2024-02-06", optionalFields="contract")
-        shown = answer(sandbox, "/snapshots", TTF, at="2024-02-05T12:00")["snapshots"]
+        rows = get_json(sandbox, "/trades", TRADES, optionalFields="contract")
+        last = get_json(sandbox, "/trades/last", EUA, at="2024-02-06", optionalFields="contract")
+        shown = get_json(sandbox, "/snapshots", TTF, at="2024-02-05T12:00")["snapshots"]
 
         assert {trade} == {row["contract"]["instrumentId"] is not None for row in (*rows, *last)}
         assert {snapshot} == {row["contract"]["instrumentId"] is not None for row in shown}
         assert {10000065} == {row["contract"]["marketId"] for row in (*rows, *shown)}
         # Responses about an instrument, and own trades of all contracts, always contain the id.
-        own = answer(sandbox, "/trades/private", {"from": "2024-02-05", "until": "2024-02-06"})
+        own = get_json(sandbox, "/trades/private", {"from": "2024-02-05", "until": "2024-02-06"})
         assert all(row["contract"]["instrumentId"] for row in own)
 
 
@@ -221,11 +224,11 @@ def test_previous_day_becomes_available_late_without_an_error(hour: int, late: i
     window = {"from": "2024-02-01", "until": "2024-02-07"}
     grid = {"interval": 1, "intervalUnit": "hour"}
     with Sandbox(limits=False, now=NOW.replace(hour=hour), late=late) as sandbox:
-        trades = answer(sandbox, "/trades", TTF, **window)
-        candles = answer(sandbox, "/trades/ohlcv", TTF, **window, **grid)
-        tops = answer(sandbox, "/orders/book/top", TTF, **window, **grid)
-        last = answer(sandbox, "/trades/last", TTF)
-        counts = answer(sandbox, "/trades/activity", window)
+        trades = get_json(sandbox, "/trades", TTF, **window)
+        candles = get_json(sandbox, "/trades/ohlcv", TTF, **window, **grid)
+        tops = get_json(sandbox, "/orders/book/top", TTF, **window, **grid)
+        last = get_json(sandbox, "/trades/last", TTF)
+        counts = get_json(sandbox, "/trades/activity", window)
         everything = (trades[-1]["dealDate"], candles[-1]["fromTimestamp"], tops[-1]["timestamp"], last[0]["dealDate"])
 
         days = {datetime.datetime.fromtimestamp(each // 10**9, datetime.UTC).date().isoformat() for each in everything}
@@ -236,10 +239,10 @@ def test_previous_day_becomes_available_late_without_an_error(hour: int, late: i
 def test_current_day_and_own_trades_are_never_late() -> None:
     window = {"from": "2024-02-06", "until": "2024-02-07"}
     with Sandbox(limits=False, now=NOW, late=36) as sandbox:
-        own = answer(sandbox, "/trades/private", window)
-        seen = ask(sandbox, params={**TRADES, **window}, headers={"x-api-key": "sandbox-intraday"}).json()
+        own = get_json(sandbox, "/trades/private", window)
+        seen = send(sandbox, params={**TRADES, **window}, headers={"x-api-key": "sandbox-intraday"}).json()
 
-        assert ([], True, True) == (answer(sandbox, "/trades", TTF, **window), len(own) > 0, len(seen) > 0)
+        assert ([], True, True) == (get_json(sandbox, "/trades", TTF, **window), len(own) > 0, len(seen) > 0)
 
 
 def test_switch_order_shuffles_every_list() -> None:
@@ -253,7 +256,7 @@ def test_switch_order_shuffles_every_list() -> None:
     }
     with Sandbox(limits=False) as plain, Sandbox(limits=False, order="shuffled") as odd:
         for path, asked in questions.items():
-            rows, mixed = (answer(each, path, asked) for each in (plain, odd))
+            rows, mixed = (get_json(each, path, asked) for each in (plain, odd))
             if path == "/snapshots":
                 rows, mixed = rows["snapshots"], mixed["snapshots"]
 
@@ -263,4 +266,4 @@ def test_switch_order_shuffles_every_list() -> None:
 
 def test_date_header_is_the_time_of_the_servers_clock() -> None:
     with Sandbox(now=NOW) as sandbox:
-        assert NOW == email.utils.parsedate_to_datetime(ask(sandbox).headers["Date"])
+        assert NOW == email.utils.parsedate_to_datetime(send(sandbox).headers["Date"])

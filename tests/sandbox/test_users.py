@@ -464,7 +464,7 @@ def test_client_that_waits_after_429_succeeds() -> None:
 
 @pytest.fixture(scope="module")
 def summer_sandbox() -> Iterator[Sandbox]:
-    """A sandbox at the time of the guide's snapshot, whose request has no time, with an entitled key."""
+    """A sandbox at the time of the guide's snapshot, with an entitled key; the guide's request has no time."""
     now = datetime.datetime(2023, 8, 15, 15, 30, 20, tzinfo=datetime.UTC)
     with Sandbox(limits=False, now=now, key="sandbox-intraday") as sandbox:
         yield sandbox

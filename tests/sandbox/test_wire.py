@@ -283,7 +283,7 @@ def decode_beginning(encoding: str, packed: bytes) -> bytes:
     return packed if encoding == "identity" else zlib.decompressobj(47).decompress(packed)
 
 
-def test_long_response_is_made_as_fast_as_it_is_read(server: StubServer, line: RawConnection) -> None:
+def test_long_response_is_made_at_the_speed_of_the_reader(server: StubServer, line: RawConnection) -> None:
     made = []
 
     def pieces() -> Iterator[bytes]:

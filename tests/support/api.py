@@ -34,28 +34,28 @@ CONTRACTS = [
 """Liquid and illiquid contracts of markets and of instruments."""
 
 
-def ask(sandbox: Sandbox, path: str = "/api/trades", params: Any = TRADES, **options: Any) -> requests.Response:
+def send(sandbox: Sandbox, path: str = "/api/trades", params: Any = TRADES, **options: Any) -> requests.Response:
     """Send a request with the sandbox's key."""
     headers = {"x-api-key": sandbox.key, **options.pop("headers", {})}
     return requests.get(sandbox.url + path, params=params, headers=headers, timeout=30, **options)
 
 
-def answer(sandbox: Sandbox, path: str, params: Any, **parameters: Any) -> Any:
+def get_json(sandbox: Sandbox, path: str, params: Any, **parameters: Any) -> Any:
     """Return the body of a response in JSON; its status must be 200."""
-    got = ask(sandbox, f"/api{path}", {**params, **parameters})
+    got = send(sandbox, f"/api{path}", {**params, **parameters})
     assert 200 == got.status_code, got.text
     return got.json()
 
 
-def refused(sandbox: Sandbox, path: str, params: Any) -> list[str]:
+def refused_parameters(sandbox: Sandbox, path: str, params: Any) -> list[str]:
     """Return the parameters that a 400 names."""
-    got = ask(sandbox, f"/api{path}", params)
+    got = send(sandbox, f"/api{path}", params)
     assert 400 == got.status_code, got.text
-    check("Problem", got.json())
+    validate("Problem", got.json())
     return list(got.json()["errors"])
 
 
-def check(schema: str, document: object) -> None:
+def validate(schema: str, document: object) -> None:
     """Validate a value against a schema of the API's document."""
     _validator(schema).validate(document)
 
@@ -67,7 +67,7 @@ def _validator(schema: str) -> Any:
     return jsonschema_rs.Draft202012Validator(document)
 
 
-def fields(path: str) -> list[str]:
+def optional_fields(path: str) -> list[str]:
     """Return the optional fields of a path in the document."""
     for parameter in DOCUMENT["paths"][path]["get"]["parameters"]:
         if "$ref" in parameter:
@@ -82,6 +82,6 @@ def nanoseconds(text: str) -> int:
     return int(np.datetime64(text, "ns").astype(np.int64))
 
 
-def written(nanoseconds: int) -> str:
+def iso_time(nanoseconds: int) -> str:
     """Return a time as a parameter of a request, rounded down to whole seconds."""
     return datetime.datetime.fromtimestamp(nanoseconds // 10**9, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
