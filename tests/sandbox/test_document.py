@@ -94,13 +94,17 @@ WEEK: Known = {
     "from": ["2024-02", "2024-02-01", "2024-02-05T06", "2024-02-05T08:15:00Z"],
     "until": ["2024-02-06", "2024-02-06T17:00:00+01:00", "2024-02-07T00:00:00Z"],
 }
+TWO_DAYS: Known = {
+    "from": ["2024-02", "2024-02-01", "2024-02-01T06", "2024-02-01T08:15:00Z"],
+    "until": ["2024-02-03", "2024-02-02T17:00:00+01:00", "2024-02-02T12:00:00Z"],
+}
 DAY: Known = {
     "from": ["2024-02-05", "2024-02-05T01:23:45-07:00"],
     "until": ["2024-02-06", "2024-02-05T17:00", "2024-02-06T00:00:59Z"],
 }
 MORNING: Known = {
     "from": ["2024-02-05T08", "2024-02-05T08:30", "2024-02-05T08:15:00Z", "2024-02-05T10:15+01:00"],
-    "until": ["2024-02-05T11", "2024-02-05T11:20:30", "2024-02-05T10:00:00Z", "2024-02-05T05:00:00-05:00"],
+    "until": ["2024-02-05T09:30", "2024-02-05T09:40:30", "2024-02-05T09:20:00Z", "2024-02-05T04:30:00-05:00"],
 }
 MINUTES: Known = {**MORNING, "intervalUnit": ["minute", "hour"], "interval": [1, 5, 60]}
 SECONDS: Known = {**MORNING, "intervalUnit": ["second"], "interval": [15, 60, 1000]}
@@ -133,7 +137,7 @@ def parameters_of(contract: Known, book: Known, candles: str) -> dict[str, Known
     asked = {
         "/orders/book/top": book,
         "/orders/book": book,
-        "/trades": WEEK,
+        "/trades": TWO_DAYS,
         "/trades/ohlcv": {"intervalUnit": [candles], **CANDLES[candles]},
         "/trades/last": AT,
         "/trades/private": WEEK,
@@ -181,7 +185,7 @@ SUBJECTS: dict[str, dict[str, Known]] = {
     "emissions": parameters_of(EMISSIONS, SECONDS, "month"),
     "joined": parameters_of(JOINED, MINUTES, "day"),
     "others": {
-        "/trades": {**COMMON, **FIRST, **WEEK},
+        "/trades": {**COMMON, **FIRST, **TWO_DAYS},
         "/snapshots": {**FIRST, **AT},
         "/trades/private": {**COMMON, **ALL, **DAY},
         "/trades/activity": {**COMMON, **DAY},
