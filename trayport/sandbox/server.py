@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from .. import _redact
-from . import activity, books, candles, error_responses, paths, reference_data, revisions, snapshots, tape
+from . import activity, candles, error_responses, order_books, paths, reference_data, revisions, snapshots, tape
 from .compression import accepted_values
 from .fault_injection import Fault, Script, inject
 from .keys import KEY, KEYS, Caller, Rights
@@ -351,8 +351,8 @@ _ANALYTICS: dict[str, Callable[[Parameters, View], Payload]] = {
     "/trades/last": tape.last_trade,
     "/trades/ohlcv": candles.candles,
     "/trades/activity": activity.activity,
-    "/orders/book/top": books.tops,
-    "/orders/book": books.books,
+    "/orders/book/top": order_books.tops,
+    "/orders/book": order_books.books,
     "/snapshots": snapshots.snapshots,
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import books, orders, rules
+from . import order_books, orders, rules
 from .deliveries import Delivery
 from .model import SimulatedContract
 from .parameters import Parameters
@@ -58,6 +58,6 @@ def _best_orders(subject: Subject, delivery: Delivery, at: int, view: View) -> s
     times = np.array([min(at, view.caller.known)], dtype=np.int64)
     listed = orders.books_of(view.market, [SimulatedContract(member, delivery) for member in subject.members])
     shown = [book for book in listed if any(book.is_on(route) for route in view.caller.routes)]
-    best = books.best(view, shown, times)
+    best = order_books.best(view, shown, times)
     fields = ",".join(f'"{column.name}":{column.cells[0]}' for column in best.columns())
     return f"{{{fields}}}" if best.exists.any() else "null"
