@@ -356,7 +356,7 @@ def test_cancelling_ends_a_wait_at_once() -> None:
 
 @responses.activate
 def test_retries_work_with_the_library_responses() -> None:
-    """responses replaces the adapter of requests; it sees one request for each attempt."""
+    """The library replaces the adapter of requests; it receives one request for each attempt."""
     for status in (503, 200):
         responses.get("https://analytics.trayport.com/api/trades", status=status, body=b"[]")
     clock = Clock()

@@ -206,7 +206,7 @@ def test_without_the_fixture_there_is_no_key():
 
 
 class TestFixture:
-    """``trayport_sandbox``"""
+    """Tests of ``trayport_sandbox``."""
 
     @pytest.mark.parametrize(
         "conftest",
@@ -233,7 +233,7 @@ class TestFixture:
             command, cwd=tmp_path, env=clean_environment(tmp_path), capture_output=True, text=True, timeout=120
         )
 
-        summary = "A sandbox to which the flat functions send their requests during the test."
+        summary = "Sandbox to which the flat functions send their requests during the test."
         assert re.search(f"trayport_sandbox -- .+testing.py:\\d+\n +{summary}", done.stdout)
 
     def test_only_the_fixture_needs_pytest(self) -> None:

@@ -100,7 +100,7 @@ def _clock_of(server: Sandbox) -> Clock:
 
 
 def _sandbox() -> Iterator[Sandbox]:
-    """A sandbox to which the flat functions send their requests during the test."""
+    """Sandbox to which the flat functions send their requests during the test."""
     with sandboxed() as server:
         yield server
 

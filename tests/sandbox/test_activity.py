@@ -40,7 +40,7 @@ def contract_params(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class TestActivity:
-    """``/trades/activity``"""
+    """Tests of ``/trades/activity``."""
 
     def test_response_matches_the_document_sorted_by_count(self, sandbox: Sandbox) -> None:
         rows = get_json(sandbox, ACTIVITY, DAY)
@@ -169,7 +169,7 @@ class TestActivity:
 
 
 class TestPrivate:
-    """``/trades/private``"""
+    """Tests of ``/trades/private``."""
 
     def private_rows(self, sandbox: Sandbox, params: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the private rows of ``/trades`` with flat fields."""
@@ -293,7 +293,7 @@ class TestPrivate:
 
 
 class TestLast:
-    """``/trades/last``"""
+    """Tests of ``/trades/last``."""
 
     @examples(25)
     @given(seconds=st.integers(0, 5 * 86_400), item=st.sampled_from([244, 250, 280]))

@@ -43,7 +43,7 @@ def timestamps(rows: list[dict[str, Any]]) -> list[int]:
 
 
 class TestTop:
-    """``/orders/book/top``"""
+    """Tests of ``/orders/book/top``."""
 
     def test_response_matches_the_document_with_a_point_at_each_interval_end(self, sandbox: Sandbox) -> None:
         rows = get_json(sandbox, TOP, HOUR)
@@ -125,7 +125,7 @@ def best_of(book: dict[str, Any]) -> dict[str, Any]:
 
 
 class TestBook:
-    """``/orders/book``"""
+    """Tests of ``/orders/book``."""
 
     @pytest.mark.parametrize("contract", CONTRACTS)
     def test_orders_are_sorted_on_ticks_and_not_crossed(self, sandbox: Sandbox, contract: dict[str, Any]) -> None:

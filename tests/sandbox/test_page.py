@@ -78,7 +78,7 @@ def load(sandbox: Sandbox) -> Page:
 
 
 class TestPage:
-    """``http://127.0.0.1:.../``"""
+    """Tests of ``http://127.0.0.1:.../``."""
 
     def test_page_has_no_external_files_and_no_scripts(self, sandbox: Sandbox) -> None:
         shown = load(sandbox)
@@ -271,7 +271,7 @@ def test_rights_are_described_in_words(rights: Rights, expected: str) -> None:
 
 
 class TestGuide:
-    """``docs/sandbox.md``"""
+    """Tests of ``docs/sandbox.md``."""
 
     def test_python_examples_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

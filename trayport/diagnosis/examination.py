@@ -29,11 +29,19 @@ class ClientLike(Protocol):
     """The parts of a client that are examined."""
 
     @property
-    def config(self) -> Config: ...
+    def config(self) -> Config:
+        """Settings of the client."""
+        ...
+
     @property
-    def hooks(self) -> Sequence[Hook]: ...
+    def hooks(self) -> Sequence[Hook]:
+        """Observers of attempts at requests."""
+        ...
+
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """Source of the current time."""
+        ...
 
 
 def examine(client: ClientLike, patience: float = 25.0) -> Iterator[Check]:

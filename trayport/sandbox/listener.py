@@ -125,11 +125,13 @@ class Listener(ThreadingHTTPServer):
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        """Count a new connection, and serve it."""
         self.accepted += 1
         self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
         self._open.discard(request)
         super().shutdown_request(request)
 
