@@ -33,8 +33,8 @@ def main(folder: Path) -> None:
     """Run the job, and compare its counts with those of a plain loop."""
     java = java_version()
     if java < LEAST_JAVA:
-        found = f"the java on the PATH is version {java}" if java else "there is no java on the PATH"
-        sys.exit(f"Spark needs Java {LEAST_JAVA} or later, and {found}; install it, and run the stage again")
+        problem = f"the java on the PATH is version {java}" if java else "there is no java on the PATH"
+        sys.exit(f"Spark needs Java {LEAST_JAVA} or later, and {problem}; install it, and run the stage again")
     from spark_job import CONTRACTS, WINDOW
 
     python = sys.version.split()[0]
