@@ -290,10 +290,7 @@ class Run:
     @contextmanager
     def _progress(self, first: int = 0) -> Iterator[Callable[[Piece], None]]:
         """Show a progress bar for several requests, in terminals and notebooks; yield a function that advances it."""
-        wanted = self.config.progress
-        if wanted == "auto":
-            wanted = sys.stderr is not None and (sys.stderr.isatty() or in_notebook())
-        if not wanted or len(self.plan) - first < 2:
+        if len(self.plan) - first < 2 or not self._wants_progress():
             yield lambda piece: None
             return
         from tqdm import tqdm  # imported only where a bar is shown
@@ -311,6 +308,11 @@ class Run:
             yield advance
         finally:
             bar.close()
+
+    def _wants_progress(self) -> bool:
+        if self.config.progress != "auto":
+            return self.config.progress
+        return sys.stderr is not None and (sys.stderr.isatty() or in_notebook())
 
 
 @define(eq=False)
