@@ -181,7 +181,7 @@ class Fault:
         return tuple(name for name in _EFFECTS if getattr(self, name) != fields[name].default)
 
     @property
-    def spoils_body(self) -> bool:
+    def alters_body(self) -> bool:
         """True if the fault changes how the body is sent."""
         return not {"stall", "cut", "corrupt", "length"}.isdisjoint(self.effects)
 

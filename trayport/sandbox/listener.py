@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if fault is not None and fault.reset:
                 self._reset()
-            elif fault is not None and fault.spoils_body:
+            elif fault is not None and fault.alters_body:
                 self._send_with_fault(response, fault, accepted)
             elif isinstance(response.body, bytes):
                 encoding = choose_encoding_of(response.body, accepted)
