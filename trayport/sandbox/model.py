@@ -208,9 +208,9 @@ class SimulatedMarket:
         # With a larger volume a day would take too much memory in the cache.
         return _day(self, number) if self.volume == 1 else _day.__wrapped__(self, number)
 
-    def worth(self, family: str, delivery: Delivery, moments: Integers) -> Integers:
+    def worth(self, family: str, delivery: Delivery, times: Integers) -> Integers:
         """Return the value of a delivery at each time (ms since 1970), in thousandths."""
-        return levels.worth((self.seed, VERSION), family, delivery, moments)
+        return levels.worth((self.seed, VERSION), family, delivery, times)
 
     def thousandths(self, product: Product, delivery: Delivery, days: Integers) -> Integers:
         """Return the average number of trades of a contract on each day in thousandths; 0 if it is not listed."""
