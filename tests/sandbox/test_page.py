@@ -331,4 +331,5 @@ def row(field: attrs.Attribute[Any]) -> str:
     positions = ", ".join(f"`{position}`" for position in (field.default, *others))
     if str(field.type) == "int":
         positions = f"`{field.default}`, or a number such as `{others[0]}`"
-    return f"| `{field.name}` | {positions} | {field.metadata['help']} | {field.metadata['evidence']} |"
+    evidence = re.sub(r"guide (pp?\. [\d-]+)", r"[guide \1](sources.md)", field.metadata["evidence"])
+    return f"| `{field.name}` | {positions} | {field.metadata['help']} | {evidence} |"
