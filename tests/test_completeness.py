@@ -172,7 +172,7 @@ def fields(endpoint: Endpoint) -> Drawn:
     return st.lists(st.sampled_from(names), max_size=3, unique=True)
 
 
-NAMES = st.lists(st.sampled_from(POOL), min_size=1, max_size=3, unique=True)
+NAMES = st.lists(st.sampled_from(POOL), min_size=1, max_size=4, unique=True)
 ROUTED = {"routes": st.sampled_from([(), "all", ("Desk",)]), "deduplicate": st.booleans()}
 TRADES_OPTIONS = st.fixed_dictionaries(
     {"contract": NAMES, "include_private": st.booleans(), "fields": fields(TRADES), **ROUTED}
@@ -203,7 +203,7 @@ CANDLES = {"1min": MINUTE, "5min": 5 * MINUTE, "15min": 15 * MINUTE, "30min": 30
 @st.composite
 def anywhere(draw: st.DrawFn, options: Drawn, seconds_of_trades: Sequence[pd.Timestamp]) -> Case:
     """Draw edges on any second; many on the second of a trade, where the server's reading of ``until`` matters."""
-    loose = st.integers(0, 40 * 86_400).map(lambda second: utc("2023-12-20") + second * SECOND)
+    loose = st.integers(0, 75 * 86_400).map(lambda second: utc("2023-12-20") + second * SECOND)
     edges = draw(st.lists(st.sampled_from(seconds_of_trades) | loose, min_size=2, max_size=6))
     return Case(draw(options), tuple(sorted(edges)))
 
@@ -242,7 +242,7 @@ def on_the_grid(draw: st.DrawFn) -> Case:
 @st.composite
 def on_minutes(draw: st.DrawFn) -> Case:
     """Draw edges at whole minutes, within a few hours: the sandbox takes long to count all trades of a week."""
-    reach = draw(st.sampled_from([3, 36])) * 60
+    reach = draw(st.sampled_from([3, 36, 200])) * 60
     minutes = draw(st.lists(st.integers(0, reach), min_size=3, max_size=4))
     return Case(draw(ACTIVITY_OPTIONS), tuple(utc("2024-02-05T08:00") + n * MINUTE for n in sorted(minutes)))
 
@@ -677,7 +677,7 @@ def test_a_window_without_counts_is_not_verified_which_a_warning_reports(client:
 @st.composite
 def verifiable(draw: st.DrawFn) -> Options:
     """Draw some days of some contracts, from the month in which counts begin."""
-    names = draw(st.lists(st.sampled_from([*POOL, "TTF Dec-23", "EUA* Dec-23"]), min_size=1, max_size=3, unique=True))
+    names = draw(st.lists(st.sampled_from([*POOL, "TTF Dec-23", "EUA* Dec-23"]), min_size=1, max_size=4, unique=True))
     first = draw(st.sampled_from(["2023-04-08", "2023-11-27", "2024-02-05"]))
     start = utc(first) + draw(st.integers(0, 3 * 86_400)) * SECOND
     end = start + draw(st.integers(4 * 86_400, 8 * 86_400)) * SECOND
